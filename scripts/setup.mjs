@@ -1,0 +1,189 @@
+// Set-up: everything between a clone and a library that runs. `npm run setup`, or a part of it for the other scripts.
+// Plain Node without dependencies, since its second step is what installs them.
+
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { gunzipSync } from 'node:zlib'
+import { must, root, run, SetupError } from './support/command.mjs'
+import { acceptsTorch, basePython, libtorchVersion, pipInstall, projectPython, TORCH_VERSION } from './support/python.mjs'
+import { isStamped, report, runSteps, stamp } from './support/steps.mjs'
+
+const UP_TO_DATE = 'up to date'
+const TOKENIZER = 'test/fixtures/golden/model/tokenizer.json'
+/** What the tests use besides torch; the parity tests skip themselves without the second line. */
+const TEST_PACKAGES = ['pytest', 'numpy', 'safetensors', 'pillow', 'tokenizers', 'ruff', 'clang_format',
+  'transformers', 'pycocotools', 'ftfy']
+
+const readJson = (name) => JSON.parse(readFileSync(path.join(root, name), 'utf8'))
+
+async function versionOf(program, args = ['--version']) {
+  const result = await run(program, args)
+  return result.code === 0 ? /(\d+)\.(\d+)(\.\d+)?/.exec(result.output)?.[0] : undefined
+}
+
+function atLeast(version, major, minor = 0) {
+  const [a, b] = version.split('.').map(Number)
+  return a > major || (a === major && b >= minor)
+}
+
+async function checkPrerequisites() {
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    throw new SetupError(`This is ${process.platform} on ${process.arch}; sam3-node runs on Linux x64.`, 'Use a Linux x64 machine, container or WSL2.')
+  }
+  if (!atLeast(process.versions.node, 20)) {
+    throw new SetupError(`Node ${process.versions.node} is too old.`, 'Install Node 20 or newer.')
+  }
+  const python = process.env.SAM3_PYTHON ?? (await basePython()).executable
+  const cmake = await versionOf('cmake')
+  if (!cmake || !atLeast(cmake, 3, 25)) {
+    throw new SetupError(cmake ? `CMake ${cmake} is too old.` : 'CMake was not found.', 'Install CMake 3.25 or newer (apt install cmake; where that is older: pip install cmake).')
+  }
+  const compiler = process.env.CXX ?? 'c++'
+  const probe = await run('sh', ['-c', `echo '#include <concepts>\n#include <span>\nint main() {}' | ${compiler} -std=c++20 -x c++ -fsyntax-only -`])
+  if (probe.code !== 0) {
+    throw new SetupError(`The C++ compiler (${compiler}) cannot compile C++20:\n${probe.output}`, 'Install g++ 11 or clang 14, or newer (apt install build-essential), or name one: CXX=/path/to/g++.')
+  }
+  if (!(await versionOf('ninja')) && !(await versionOf('make'))) {
+    throw new SetupError('Neither ninja nor make was found.', 'Install one of them (apt install build-essential).')
+  }
+  return `Node ${process.versions.node}, CMake ${cmake}, Python ${await versionOf(python)}`
+}
+
+/** Whether node_modules holds what the lock file says, by the lock that npm itself leaves there. */
+function nodePackagesMatch() {
+  const hidden = path.join(root, 'node_modules', '.package-lock.json')
+  if (!existsSync(hidden)) return false
+  const installed = JSON.parse(readFileSync(hidden, 'utf8')).packages
+  const { packages } = readJson('package-lock.json')
+  const manifest = readJson('package.json')
+  const same = (kind) => JSON.stringify(packages[''][kind] ?? {}) === JSON.stringify(manifest[kind] ?? {})
+  if (!same('dependencies') || !same('devDependencies')) return false
+  return Object.entries(packages).every(([name, { version, optional }]) => name === '' || (installed[name] ? installed[name].version === version : optional))
+}
+
+async function nodePackages() {
+  if (nodePackagesMatch()) return UP_TO_DATE
+  const fresh = !existsSync(path.join(root, 'node_modules'))
+  await must('npm', [fresh ? 'ci' : 'install', '--no-audit', '--no-fund'], 'Check the network and npm\'s configuration (`npm config list`); remove node_modules and run this again.')
+  return 'installed'
+}
+
+async function findLibtorch(context) {
+  const python = await projectPython()
+  const chosen = process.env.LIBTORCH ? path.resolve(process.env.LIBTORCH) : python.torch.folder
+  const version = libtorchVersion(chosen)
+  if (!version || !acceptsTorch(version)) {
+    throw new SetupError(
+      `LIBTORCH=${chosen} ${version ? `is LibTorch ${version}` : 'is no LibTorch folder (include/torch and lib are expected in it)'}; ${TORCH_VERSION} is needed.`,
+      `Point LIBTORCH at an unpacked LibTorch ${TORCH_VERSION}, or unset it: the set-up then installs torch ${TORCH_VERSION} with pip.`,
+    )
+  }
+  Object.assign(context, { python: python.executable, torch: python.torch.version, libtorch: chosen, libtorchVersion: version })
+  const how = process.env.LIBTORCH ? 'from LIBTORCH' : python.how
+  // For everything that is started after this: the library, the tests and the build find the same LibTorch.
+  process.env.LIBTORCH = chosen
+  return `${version}, ${how}`
+}
+
+async function nativeBuild({ libtorch, libtorchVersion: version }) {
+  const inputs = { files: ['CMakeLists.txt', 'native', 'binding'], values: [libtorch, version, process.versions.modules] }
+  if (isStamped('build/Release', ['sam3_loader.node', 'libsam3_engine.so', 'sam3_engine.json'], inputs)) return UP_TO_DATE
+  // A translation unit over LibTorch's headers takes about 1.5 GB.
+  const jobs = Math.max(1, Math.min(os.availableParallelism(), Math.floor(os.freemem() / 1.5e9)))
+  const fix = 'Read the first error above. If LibTorch changed, remove the folder build and run this again.'
+  const cmakeJs = path.join(root, 'node_modules', '.bin', 'cmake-js')
+  await must(cmakeJs, ['configure', '--config', 'Release', `--CDLIBTORCH=${libtorch}`], fix)
+  await must(cmakeJs, ['build', '--config', 'Release', '--parallel', String(jobs), `--CDLIBTORCH=${libtorch}`], fix)
+  stamp('build/Release', inputs)
+  return `built with ${jobs} job${jobs > 1 ? 's' : ''}`
+}
+
+async function libBuild() {
+  const inputs = { files: ['lib', 'tsup.config.ts', 'tsconfig.json', 'package.json'] }
+  if (isStamped('dist', ['index.js', 'index.cjs', 'index.d.ts', 'cli.js'], inputs)) return UP_TO_DATE
+  await must(path.join(root, 'node_modules', '.bin', 'tsup'), [], 'Read the first error above: the TypeScript of lib/ does not build.')
+  stamp('dist', inputs)
+  return 'built'
+}
+
+/** The tokenizer is CLIP's, the same for every SAM 3; the repository keeps it among the fixtures. */
+function tokenizerInto(folder) {
+  mkdirSync(path.join(root, folder), { recursive: true })
+  const target = path.join(root, folder, 'tokenizer.json')
+  if (existsSync(path.join(root, `${TOKENIZER}.gz`))) writeFileSync(target, gunzipSync(readFileSync(path.join(root, `${TOKENIZER}.gz`))))
+  else copyFileSync(path.join(root, TOKENIZER), target)
+  return target
+}
+
+const EXPORT_FIX = 'Read the last lines above. `python -m scripts.export --help` lists what the export can do.'
+
+async function exportProgram({ python, torch }) {
+  const inputs = { files: ['scripts/export', `${TOKENIZER}.gz`], values: [torch] }
+  if (isStamped('programs/sam3', ['program.pt', 'names.json', 'tokenizer.json'], inputs)) return UP_TO_DATE
+  await must(python, ['-m', 'scripts.export', 'program', '--out', 'programs/sam3'], EXPORT_FIX)
+  tokenizerInto('programs/sam3')
+  stamp('programs/sam3', inputs)
+  return 'exported'
+}
+
+async function demoModel({ python, torch }) {
+  const inputs = { files: ['scripts/export', `${TOKENIZER}.gz`], values: [torch] }
+  const outputs = ['config.json', 'model.safetensors', 'tokenizer.json', 'program.pt', 'names.json']
+  if (isStamped('models/demo', outputs, inputs)) return UP_TO_DATE
+  await must(python, ['-m', 'scripts.export', 'demo', '--tokenizer', 'programs/sam3/tokenizer.json', '--out', 'models/demo'], EXPORT_FIX)
+  stamp('models/demo', inputs)
+  return 'made'
+}
+
+async function testPackages({ python }) {
+  const code = `import importlib.util as u; print(*[n for n in ${JSON.stringify(TEST_PACKAGES)} if not u.find_spec({"pillow": "PIL"}.get(n, n))])`
+  const { stdout } = await must(python, ['-c', code], 'Remove the folder .venv and run this again.')
+  const missing = stdout.split(/\s+/).filter(Boolean)
+  if (missing.length === 0) return UP_TO_DATE
+  await pipInstall(python, missing.map((name) => name.replace('_', '-')))
+  return `installed ${missing.join(', ')}`
+}
+
+async function fixtures({ python }) {
+  const folder = 'test/fixtures/golden'
+  const packed = ['model/model.safetensors', 'cases/image.safetensors', 'cases/interactive.safetensors', 'model/tokenizer.json']
+  const inputs = { files: ['scripts/make-fixtures.py', ...packed.map((name) => `${folder}/${name}.gz`)] }
+  if (isStamped(folder, [...packed, 'model/sam3.pt'], inputs)) return UP_TO_DATE
+  await must(python, ['scripts/make-fixtures.py', 'unpack'], 'Restore test/fixtures/golden from git and run this again.')
+  stamp(folder, inputs)
+  return 'unpacked'
+}
+
+/** In the order in which they run. */
+const STEPS = [
+  { name: 'prerequisites', title: 'Prerequisites', run: checkPrerequisites },
+  { name: 'packages', title: 'Node packages', needs: ['prerequisites'], run: nodePackages },
+  { name: 'libtorch', title: 'LibTorch', needs: ['prerequisites'], run: findLibtorch },
+  { name: 'native', title: 'Native build', needs: ['packages', 'libtorch'], run: nativeBuild },
+  { name: 'lib', title: 'Library build', needs: ['packages'], run: libBuild },
+  { name: 'program', title: 'SAM 3 program', needs: ['libtorch'], run: exportProgram },
+  { name: 'demo-model', title: 'Demo model', needs: ['program'], run: demoModel },
+  { name: 'test-packages', title: 'Python packages of the tests', needs: ['libtorch'], run: testPackages },
+  { name: 'fixtures', title: 'Test fixtures', needs: ['test-packages'], run: fixtures },
+]
+
+/** What a user of the library needs, and what the tests need on top. */
+export const FOR_USE = ['native', 'lib', 'program', 'demo-model']
+export const FOR_TESTS = [...FOR_USE, 'test-packages', 'fixtures']
+
+/**
+ * Does what is missing of the wanted steps and of what they need.
+ * @param {string[]} [wanted] names of steps
+ * @returns {Promise<{ python: string, torch: string, libtorch: string, libtorchVersion: string }>}
+ */
+export async function setup(wanted = FOR_USE) {
+  const context = {}
+  await runSteps(STEPS, wanted, context)
+  return context
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  await setup(process.argv.length > 2 ? process.argv.slice(2) : FOR_USE).catch(report)
+}
