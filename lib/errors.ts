@@ -1,0 +1,143 @@
+/**
+ * Every failure of this library is a {@link Sam3Error}: a stable `code` for programs, a `message` that
+ * says what was wrong, and a `fix` that says what to do about it.
+ */
+
+/** Codes caused by what the caller passed in: an image, a box, a prompt, an option. */
+export type InputErrorCode =
+  | 'ERR_INVALID_ARGUMENT'
+  | 'ERR_INVALID_IMAGE'
+  | 'ERR_IMAGE_NOT_FOUND'
+  | 'ERR_INVALID_BOX'
+  | 'ERR_INVALID_POINT'
+  | 'ERR_INVALID_MASK'
+  | 'ERR_EMPTY_PROMPT'
+  | 'ERR_INVALID_THRESHOLD'
+  | 'ERR_INVALID_DTYPE'
+  | 'ERR_INVALID_INPUT_SIZE'
+
+/** Codes caused by a model folder, a weight file or a program. */
+export type ModelErrorCode =
+  | 'ERR_MODEL_NOT_FOUND'
+  | 'ERR_MODEL_FORMAT'
+  | 'ERR_WEIGHTS_CORRUPT'
+  | 'ERR_WEIGHTS_MISMATCH'
+  | 'ERR_PROGRAM'
+
+/** Codes caused by the machine: LibTorch, the native build, the device. */
+export type EnvironmentErrorCode =
+  | 'ERR_LIBTORCH_NOT_FOUND'
+  | 'ERR_LIBTORCH_VERSION'
+  | 'ERR_LIBTORCH_LOAD'
+  | 'ERR_ENGINE_NOT_BUILT'
+  | 'ERR_DEVICE_UNAVAILABLE'
+
+/** Codes raised while a model is running. */
+export type RuntimeErrorCode =
+  | 'ERR_DISPOSED'
+  | 'ERR_QUEUE_FULL'
+  | 'ERR_OUT_OF_MEMORY'
+  | 'ERR_INFERENCE'
+  | 'ERR_INTERNAL'
+
+/** Every value that {@link Sam3Error.code} can take. Codes are part of the public API and do not change. */
+export type Sam3ErrorCode =
+  | InputErrorCode
+  | ModelErrorCode
+  | EnvironmentErrorCode
+  | RuntimeErrorCode
+  | 'ABORT_ERR'
+
+/** What an error carries besides its message. */
+export interface Sam3ErrorDetails {
+  /** What the caller can do about it, as one imperative sentence. */
+  fix?: string
+  /** The lower-level error, if there was one. */
+  cause?: unknown
+}
+
+/** Base class of every error thrown by this library. */
+export class Sam3Error extends Error {
+  /** Stable, machine-readable reason. */
+  readonly code: Sam3ErrorCode
+  /** What to do about it (also the last sentence of `message`), or an empty string. */
+  readonly fix: string
+
+  constructor(code: Sam3ErrorCode, message: string, details: Sam3ErrorDetails = {}) {
+    const fix = details.fix ?? ''
+    super(fix ? `${message} ${fix}` : message, details.cause === undefined ? undefined : { cause: details.cause })
+    this.name = new.target.name
+    this.code = code
+    this.fix = fix
+  }
+}
+
+/** The caller passed something unusable: an image, a prompt, an option. */
+export class Sam3InputError extends Sam3Error {
+  constructor(code: InputErrorCode, message: string, details?: Sam3ErrorDetails) {
+    super(code, message, details)
+  }
+}
+
+/** A model folder, checkpoint or weight file is missing, damaged or not a SAM 3. */
+export class Sam3ModelError extends Sam3Error {
+  constructor(code: ModelErrorCode, message: string, details?: Sam3ErrorDetails) {
+    super(code, message, details)
+  }
+}
+
+/** LibTorch, the native engine or the asked device is missing or does not fit. */
+export class Sam3EnvironmentError extends Sam3Error {
+  constructor(code: EnvironmentErrorCode, message: string, details?: Sam3ErrorDetails) {
+    super(code, message, details)
+  }
+}
+
+/** The model was disposed, its queue is full, memory ran out, or inference failed. */
+export class Sam3RuntimeError extends Sam3Error {
+  constructor(code: RuntimeErrorCode, message: string, details?: Sam3ErrorDetails) {
+    super(code, message, details)
+  }
+}
+
+/** The call was cancelled through its `AbortSignal`. `name` is `'AbortError'`, as Node's own APIs have it; `cause` is the signal's reason. */
+export class Sam3AbortError extends Sam3Error {
+  constructor(cause?: unknown) {
+    super('ABORT_ERR', 'The operation was aborted.', { cause })
+    this.name = 'AbortError'
+  }
+}
+
+const INPUT_CODES: ReadonlySet<string> = new Set<InputErrorCode>([
+  'ERR_INVALID_ARGUMENT', 'ERR_INVALID_IMAGE', 'ERR_IMAGE_NOT_FOUND', 'ERR_INVALID_BOX', 'ERR_INVALID_POINT',
+  'ERR_INVALID_MASK', 'ERR_EMPTY_PROMPT', 'ERR_INVALID_THRESHOLD', 'ERR_INVALID_DTYPE', 'ERR_INVALID_INPUT_SIZE',
+])
+const MODEL_CODES: ReadonlySet<string> = new Set<ModelErrorCode>([
+  'ERR_MODEL_NOT_FOUND', 'ERR_MODEL_FORMAT', 'ERR_WEIGHTS_CORRUPT', 'ERR_WEIGHTS_MISMATCH', 'ERR_PROGRAM',
+])
+const ENVIRONMENT_CODES: ReadonlySet<string> = new Set<EnvironmentErrorCode>([
+  'ERR_LIBTORCH_NOT_FOUND', 'ERR_LIBTORCH_VERSION', 'ERR_LIBTORCH_LOAD', 'ERR_ENGINE_NOT_BUILT', 'ERR_DEVICE_UNAVAILABLE',
+])
+const RUNTIME_CODES: ReadonlySet<string> = new Set<RuntimeErrorCode>([
+  'ERR_DISPOSED', 'ERR_QUEUE_FULL', 'ERR_OUT_OF_MEMORY', 'ERR_INFERENCE', 'ERR_INTERNAL',
+])
+
+/**
+ * Gives an error of the native layer (a plain `Error` with a `code`) its class here. Its message already
+ * says the cause and the fix, so it is kept as it is. Anything without a known code becomes `ERR_INTERNAL`.
+ */
+export function fromNativeError(error: unknown): Sam3Error {
+  if (error instanceof Sam3Error) return error
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const message = error instanceof Error ? error.message : String(error)
+  const details = { cause: error }
+  if (code === 'ABORT_ERR') return new Sam3AbortError(error)
+  if (INPUT_CODES.has(code)) return new Sam3InputError(code as InputErrorCode, message, details)
+  if (MODEL_CODES.has(code)) return new Sam3ModelError(code as ModelErrorCode, message, details)
+  if (ENVIRONMENT_CODES.has(code)) return new Sam3EnvironmentError(code as EnvironmentErrorCode, message, details)
+  if (RUNTIME_CODES.has(code)) return new Sam3RuntimeError(code as RuntimeErrorCode, message, details)
+  return new Sam3RuntimeError('ERR_INTERNAL', `Unexpected error in the native engine: ${message}`, {
+    ...details,
+    fix: 'Please report it with the message and the stack of its cause.',
+  })
+}

@@ -1,0 +1,145 @@
+/**
+ * The native addon as TypeScript sees it. Two files: the loader (libc only, opens LibTorch) and the engine
+ * (linked against LibTorch). Nothing here is public; `lib/model` turns it into the friendly API.
+ */
+
+/** `sam3_loader.node`: opens shared libraries by absolute path and asks the GPU driver what is there. */
+export interface NativeLoader {
+  /** dlopen by absolute path; throws an Error with code `ERR_LIBTORCH_LOAD`. */
+  open(sharedObject: string): void
+  probeGpu(): { driver: string | null; devices: { name: string; memory: number; capability: string }[] }
+}
+
+/** What the engine says about itself. */
+export interface NativeEngineInfo {
+  /** LibTorch version at run time. */
+  torch: string
+  cuda: boolean
+  devices: string[]
+  cpuCapability: string
+  threads: number
+}
+
+/** Cancels queued work, or running work between two steps. */
+export interface NativeCancelToken {
+  cancel(): void
+}
+
+/** `libsam3_engine.so`. */
+export interface NativeEngine {
+  info(): NativeEngineInfo
+  load(options: NativeLoadOptions, onProgress?: (done: number, total: number) => void): Promise<NativeModel>
+  CancelToken: new () => NativeCancelToken
+  /** Stops every engine thread of this environment; must run before LibTorch's statics die at process exit. */
+  stop(): void
+}
+
+/** Either `program`, `names` and `weights`, or `checkpoint`: all absolute paths. */
+export interface NativeLoadOptions {
+  program?: string
+  names?: string
+  weights?: string
+  checkpoint?: string
+  device: string
+  dtype: string
+  inputSize?: number
+  threads?: number
+  queueLimit?: number
+  memoryBudget?: number
+  maxBatch?: number
+}
+
+/** RGB bytes, height x width x 3. Read on the engine thread: must not change until the promise settles. */
+export interface NativeRawImage {
+  data: Uint8Array
+  width: number
+  height: number
+}
+
+/** One text/exemplar prompt. `ids`: the token row, padded with 0. `boxes`: 4N, cxcywh, 0..1. `labels`: N of 1 | 0. */
+export interface NativePrompt {
+  ids: Int32Array
+  boxes?: Float32Array
+  labels?: Int32Array
+  threshold: number
+  maxInstances?: number
+  semantic?: boolean
+  logits?: boolean
+}
+
+/** One click prompt set. Points and box in pixels of the S x S network input. `maskInput`: size*size logits. */
+export interface NativePointSet {
+  points?: Float32Array
+  labels?: Int32Array
+  box?: Float32Array
+  maskInput?: Float32Array
+}
+
+/** K masks as COCO run lengths (column-major, first run counts zeros). `boxes`: 4K, x, y, w, h of the set pixels. */
+export interface NativeMasks {
+  width: number
+  height: number
+  runs: Uint32Array[]
+  areas: Float64Array
+  boxes: Int32Array
+}
+
+/** K instances of one prompt, best first. `boxes`: 4K, xyxy pixels. `logits.data`: K*size*size. */
+export interface NativeSegmentation {
+  scores: Float32Array
+  boxes: Float32Array
+  presence: number
+  masks: NativeMasks
+  logits?: { data: Float32Array; size: number }
+  semantic?: NativeMasks
+}
+
+/** B prompt sets with M/B masks each. `ious`: M, `objectScores`: B, `lowRes`: M*size*size. */
+export interface NativePrediction {
+  ious: Float32Array
+  objectScores: Float32Array
+  masks: NativeMasks
+  lowRes: Float32Array
+  size: number
+}
+
+/** What a loaded model says about itself. */
+export interface NativeModelInfo {
+  device: string
+  dtype: string
+  inputSize: number
+  grid: number
+  validInputSizes: number[]
+  parameters: number
+  weightBytes: number
+  /** Text of the tokenizer.json found inside a self-contained checkpoint. */
+  tokenizer?: string
+  /** Text of the config.json found inside a self-contained checkpoint. */
+  config?: string
+}
+
+/** An image whose features lie on the device. */
+export interface NativeImage {
+  readonly width: number
+  readonly height: number
+  dispose(): void
+}
+
+/** A loaded model with its own engine thread. */
+export interface NativeModel {
+  readonly info: NativeModelInfo
+  encode(images: NativeRawImage[], token?: NativeCancelToken): Promise<NativeImage[]>
+  /** Result: [item][prompt]. */
+  segment(
+    items: { image: NativeImage | NativeRawImage; prompts: NativePrompt[] }[],
+    token?: NativeCancelToken,
+  ): Promise<NativeSegmentation[][]>
+  predict(
+    image: NativeImage | NativeRawImage,
+    sets: NativePointSet[],
+    options: { multimask: boolean; width?: number; height?: number },
+    token?: NativeCancelToken,
+  ): Promise<NativePrediction>
+  stats(): Record<string, number>
+  dispose(): Promise<void>
+}

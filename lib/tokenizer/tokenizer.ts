@@ -1,0 +1,87 @@
+/** The text side of a prompt: a sentence in, a row of token ids out. CLIP byte-pair encoding, 49408 tokens. */
+import { Tokenizer } from '@huggingface/tokenizers'
+import { Sam3ModelError } from '../errors.js'
+import { cleanText } from './clean.js'
+
+/** Tokens in one row, start and end token included. */
+export const CONTEXT_LENGTH = 32
+
+/** One prompt as the text encoder takes it. */
+export interface TokenRow {
+  /** `CONTEXT_LENGTH` ids: start, text, end, then 0 as padding. */
+  ids: Int32Array
+  /** How many of them are not padding. */
+  length: number
+  /** True when the text was longer than the row and its end was cut off. */
+  truncated: boolean
+}
+
+/** The names by which the reference tokenizer recognises its two special tokens inside a text. */
+const SPECIAL = /(<start_of_text>|<end_of_text>)/
+
+interface TokenizerJson {
+  model?: { type?: string; vocab?: Record<string, number> }
+  added_tokens?: unknown
+  normalizer?: unknown
+  post_processor?: unknown
+}
+
+/** Splits prompts into the token ids of SAM 3's text encoder. */
+export class TextTokenizer {
+  readonly #bpe: Tokenizer
+  readonly #start: number
+  readonly #end: number
+
+  /**
+   * @param json The text of a `tokenizer.json` (Hugging Face tokenizers format, CLIP byte-level BPE).
+   * @param source Where it came from, for the error text.
+   * @throws Sam3ModelError `ERR_MODEL_FORMAT` when it is not one.
+   */
+  constructor(json: string, source = 'tokenizer.json') {
+    let definition: TokenizerJson
+    try {
+      definition = JSON.parse(json) as TokenizerJson
+    } catch (cause) {
+      throw invalidTokenizer(source, 'it is not valid JSON', cause)
+    }
+    const vocab = definition.model?.vocab
+    const start = vocab?.['<|startoftext|>']
+    const end = vocab?.['<|endoftext|>']
+    if (definition.model?.type !== 'BPE' || start === undefined || end === undefined) {
+      throw invalidTokenizer(source, 'it is not a CLIP byte-pair encoding with <|startoftext|> and <|endoftext|>')
+    }
+    this.#start = start
+    this.#end = end
+    try {
+      // Cleaning, special tokens and the row's frame are the reference's and live in this file. What stays for
+      // the library is the split into words and the merges.
+      this.#bpe = new Tokenizer({ ...definition, added_tokens: [], normalizer: null, post_processor: null }, {})
+    } catch (cause) {
+      throw invalidTokenizer(source, 'its pre-tokenizer or model is not supported', cause)
+    }
+  }
+
+  /** Cleans and encodes one prompt. Never fails: too long a text is cut, its last token then is the end token. */
+  encode(text: string): TokenRow {
+    const ids = [this.#start]
+    for (const piece of cleanText(text).split(SPECIAL)) {
+      if (piece === '<start_of_text>') ids.push(this.#start)
+      else if (piece === '<end_of_text>') ids.push(this.#end)
+      else if (piece !== '') ids.push(...this.#bpe.encode(piece, { add_special_tokens: false }).ids)
+    }
+    ids.push(this.#end)
+
+    const truncated = ids.length > CONTEXT_LENGTH
+    const row = new Int32Array(CONTEXT_LENGTH)
+    row.set(ids.slice(0, CONTEXT_LENGTH))
+    if (truncated) row[CONTEXT_LENGTH - 1] = this.#end
+    return { ids: row, length: Math.min(ids.length, CONTEXT_LENGTH), truncated }
+  }
+}
+
+function invalidTokenizer(source: string, reason: string, cause?: unknown): Sam3ModelError {
+  return new Sam3ModelError('ERR_MODEL_FORMAT', `${source} cannot be used as the tokenizer of SAM 3: ${reason}.`, {
+    cause,
+    fix: 'Use the tokenizer.json of the facebook/sam3 repository.',
+  })
+}
