@@ -24,7 +24,13 @@ from safetensors.torch import load_file, save_file
 
 FIXTURES = Path(__file__).resolve().parent.parent / "test" / "fixtures" / "golden"
 CASES = ("image.json", "image.safetensors", "interactive.json", "interactive.safetensors", "tokenizer.json")
-MODEL_FILES = ("config.json", "preprocessor_config.json", "processor_config.json", "tokenizer.json", "tokenizer_config.json")
+MODEL_FILES = (
+    "config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+)
 TOKEN_EMBEDDING = "detector_model.text_encoder.text_model.embeddings.token_embedding.weight"
 # Start, end and padding, and the words that tests and documentation ask for besides the golden texts.
 EXTRA_TEXTS = ("visual", "cup", "spoon", "dog", "person", "wheel", "car", "tree", "red", "a photo of the sky")

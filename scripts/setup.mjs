@@ -7,14 +7,33 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gunzipSync } from 'node:zlib'
 import { must, root, run, SetupError } from './support/command.mjs'
-import { acceptsTorch, basePython, libtorchVersion, pipInstall, projectPython, TORCH_VERSION } from './support/python.mjs'
+import {
+  acceptsTorch,
+  basePython,
+  libtorchVersion,
+  pipInstall,
+  projectPython,
+  TORCH_VERSION,
+} from './support/python.mjs'
 import { isStamped, report, runSteps, stamp } from './support/steps.mjs'
 
 const UP_TO_DATE = 'up to date'
+/** SAM3_OFFLINE=1: nothing is installed; what is missing of the optional packages is named and left out. */
+const OFFLINE = process.env.SAM3_OFFLINE === '1'
 const TOKENIZER = 'test/fixtures/golden/model/tokenizer.json'
 /** What the tests use besides torch; the parity tests skip themselves without the second line. */
-const TEST_PACKAGES = ['pytest', 'numpy', 'safetensors', 'pillow', 'tokenizers', 'ruff', 'clang_format',
-  'transformers', 'pycocotools', 'ftfy']
+const TEST_PACKAGES = [
+  'pytest',
+  'numpy',
+  'safetensors',
+  'pillow',
+  'tokenizers',
+  'ruff',
+  'clang_format',
+  'transformers',
+  'pycocotools',
+  'ftfy',
+]
 
 const readJson = (name) => JSON.parse(readFileSync(path.join(root, name), 'utf8'))
 
@@ -30,7 +49,10 @@ function atLeast(version, major, minor = 0) {
 
 async function checkPrerequisites() {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
-    throw new SetupError(`This is ${process.platform} on ${process.arch}; sam3-node runs on Linux x64.`, 'Use a Linux x64 machine, container or WSL2.')
+    throw new SetupError(
+      `This is ${process.platform} on ${process.arch}; sam3-node runs on Linux x64.`,
+      'Use a Linux x64 machine, container or WSL2.',
+    )
   }
   if (!atLeast(process.versions.node, 20)) {
     throw new SetupError(`Node ${process.versions.node} is too old.`, 'Install Node 20 or newer.')
@@ -38,12 +60,21 @@ async function checkPrerequisites() {
   const python = process.env.SAM3_PYTHON ?? (await basePython()).executable
   const cmake = await versionOf('cmake')
   if (!cmake || !atLeast(cmake, 3, 25)) {
-    throw new SetupError(cmake ? `CMake ${cmake} is too old.` : 'CMake was not found.', 'Install CMake 3.25 or newer (apt install cmake; where that is older: pip install cmake).')
+    throw new SetupError(
+      cmake ? `CMake ${cmake} is too old.` : 'CMake was not found.',
+      'Install CMake 3.25 or newer (apt install cmake; where that is older: pip install cmake).',
+    )
   }
   const compiler = process.env.CXX ?? 'c++'
-  const probe = await run('sh', ['-c', `echo '#include <concepts>\n#include <span>\nint main() {}' | ${compiler} -std=c++20 -x c++ -fsyntax-only -`])
+  const probe = await run('sh', [
+    '-c',
+    `echo '#include <concepts>\n#include <span>\nint main() {}' | ${compiler} -std=c++20 -x c++ -fsyntax-only -`,
+  ])
   if (probe.code !== 0) {
-    throw new SetupError(`The C++ compiler (${compiler}) cannot compile C++20:\n${probe.output}`, 'Install g++ 11 or clang 14, or newer (apt install build-essential), or name one: CXX=/path/to/g++.')
+    throw new SetupError(
+      `The C++ compiler (${compiler}) cannot compile C++20:\n${probe.output}`,
+      'Install g++ 11 or clang 14, or newer (apt install build-essential), or name one: CXX=/path/to/g++.',
+    )
   }
   if (!(await versionOf('ninja')) && !(await versionOf('make'))) {
     throw new SetupError('Neither ninja nor make was found.', 'Install one of them (apt install build-essential).')
@@ -60,13 +91,21 @@ function nodePackagesMatch() {
   const manifest = readJson('package.json')
   const same = (kind) => JSON.stringify(packages[''][kind] ?? {}) === JSON.stringify(manifest[kind] ?? {})
   if (!same('dependencies') || !same('devDependencies')) return false
-  return Object.entries(packages).every(([name, { version, optional }]) => name === '' || (installed[name] ? installed[name].version === version : optional))
+  return Object.entries(packages).every(
+    ([name, { version, optional }]) =>
+      name === '' || (installed[name] ? installed[name].version === version : optional),
+  )
 }
 
 async function nodePackages() {
   if (nodePackagesMatch()) return UP_TO_DATE
+  if (OFFLINE && existsSync(path.join(root, 'node_modules'))) return 'taken as they are (SAM3_OFFLINE)'
   const fresh = !existsSync(path.join(root, 'node_modules'))
-  await must('npm', [fresh ? 'ci' : 'install', '--no-audit', '--no-fund'], 'Check the network and npm\'s configuration (`npm config list`); remove node_modules and run this again.')
+  await must(
+    'npm',
+    [fresh ? 'ci' : 'install', '--no-audit', '--no-fund'],
+    "Check the network and npm's configuration (`npm config list`); remove node_modules and run this again.",
+  )
   return 'installed'
 }
 
@@ -80,7 +119,12 @@ async function findLibtorch(context) {
       `Point LIBTORCH at an unpacked LibTorch ${TORCH_VERSION}, or unset it: the set-up then installs torch ${TORCH_VERSION} with pip.`,
     )
   }
-  Object.assign(context, { python: python.executable, torch: python.torch.version, libtorch: chosen, libtorchVersion: version })
+  Object.assign(context, {
+    python: python.executable,
+    torch: python.torch.version,
+    libtorch: chosen,
+    libtorchVersion: version,
+  })
   const how = process.env.LIBTORCH ? 'from LIBTORCH' : python.how
   // For everything that is started after this: the library, the tests and the build find the same LibTorch.
   process.env.LIBTORCH = chosen
@@ -88,8 +132,12 @@ async function findLibtorch(context) {
 }
 
 async function nativeBuild({ libtorch, libtorchVersion: version }) {
-  const inputs = { files: ['CMakeLists.txt', 'native', 'binding'], values: [libtorch, version, process.versions.modules] }
-  if (isStamped('build/Release', ['sam3_loader.node', 'libsam3_engine.so', 'sam3_engine.json'], inputs)) return UP_TO_DATE
+  const inputs = {
+    files: ['CMakeLists.txt', 'native', 'binding'],
+    values: [libtorch, version, process.versions.modules],
+  }
+  if (isStamped('build/Release', ['sam3_loader.node', 'libsam3_engine.so', 'sam3_engine.json'], inputs))
+    return UP_TO_DATE
   // A translation unit over LibTorch's headers takes about 1.5 GB.
   const jobs = Math.max(1, Math.min(os.availableParallelism(), Math.floor(os.freemem() / 1.5e9)))
   const fix = 'Read the first error above. If LibTorch changed, remove the folder build and run this again.'
@@ -103,7 +151,11 @@ async function nativeBuild({ libtorch, libtorchVersion: version }) {
 async function libBuild() {
   const inputs = { files: ['lib', 'tsup.config.ts', 'tsconfig.json', 'package.json'] }
   if (isStamped('dist', ['index.js', 'index.cjs', 'index.d.ts', 'cli.js'], inputs)) return UP_TO_DATE
-  await must(path.join(root, 'node_modules', '.bin', 'tsup'), [], 'Read the first error above: the TypeScript of lib/ does not build.')
+  await must(
+    path.join(root, 'node_modules', '.bin', 'tsup'),
+    [],
+    'Read the first error above: the TypeScript of lib/ does not build.',
+  )
   stamp('dist', inputs)
   return 'built'
 }
@@ -112,7 +164,8 @@ async function libBuild() {
 function tokenizerInto(folder) {
   mkdirSync(path.join(root, folder), { recursive: true })
   const target = path.join(root, folder, 'tokenizer.json')
-  if (existsSync(path.join(root, `${TOKENIZER}.gz`))) writeFileSync(target, gunzipSync(readFileSync(path.join(root, `${TOKENIZER}.gz`))))
+  if (existsSync(path.join(root, `${TOKENIZER}.gz`)))
+    writeFileSync(target, gunzipSync(readFileSync(path.join(root, `${TOKENIZER}.gz`))))
   else copyFileSync(path.join(root, TOKENIZER), target)
   return target
 }
@@ -132,7 +185,11 @@ async function demoModel({ python, torch }) {
   const inputs = { files: ['scripts/export', `${TOKENIZER}.gz`], values: [torch] }
   const outputs = ['config.json', 'model.safetensors', 'tokenizer.json', 'program.pt', 'names.json']
   if (isStamped('models/demo', outputs, inputs)) return UP_TO_DATE
-  await must(python, ['-m', 'scripts.export', 'demo', '--tokenizer', 'programs/sam3/tokenizer.json', '--out', 'models/demo'], EXPORT_FIX)
+  await must(
+    python,
+    ['-m', 'scripts.export', 'demo', '--tokenizer', 'programs/sam3/tokenizer.json', '--out', 'models/demo'],
+    EXPORT_FIX,
+  )
   stamp('models/demo', inputs)
   return 'made'
 }
@@ -142,16 +199,43 @@ async function testPackages({ python }) {
   const { stdout } = await must(python, ['-c', code], 'Remove the folder .venv and run this again.')
   const missing = stdout.split(/\s+/).filter(Boolean)
   if (missing.length === 0) return UP_TO_DATE
-  await pipInstall(python, missing.map((name) => name.replace('_', '-')))
+  if (OFFLINE) return `without ${missing.join(', ')} (SAM3_OFFLINE)`
+  await pipInstall(
+    python,
+    missing.map((name) => name.replace('_', '-')),
+  )
   return `installed ${missing.join(', ')}`
+}
+
+/**
+ * The reference of the benchmark resizes through torchvision. It is kept apart from the tests' environment, where a
+ * torchvision for CUDA beside a torch for the CPU would break every import of transformers.
+ */
+async function benchPackages({ python, torch }) {
+  const folder = 'bench/.cache/python'
+  const known = await run(python, ['-c', 'import torchvision'])
+  if (known.code === 0 || existsSync(path.join(root, folder, 'torchvision'))) return UP_TO_DATE
+  // torch 2.N belongs to torchvision 0.(N + 15).
+  const [, minor] = torch.split('.').map(Number)
+  await pipInstall(python, ['--no-deps', '--target', path.join(root, folder), `torchvision==0.${minor + 15}.*`])
+  return 'installed torchvision'
 }
 
 async function fixtures({ python }) {
   const folder = 'test/fixtures/golden'
-  const packed = ['model/model.safetensors', 'cases/image.safetensors', 'cases/interactive.safetensors', 'model/tokenizer.json']
+  const packed = [
+    'model/model.safetensors',
+    'cases/image.safetensors',
+    'cases/interactive.safetensors',
+    'model/tokenizer.json',
+  ]
   const inputs = { files: ['scripts/make-fixtures.py', ...packed.map((name) => `${folder}/${name}.gz`)] }
   if (isStamped(folder, [...packed, 'model/sam3.pt'], inputs)) return UP_TO_DATE
-  await must(python, ['scripts/make-fixtures.py', 'unpack'], 'Restore test/fixtures/golden from git and run this again.')
+  await must(
+    python,
+    ['scripts/make-fixtures.py', 'unpack'],
+    'Restore test/fixtures/golden from git and run this again.',
+  )
   stamp(folder, inputs)
   return 'unpacked'
 }
@@ -166,6 +250,7 @@ const STEPS = [
   { name: 'program', title: 'SAM 3 program', needs: ['libtorch'], run: exportProgram },
   { name: 'demo-model', title: 'Demo model', needs: ['program'], run: demoModel },
   { name: 'test-packages', title: 'Python packages of the tests', needs: ['libtorch'], run: testPackages },
+  { name: 'bench-packages', title: 'Python packages of the benchmark', needs: ['test-packages'], run: benchPackages },
   { name: 'fixtures', title: 'Test fixtures', needs: ['test-packages'], run: fixtures },
 ]
 

@@ -37,7 +37,9 @@ export function run(program, args, { cwd = root, env = {}, show = false } = {}) 
     child.stdout.setEncoding('utf8').on('data', keep(process.stdout))
     child.stderr.setEncoding('utf8').on('data', keep(process.stderr))
     child.once('error', (error) => resolve({ code: 127, output: `${program}: ${error.message}`, stdout: '' }))
-    child.once('close', (code, signal) => resolve({ code: code ?? 128, output: signal ? `${output}\nkilled by ${signal}` : output, stdout }))
+    child.once('close', (code, signal) =>
+      resolve({ code: code ?? 128, output: signal ? `${output}\nkilled by ${signal}` : output, stdout }),
+    )
   })
 }
 
@@ -46,6 +48,12 @@ export async function must(program, args, fix, options) {
   const result = await run(program, args, options)
   if (result.code === 0) return result
   const lines = result.output.trimEnd().split('\n')
-  const tail = lines.slice(-40).map((line) => `    ${line}`).join('\n')
-  throw new SetupError(`\`${path.basename(program)} ${args.join(' ')}\` failed (exit code ${result.code}):\n${tail}`, fix)
+  const tail = lines
+    .slice(-40)
+    .map((line) => `    ${line}`)
+    .join('\n')
+  throw new SetupError(
+    `\`${path.basename(program)} ${args.join(' ')}\` failed (exit code ${result.code}):\n${tail}`,
+    fix,
+  )
 }

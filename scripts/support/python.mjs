@@ -8,7 +8,8 @@ import { must, root, run, SetupError } from './command.mjs'
 export const TORCH_VERSION = '2.13.0'
 /** SAM3_ANY_TORCH=1 accepts every LibTorch from this version on (what scripts/gpu-check does). */
 const OLDEST = [2, 7]
-const PYTHON_FIX = 'Install Python 3.10 or newer with pip and venv (on Debian and Ubuntu: apt install python3 python3-pip python3-venv), or name one: SAM3_PYTHON=/path/to/python3.'
+const PYTHON_FIX =
+  'Install Python 3.10 or newer with pip and venv (on Debian and Ubuntu: apt install python3 python3-pip python3-venv), or name one: SAM3_PYTHON=/path/to/python3.'
 
 const numbers = (version) => version.split(/[.+]/).slice(0, 2).map(Number)
 
@@ -78,7 +79,8 @@ async function createEnvironment(base) {
   if (plain.code === 0) return
   // Debian splits ensurepip off into python3-venv. The base's pip can fill an environment that has none.
   const fix = `${PYTHON_FIX} Then remove the folder .venv and run this again.`
-  if (!base.pip) throw new SetupError(`\`python3 -m venv .venv\` failed and there is no pip either:\n${plain.output}`, fix)
+  if (!base.pip)
+    throw new SetupError(`\`python3 -m venv .venv\` failed and there is no pip either:\n${plain.output}`, fix)
   await must(base.executable, ['-m', 'venv', '--clear', '--without-pip', own], fix)
   await must(base.executable, ['-m', 'pip', '--python', ownPython, 'install', 'pip'], fix)
 }
@@ -88,7 +90,7 @@ export async function pipInstall(python, packages) {
   await must(
     python,
     ['-m', 'pip', 'install', '--disable-pip-version-check', '--no-input', ...packages],
-    'Check the network, and pip\'s own configuration (`pip config list`). Behind a proxy set HTTPS_PROXY; with a mirror set PIP_INDEX_URL.',
+    "Check the network, and pip's own configuration (`pip config list`). Behind a proxy set HTTPS_PROXY; with a mirror set PIP_INDEX_URL.",
   )
 }
 
@@ -101,7 +103,10 @@ export async function projectPython() {
     const chosen = await inspectPython(process.env.SAM3_PYTHON)
     if (!chosen?.torch || !acceptsTorch(chosen.torch.version)) {
       const has = chosen ? (chosen.torch ? `torch ${chosen.torch.version}` : 'no torch') : 'could not be run'
-      throw new SetupError(`SAM3_PYTHON=${process.env.SAM3_PYTHON}: ${has}; torch ${TORCH_VERSION} is needed.`, `Unset SAM3_PYTHON, or install torch==${TORCH_VERSION} there.`)
+      throw new SetupError(
+        `SAM3_PYTHON=${process.env.SAM3_PYTHON}: ${has}; torch ${TORCH_VERSION} is needed.`,
+        `Unset SAM3_PYTHON, or install torch==${TORCH_VERSION} there.`,
+      )
     }
     return { ...chosen, how: 'SAM3_PYTHON' }
   }
@@ -118,6 +123,10 @@ export async function projectPython() {
     await pipInstall(ownPython, [`torch==${TORCH_VERSION}`, 'numpy'])
   }
   const ready = await inspectPython(ownPython)
-  if (!ready?.torch) throw new SetupError('torch is not importable from .venv after its installation.', 'Remove the folder .venv and run this again.')
+  if (!ready?.torch)
+    throw new SetupError(
+      'torch is not importable from .venv after its installation.',
+      'Remove the folder .venv and run this again.',
+    )
   return { ...ready, how: lender ? `torch of ${lender.executable}` : `installed torch ${ready.torch.version} with pip` }
 }

@@ -1,0 +1,92 @@
+// Our side of the benchmark: the built library in a process of its own, in the protocol of bench/worker.mjs.
+
+import { readFileSync, writeFileSync } from 'node:fs'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { createInterface } from 'node:readline'
+
+const megabytes = (field) =>
+  Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024
+
+let model
+
+/** Asks for all texts at once, and reads every mask at the image's own size. */
+async function segment(image, texts, threshold) {
+  const begun = performance.now()
+  const results = await model.segment(image, { text: texts, threshold })
+  const counts = results.map(({ instances }) => {
+    for (const { mask } of instances) mask.toBitmap()
+    return instances.length
+  })
+  return { ms: performance.now() - begun, instances: counts }
+}
+
+const operations = {
+  async load({ model: folder, device, dtype, threads }) {
+    const { buildSam3ImageModel } = await import('../dist/index.js')
+    const imported = performance.now()
+    model = await buildSam3ImageModel({ model: folder, device, dtype, threads })
+    const ready = performance.now()
+    return { ms: ready - imported, startToReadyMs: ready }
+  },
+
+  segment: ({ image, texts, threshold }) => segment(readFileSync(image), texts, threshold),
+
+  /** Peak and present resident memory; starts a new peak. */
+  memory() {
+    const answer = { peakMb: megabytes('VmHWM'), residentMb: megabytes('VmRSS') }
+    writeFileSync('/proc/self/clear_refs', '5')
+    return answer
+  },
+
+  /** How late timers fire while an image is segmented: the delay beyond the sampling interval, in ms. */
+  async eventLoop({ image, text, threshold }) {
+    const resolution = 10
+    const data = readFileSync(image)
+    const histogram = monitorEventLoopDelay({ resolution })
+    histogram.enable()
+    const { ms } = await segment(data, [text], threshold)
+    histogram.disable()
+    const delay = (nanoseconds) => Math.max(0, nanoseconds / 1e6 - resolution)
+    return {
+      ms,
+      p50Ms: delay(histogram.percentile(50)),
+      p99Ms: delay(histogram.percentile(99)),
+      maxMs: delay(histogram.max),
+      samples: histogram.count,
+    }
+  },
+
+  /** Resident memory before and after many calls. */
+  async growth({ image, texts, threshold, calls }) {
+    const data = readFileSync(image)
+    const round = async (count) => {
+      for (let i = 0; i < count; i += 1) await segment(data, [texts[i % texts.length]], threshold)
+      globalThis.gc()
+    }
+    // The allocators and V8 reach their working size within the first calls.
+    await round(Math.ceil(calls / 5))
+    const beforeMb = megabytes('VmRSS')
+    await round(calls)
+    return { calls, beforeMb, afterMb: megabytes('VmRSS'), heapMb: process.memoryUsage().heapUsed / 2 ** 20 }
+  },
+
+  /** The way to the engine's thread and back, with nothing to do there. */
+  async overhead({ calls }) {
+    for (let i = 0; i < 1000; i += 1) await model.encode([])
+    const begun = performance.now()
+    for (let i = 0; i < calls; i += 1) await model.encode([])
+    return { calls, us: ((performance.now() - begun) * 1000) / calls }
+  },
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { op, ...parameters } = JSON.parse(line)
+  let answer
+  try {
+    answer = await operations[op](parameters)
+  } catch (error) {
+    answer = { error: `${error.code ?? error.name}: ${error.message}` }
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`)
+}
+await model?.dispose()

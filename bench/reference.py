@@ -1,0 +1,119 @@
+"""The Python reference for the benchmark: transformers' Sam3Model with its Sam3Processor, driven over stdin and stdout.
+
+One JSON request a line, one JSON answer a line, in the protocol of bench/worker.mjs.
+"""
+
+import json
+import os
+import resource
+import sys
+import time
+from io import BytesIO
+from pathlib import Path
+
+STARTED = time.perf_counter()
+
+
+def import_torchvision() -> None:
+    """Import torchvision even where its own kernels do not fit this torch.
+
+    The processor wants torchvision for resizing, which torch itself does. A torchvision built for CUDA beside a torch
+    for the CPU fails at import only because the two operators below are then undeclared; text prompts use neither.
+    """
+    import torch
+
+    try:
+        import torchvision  # noqa: F401
+    except RuntimeError:
+        for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+            del sys.modules[name]
+        import_torchvision.library = torch.library.Library("torchvision", "FRAGMENT")
+        for operator in ("nms", "qnms"):
+            import_torchvision.library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        import torchvision  # noqa: F401
+
+
+def memory_mb(field: str) -> float:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+class Reference:
+    def load(self, *, model: str, device: str, dtype: str, threads: int) -> dict:
+        import_torchvision()
+        import torch
+        from transformers import CLIPTokenizerFast, Sam3ImageProcessor, Sam3Model, Sam3Processor
+        from transformers.utils import logging
+
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+        torch.set_num_threads(threads)
+        self.torch, self.device, self.dtype = torch, device, getattr(torch, dtype)
+        imported = time.perf_counter()
+        side = json.loads((Path(model) / "config.json").read_text())["detector_config"]["vision_config"]
+        side = side["backbone_config"]["image_size"]
+        self.processor = Sam3Processor(
+            Sam3ImageProcessor(size={"height": side, "width": side}),
+            CLIPTokenizerFast(tokenizer_file=str(Path(model) / "tokenizer.json"), model_max_length=32),
+            target_size=side,
+        )
+        self.model = Sam3Model.from_pretrained(model, dtype=self.dtype).to(device).eval()
+        self.synchronize()
+        ready = time.perf_counter()
+        return {"ms": (ready - imported) * 1e3, "startToReadyMs": (ready - STARTED) * 1e3}
+
+    def synchronize(self) -> None:
+        if self.device.startswith("cuda"):
+            self.torch.cuda.synchronize()
+
+    def segment(self, *, image: str, texts: list[str], threshold: float) -> dict:
+        """JPEG bytes to binary masks at the image's own size, one call of the reference for each text."""
+        from PIL import Image
+
+        data = Path(image).read_bytes()
+        begun = time.perf_counter()
+        counts = []
+        for text in texts:
+            photo = Image.open(BytesIO(data)).convert("RGB")
+            inputs = self.processor(images=photo, text=text, return_tensors="pt")
+            inputs = {
+                name: value.to(self.device, self.dtype) if value.is_floating_point() else value.to(self.device)
+                for name, value in inputs.items()
+                if name != "original_sizes"
+            }
+            with self.torch.inference_mode():
+                outputs = self.model(**inputs)
+                results = self.processor.post_process_instance_segmentation(
+                    outputs, threshold=threshold, mask_threshold=0.5, target_sizes=[photo.size[::-1]]
+                )
+            counts.append(len(results[0]["masks"].to("cpu")))
+        return {"ms": (time.perf_counter() - begun) * 1e3, "instances": counts}
+
+    def memory(self) -> dict:
+        """Peak and present resident memory, and the GPU's peak; starts a new peak."""
+        answer = {"peakMb": memory_mb("VmHWM"), "residentMb": memory_mb("VmRSS")}
+        Path("/proc/self/clear_refs").write_text("5")
+        if self.device.startswith("cuda"):
+            answer["gpuPeakMb"] = self.torch.cuda.max_memory_allocated() / 2**20
+            self.torch.cuda.reset_peak_memory_stats()
+        return answer
+
+
+def main() -> None:
+    answers = os.fdopen(os.dup(1), "w")  # whatever the libraries print goes to stderr, the answers alone to stdout
+    os.dup2(2, 1)
+    reference = Reference()
+    for line in sys.stdin:
+        request = json.loads(line)
+        operation = request.pop("op")
+        try:
+            answer = getattr(reference, operation)(**request)
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+// The report of a benchmark: a Markdown table for people and the same in JSON.
+
+import { mkdirSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { root } from '../scripts/support/command.mjs'
+
+const number = (value) => (value === undefined ? '' : Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(2))
+
+function markdown({ machine, options, libtorchVersion, rows, failures, date }) {
+  const where = machine.gpu ? `${machine.gpu} (CUDA ${machine.cuda})` : `${machine.processor}, ${machine.cores} cores`
+  const lines = [
+    `# ${where}, ${options.dtype}, ${date}`,
+    '',
+    `sam3-node on LibTorch ${libtorchVersion} with Node ${machine.node}, against transformers ${machine.transformers} on torch ${machine.torch}.`,
+    `Same machine, same ${options.model ? `weights (${options.model})` : 'random weights of the true configuration'}, same dtype, ${options.threads} threads, from the bytes of a JPEG to binary masks at its own size.`,
+    `Medians of ${options.repeats} rounds in which the two sides take turns, after a warm-up.`,
+    '',
+    '| measure | ours | reference | unit | ratio | wanted | |',
+    '|---|---:|---:|---|---:|---|---|',
+    ...rows.map(
+      (r) =>
+        `| ${r.name} | ${number(r.ours)} | ${number(r.reference)} | ${r.unit} | ${r.ratio === undefined ? '' : r.ratio.toFixed(2)} | ${r.goal ?? ''} | ${r.note ?? ''} |`,
+    ),
+    '',
+    ...failures.map(({ name, message }) => `Not measured: ${name} (${message.split('\n')[0]}).`),
+  ]
+  return `${lines.join('\n').trimEnd()}\n`
+}
+
+/** Writes both files and returns their names. */
+export function writeReport({ machine, options, libtorchVersion, rows, failures }) {
+  const date = new Date().toISOString().slice(0, 10)
+  const slug = (options.name ?? machine.gpu ?? `${machine.processor}-${machine.cores}-cores`)
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+  const base = path.join(options.out, `${slug}-${options.dtype}-${date}`)
+  mkdirSync(path.resolve(root, options.out), { recursive: true })
+  const data = { date, machine, options, libtorchVersion, rows, failures }
+  writeFileSync(path.resolve(root, `${base}.json`), `${JSON.stringify(data, null, 2)}\n`)
+  writeFileSync(path.resolve(root, `${base}.md`), markdown({ ...data }))
+  return [`${base}.md`, `${base}.json`]
+}

@@ -1,0 +1,134 @@
+// `npm run bench`: our path and the Python reference side by side, on the same machine, weights, dtype and threads.
+
+import { existsSync, mkdirSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { setup } from '../scripts/setup.mjs'
+import { must, root } from '../scripts/support/command.mjs'
+import { report } from '../scripts/support/steps.mjs'
+import { describeMachine } from './machine.mjs'
+import { MEASURES } from './measures.mjs'
+import { writeReport } from './report.mjs'
+import { Worker } from './worker.mjs'
+
+const USAGE = `Usage: npm run bench -- [options]
+
+  --device cpu|cuda        where both sides run (cpu)
+  --dtype NAME             bfloat16, float16 or float32 (bfloat16)
+  --threads N              threads inside the network, both sides (all cores)
+  --repeats N              timed rounds of each measure; medians are reported (3)
+  --quick                  one round, fewer calls
+  --only NAME[,NAME]       ${Object.keys(MEASURES).join(', ')} (all)
+  --model DIR              weights to use; without it random ones of the true configuration are made once
+  --image FILE             photograph (the example, enlarged to 1200 x 800)
+  --threshold T            score threshold (0.5)
+  --out DIR                where the report goes (bench/results)
+  --name NAME              first part of the report's file name (processor or GPU)
+
+The two sides take turns within each measure. Nothing else should run on the machine.`
+
+function readOptions() {
+  const string = { type: 'string' }
+  const { values } = parseArgs({
+    options: {
+      device: { ...string, default: 'cpu' },
+      dtype: { ...string, default: 'bfloat16' },
+      threads: { ...string, default: String(os.availableParallelism()) },
+      repeats: string,
+      quick: { type: 'boolean', default: false },
+      only: string,
+      model: string,
+      image: string,
+      threshold: { ...string, default: '0.5' },
+      out: { ...string, default: 'bench/results' },
+      name: string,
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) {
+    console.log(USAGE)
+    process.exit(0)
+  }
+  const only = values.only?.split(',') ?? Object.keys(MEASURES)
+  const unknown = only.filter((name) => !MEASURES[name])
+  if (unknown.length) throw new Error(`no measure is called ${unknown.join(', ')}\n\n${USAGE}`)
+  return {
+    ...values,
+    only,
+    threads: Number(values.threads),
+    threshold: Number(values.threshold),
+    repeats: Number(values.repeats ?? (values.quick ? 1 : 3)),
+  }
+}
+
+/** A folder with weights of the true configuration that both sides load; made on the first run. */
+async function randomWeights(python, dtype) {
+  const folder = `bench/.cache/sam3-${dtype}`
+  if (!existsSync(path.join(root, folder, 'model.safetensors'))) {
+    console.log(`Making random weights of the true configuration in ${folder} ...`)
+    const args = [
+      '-m',
+      'scripts.export',
+      'random',
+      '--tokenizer',
+      'programs/sam3/tokenizer.json',
+      '--dtype',
+      dtype,
+      '--out',
+      folder,
+    ]
+    await must(python, args, 'Read the last lines above; the weights take about 2 GB of disk in bfloat16.')
+  }
+  return folder
+}
+
+/** The example photograph at the size of an ordinary picture. */
+async function enlargedPhoto() {
+  const { default: sharp } = await import('sharp')
+  mkdirSync(path.join(root, 'bench/.cache'), { recursive: true })
+  const file = 'bench/.cache/photo.jpg'
+  await sharp(path.join(root, 'examples/coffee.jpg'))
+    .resize(1200, 800)
+    .jpeg({ quality: 90 })
+    .toFile(path.join(root, file))
+  return file
+}
+
+async function main() {
+  const options = readOptions()
+  const { python, libtorchVersion } = await setup(['native', 'lib', 'demo-model', 'bench-packages'])
+  const machine = await describeMachine(python, options)
+  const env = { OMP_NUM_THREADS: String(options.threads), PYTHONPATH: path.join(root, 'bench/.cache/python') }
+  const sides = {
+    ours: () => new Worker(process.execPath, ['--expose-gc', 'bench/ours.mjs'], env),
+    reference: () => new Worker(python, ['bench/reference.py'], env),
+  }
+  const settings = {
+    ...options,
+    model: options.model ?? (await randomWeights(python, options.dtype)),
+    image: options.image ?? (await enlargedPhoto()),
+    sides,
+    pair: {},
+  }
+  const rows = []
+  const failures = []
+  for (const name of options.only) {
+    console.log(`${name} ...`)
+    try {
+      const measured = await MEASURES[name](settings)
+      for (const row of measured) console.log(`  ${row.name}: ${row.summary}`)
+      rows.push(...measured)
+    } catch (error) {
+      // One measure that cannot run (no memory, say) must not cost the others; the report names it.
+      console.error(`  failed: ${error.message}`)
+      failures.push({ name, message: error.message })
+    }
+  }
+  for (const worker of Object.values(settings.pair)) await worker.close()
+  const files = writeReport({ machine, options, libtorchVersion, rows, failures })
+  console.log(`\nWritten: ${files.join(', ')}`)
+  if (failures.length) process.exitCode = 1
+}
+
+await main().catch(report)

@@ -1,0 +1,53 @@
+// Lint and format check of every language here: `npm run lint`; with --fix (`npm run format`) they are mended in place.
+
+import { readdirSync } from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { root, run } from './support/command.mjs'
+import { setup } from './setup.mjs'
+import { report } from './support/steps.mjs'
+
+function nativeSources() {
+  return ['native', 'binding', 'test/native'].flatMap((folder) =>
+    readdirSync(path.join(root, folder))
+      .filter((name) => /\.(cc|h|c)$/.test(name))
+      .map((name) => path.join(folder, name)),
+  )
+}
+
+/**
+ * @param {{ python: string, fix?: boolean }} options `python`: an interpreter with ruff and clang-format
+ * @returns {Promise<string[]>} the names of the checks that failed; their output is printed
+ */
+export async function lint({ python, fix = false }) {
+  const bin = (name) => path.join(root, 'node_modules', '.bin', name)
+  const tool = (name) => path.join(path.dirname(python), name)
+  const checks = [
+    ['biome', bin('biome'), ['check', '--error-on-warnings', ...(fix ? ['--write'] : [])]],
+    ['tsc', bin('tsc'), ['--noEmit']],
+    ['ruff check', tool('ruff'), ['check', '--quiet', ...(fix ? ['--fix'] : []), '.']],
+    ['ruff format', tool('ruff'), ['format', '--quiet', ...(fix ? [] : ['--check', '--diff']), '.']],
+    ['clang-format', tool('clang-format'), [...(fix ? ['-i'] : ['--dry-run', '--Werror']), ...nativeSources()]],
+  ]
+  const results = await Promise.all(checks.map(([, program, args]) => run(program, args)))
+  const failed = []
+  for (const [index, result] of results.entries()) {
+    if (result.code === 0) continue
+    failed.push(checks[index][0])
+    console.log(`--- ${checks[index][0]}\n${result.output.trim().split('\n').slice(0, 60).join('\n')}`)
+  }
+  return failed
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    const { python } = await setup(['packages', 'test-packages'])
+    const failed = await lint({ python, fix: process.argv.includes('--fix') })
+    console.log(
+      failed.length ? `Failed: ${failed.join(', ')}. \`npm run format\` mends most of it.` : 'Lint and format: clean.',
+    )
+    if (failed.length) process.exitCode = 1
+  } catch (error) {
+    report(error)
+  }
+}
