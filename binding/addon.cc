@@ -1,0 +1,49 @@
+// The engine as Node loads it: process.dlopen after the loader has opened LibTorch.
+#include <ATen/Parallel.h>
+#include <napi.h>
+#include <torch/version.h>
+
+#include "convert.h"
+#include "device.h"
+#include "environment.h"
+#include "model.h"
+
+namespace binding {
+namespace {
+
+Napi::Value info(const Napi::CallbackInfo& call) {
+  const Napi::Env env = call.Env();
+  const auto devices = sam3::available_devices();
+  auto names = Napi::Array::New(env, devices.size());
+  for (uint32_t i = 0; i < devices.size(); i++) names[i] = devices[i];
+  auto out = Napi::Object::New(env);
+  out.Set("torch", TORCH_VERSION);
+  out.Set("cuda", devices.size() > 1);
+  out.Set("devices", names);
+  out.Set("cpuCapability", sam3::cpu_capability());
+  out.Set("threads", at::get_num_threads());
+  return out;
+}
+
+void stop(const Napi::CallbackInfo& call) { Environment::of(call.Env()).stop_all(); }
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  auto* environment = new Environment(env);
+  env.SetInstanceData(environment);
+  const Napi::Function model = Model::define(env), image = Image::define(env), token = CancelToken::define(env);
+  environment->model_class = Napi::Persistent(model);
+  environment->image_class = Napi::Persistent(image);
+  environment->token_class = Napi::Persistent(token);
+  exports.Set("NativeImage", image);
+  exports.Set("CancelToken", token);
+  exports.Set("info", Napi::Function::New(env, info));
+  exports.Set("load", Napi::Function::New(env, Model::load));
+  exports.Set("stop", Napi::Function::New(env, stop));
+  return exports;
+}
+
+}  // namespace
+}  // namespace binding
+
+static Napi::Object InitAddon(Napi::Env env, Napi::Object exports) { return binding::init(env, exports); }
+NODE_API_MODULE(sam3_engine, InitAddon)

@@ -1,0 +1,188 @@
+#include "convert.h"
+
+#include <cstring>
+
+namespace binding {
+namespace {
+
+Napi::Float32Array floats(Napi::Env env, const std::vector<float>& values) {
+  auto array = Napi::Float32Array::New(env, values.size());
+  if (!values.empty()) std::memcpy(array.Data(), values.data(), values.size() * sizeof(float));
+  return array;
+}
+
+std::vector<float> float_array(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (value.IsUndefined() || value.IsNull()) return {};
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array)
+    bad_argument(object.Env(), std::string(key) + " must be a Float32Array.");
+  const auto array = value.As<Napi::Float32Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
+std::vector<int64_t> int_array(const Napi::Object& object, const char* key) {
+  const Napi::Value value = object.Get(key);
+  if (value.IsUndefined() || value.IsNull()) return {};
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array)
+    bad_argument(object.Env(), std::string(key) + " must be an Int32Array.");
+  const auto array = value.As<Napi::Int32Array>();
+  return {array.Data(), array.Data() + array.ElementLength()};
+}
+
+bool flag(const Napi::Object& object, const char* key) { return object.Get(key).ToBoolean(); }
+
+}  // namespace
+
+void bad_argument(Napi::Env env, const std::string& message) {
+  Napi::Error error = Napi::TypeError::New(env, message);
+  error.Set("code", Napi::String::New(env, "ERR_INVALID_ARGUMENT"));
+  throw error;
+}
+
+std::string string_or(const Napi::Object& object, const char* key, const std::string& fallback) {
+  const Napi::Value value = object.Get(key);
+  return value.IsString() ? value.As<Napi::String>().Utf8Value() : fallback;
+}
+
+double number_or(const Napi::Object& object, const char* key, double fallback) {
+  const Napi::Value value = object.Get(key);
+  return value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : fallback;
+}
+
+sam3::ProgramFiles program_files(const Napi::Object& options) {
+  sam3::ProgramFiles files{string_or(options, "program", ""), string_or(options, "names", ""), string_or(options, "weights", ""),
+                           string_or(options, "checkpoint", "")};
+  if (files.checkpoint.empty() && (files.program.empty() || files.names.empty() || files.weights.empty()))
+    bad_argument(options.Env(), "load() needs either checkpoint, or program, names and weights.");
+  return files;
+}
+
+sam3::EngineOptions engine_options(const Napi::Object& options) {
+  sam3::EngineOptions out;
+  out.model.device = string_or(options, "device", "auto");
+  out.model.dtype = string_or(options, "dtype", "auto");
+  out.model.input_size = static_cast<int64_t>(number_or(options, "inputSize", 0));
+  out.model.max_batch = static_cast<int64_t>(number_or(options, "maxBatch", 0));
+  out.model.memory_budget = static_cast<int64_t>(number_or(options, "memoryBudget", 0));
+  out.threads = static_cast<int>(number_or(options, "threads", 0));
+  out.queue_limit = static_cast<size_t>(number_or(options, "queueLimit", static_cast<double>(out.queue_limit)));
+  return out;
+}
+
+sam3::RawImage raw_image(const Napi::Value& value) {
+  const auto object = value.As<Napi::Object>();
+  const Napi::Value data = object.Get("data");
+  const auto width = static_cast<int64_t>(number_or(object, "width", 0)), height = static_cast<int64_t>(number_or(object, "height", 0));
+  if (!data.IsTypedArray() || data.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
+    bad_argument(value.Env(), "An image's data must be a Uint8Array.");
+  const auto pixels = data.As<Napi::Uint8Array>();
+  if (width <= 0 || height <= 0 || width > INT32_MAX || height > INT32_MAX || static_cast<uint64_t>(width) * height * 3 != pixels.ElementLength())
+    bad_argument(value.Env(), "An image's data must hold width * height * 3 bytes.");
+  return {pixels.Data(), width, height};
+}
+
+sam3::ConceptPrompt concept_prompt(const Napi::Value& value) {
+  const auto object = value.As<Napi::Object>();
+  sam3::ConceptPrompt prompt;
+  prompt.ids = int_array(object, "ids");
+  prompt.boxes = float_array(object, "boxes");
+  prompt.labels = int_array(object, "labels");
+  if (prompt.boxes.size() != prompt.labels.size() * 4) bad_argument(value.Env(), "boxes must hold four numbers for each label.");
+  prompt.threshold = static_cast<float>(number_or(object, "threshold", 0.5));
+  prompt.max_instances = static_cast<int64_t>(number_or(object, "maxInstances", -1));
+  prompt.semantic = flag(object, "semantic");
+  prompt.logits = flag(object, "logits");
+  return prompt;
+}
+
+sam3::ClickPrompt click_prompt(const Napi::Value& value) {
+  const auto object = value.As<Napi::Object>();
+  sam3::ClickPrompt prompt;
+  prompt.points = float_array(object, "points");
+  prompt.labels = int_array(object, "labels");
+  if (prompt.points.size() != prompt.labels.size() * 2) bad_argument(value.Env(), "points must hold two numbers for each label.");
+  const auto box = float_array(object, "box");
+  if (!box.empty()) {
+    if (box.size() != 4) bad_argument(value.Env(), "box must hold four numbers.");
+    prompt.box = {box[0], box[1], box[2], box[3]};
+  }
+  prompt.mask = float_array(object, "maskInput");
+  if (prompt.labels.empty() && !prompt.box && prompt.mask.empty()) bad_argument(value.Env(), "A prompt needs points, a box or a mask.");
+  return prompt;
+}
+
+Napi::Object to_js(Napi::Env env, const sam3::ModelInfo& info) {
+  auto out = Napi::Object::New(env);
+  out.Set("device", info.device);
+  out.Set("dtype", info.dtype);
+  out.Set("inputSize", static_cast<double>(info.input_size));
+  out.Set("grid", static_cast<double>(info.grid));
+  out.Set("parameters", static_cast<double>(info.parameters));
+  out.Set("weightBytes", static_cast<double>(info.weight_bytes));
+  auto sizes = Napi::Array::New(env, info.valid_input_sizes.size());
+  for (uint32_t i = 0; i < sizes.Length(); i++) sizes[i] = static_cast<double>(info.valid_input_sizes[i]);
+  out.Set("validInputSizes", sizes);
+  if (!info.tokenizer_json.empty()) out.Set("tokenizer", info.tokenizer_json);
+  if (!info.config_json.empty()) out.Set("config", info.config_json);
+  return out;
+}
+
+Napi::Object to_js(Napi::Env env, const sam3::MaskSet& set) {
+  const size_t n = set.masks.size();
+  auto runs = Napi::Array::New(env, n);
+  auto areas = Napi::Float64Array::New(env, n);
+  auto boxes = Napi::Int32Array::New(env, n * 4);
+  for (size_t i = 0; i < n; i++) {
+    const auto& mask = set.masks[i];
+    auto lengths = Napi::Uint32Array::New(env, mask.runs.size());
+    std::memcpy(lengths.Data(), mask.runs.data(), mask.runs.size() * sizeof(uint32_t));
+    runs[static_cast<uint32_t>(i)] = lengths;
+    areas[i] = static_cast<double>(mask.area);
+    for (size_t k = 0; k < 4; k++) boxes[i * 4 + k] = mask.box[k];
+  }
+  auto out = Napi::Object::New(env);
+  out.Set("width", static_cast<double>(set.width));
+  out.Set("height", static_cast<double>(set.height));
+  out.Set("runs", runs);
+  out.Set("areas", areas);
+  out.Set("boxes", boxes);
+  return out;
+}
+
+Napi::Object to_js(Napi::Env env, const sam3::Segmentation& result) {
+  auto out = Napi::Object::New(env);
+  out.Set("scores", floats(env, result.scores));
+  out.Set("boxes", floats(env, result.boxes));
+  out.Set("presence", static_cast<double>(result.presence));
+  out.Set("masks", to_js(env, result.masks));
+  if (result.logits_size > 0) {
+    auto logits = Napi::Object::New(env);
+    logits.Set("data", floats(env, result.logits));
+    logits.Set("size", static_cast<double>(result.logits_size));
+    out.Set("logits", logits);
+  }
+  if (result.semantic) out.Set("semantic", to_js(env, *result.semantic));
+  return out;
+}
+
+Napi::Object to_js(Napi::Env env, const sam3::Prediction& result) {
+  auto out = Napi::Object::New(env);
+  out.Set("ious", floats(env, result.ious));
+  out.Set("objectScores", floats(env, result.object_scores));
+  out.Set("masks", to_js(env, result.masks));
+  out.Set("lowRes", floats(env, result.low_res));
+  out.Set("size", static_cast<double>(result.low_res_size));
+  return out;
+}
+
+Napi::Object to_js(Napi::Env env, const sam3::EngineStats& stats) {
+  auto out = Napi::Object::New(env);
+  out.Set("queued", static_cast<double>(stats.queued));
+  out.Set("images", static_cast<double>(stats.images));
+  out.Set("textCache", static_cast<double>(stats.cached_texts));
+  out.Set("batches", static_cast<double>(stats.batches));
+  out.Set("calls", static_cast<double>(stats.calls));
+  return out;
+}
+
+}  // namespace binding

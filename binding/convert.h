@@ -1,0 +1,30 @@
+#pragma once
+#include <napi.h>
+
+#include <string>
+#include <vector>
+
+#include "engine.h"
+
+// JavaScript values to engine types and back. lib/ has checked what users pass; what is checked here again is what
+// would make the engine read outside a buffer.
+namespace binding {
+
+[[noreturn]] void bad_argument(Napi::Env env, const std::string& message);
+
+std::string string_or(const Napi::Object& object, const char* key, const std::string& fallback);
+double number_or(const Napi::Object& object, const char* key, double fallback);
+
+sam3::ProgramFiles program_files(const Napi::Object& options);
+sam3::EngineOptions engine_options(const Napi::Object& options);
+sam3::RawImage raw_image(const Napi::Value& value);
+sam3::ConceptPrompt concept_prompt(const Napi::Value& value);
+sam3::ClickPrompt click_prompt(const Napi::Value& value);
+
+Napi::Object to_js(Napi::Env env, const sam3::ModelInfo& info);
+Napi::Object to_js(Napi::Env env, const sam3::MaskSet& masks);
+Napi::Object to_js(Napi::Env env, const sam3::Segmentation& result);
+Napi::Object to_js(Napi::Env env, const sam3::Prediction& result);
+Napi::Object to_js(Napi::Env env, const sam3::EngineStats& stats);
+
+}  // namespace binding

@@ -1,0 +1,29 @@
+#pragma once
+#include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
+
+#include <string>
+#include <vector>
+
+namespace sam3 {
+
+// Where the network runs and in which number format.
+struct Target {
+  c10::Device device;
+  c10::ScalarType dtype;
+};
+
+// `device`: cpu | cuda | cuda:N | auto (the first GPU LibTorch can use, else the CPU).
+// `dtype`: float32 | bfloat16 | float16 | auto (bfloat16 on a GPU and on a CPU with bf16 instructions, else float32).
+// Throws ERR_DEVICE_UNAVAILABLE and ERR_INVALID_DTYPE.
+Target resolve_target(const std::string& device, const std::string& dtype);
+
+// "cpu", then every "cuda:N" that the loaded LibTorch can use.
+std::vector<std::string> available_devices();
+
+std::string dtype_name(c10::ScalarType dtype);
+
+// Instruction set that LibTorch's CPU kernels were dispatched to, for bug reports.
+std::string cpu_capability();
+
+}  // namespace sam3

@@ -1,0 +1,87 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <torch/csrc/jit/api/module.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "device.h"
+#include "name_map.h"
+
+namespace sam3 {
+
+// Where the network and its weights lie: either a program without weights (program + names + weights), or one
+// self-contained TorchScript checkpoint.
+struct ProgramFiles {
+  std::string program, names, weights;
+  std::string checkpoint;
+};
+
+// The network on its device: one typed C++ call for each exported method. B images or objects, P prompts, T texts,
+// N boxes or points, Q queries, G = input size / patch, C = hidden size, L = prompt length. No state but the weights.
+class Program {
+ public:
+  // `progress(done, total)` counts bytes of weights. Throws ERR_PROGRAM, ERR_MODEL_FORMAT, ERR_WEIGHTS_*.
+  static Program load(const ProgramFiles& files, const Target& target, const std::function<void(uint64_t, uint64_t)>& progress = {});
+
+  const Architecture& architecture() const { return architecture_; }
+  const Target& target() const { return target_; }
+  int64_t parameters() const { return parameters_; }
+  int64_t weight_bytes() const { return weight_bytes_; }
+  // Texts carried inside a self-contained checkpoint; empty otherwise.
+  const std::string& config_json() const { return config_json_; }
+  const std::string& tokenizer_json() const { return tokenizer_json_; }
+
+  struct Levels {
+    at::Tensor high, middle, low;  // 4G, 2G, G
+  };
+  struct Geometry {
+    at::Tensor tokens, valid;  // [P, N+1, C], bool [P, N+1]
+  };
+  struct Detection {
+    at::Tensor logits, boxes, presence, queries, encoded;  // [P,Q] [P,Q,4] xyxy 0..1, [P,1] (all fp32), [P,Q,C], [P,G*G,C]
+  };
+  struct PixelMaps {
+    at::Tensor instance, semantic;  // [P,C,4G,4G], [P,1,4G,4G]
+  };
+  struct PromptTokens {
+    at::Tensor sparse, dense;  // [B,N+1,C], [B,C,G,G]
+  };
+  struct ClickMasks {
+    at::Tensor masks, iou, tokens, object;  // [B,4,4G,4G] logits, [B,4], [B,4,C], [B,1] logit
+  };
+
+  at::Tensor encode_image(const at::Tensor& pixels) const;
+  Levels neck_detect(const at::Tensor& vit) const;
+  Levels neck_track(const at::Tensor& vit) const;
+  at::Tensor encode_text(const at::Tensor& ids, const at::Tensor& valid) const;
+  Geometry encode_geometry(const at::Tensor& boxes, const at::Tensor& labels, const at::Tensor& valid, const at::Tensor& f2,
+                           const at::Tensor& image_index) const;
+  Detection detect(const Levels& features, const at::Tensor& image_index, const at::Tensor& prompt, const at::Tensor& valid) const;
+  PixelMaps pixel_embed(const Levels& features, const at::Tensor& image_index, const at::Tensor& encoded, const at::Tensor& prompt,
+                        const at::Tensor& valid) const;
+  at::Tensor masks(const at::Tensor& pixel_map, const at::Tensor& queries) const;
+  PromptTokens prompt_encode(const at::Tensor& points, const at::Tensor& labels, const at::Tensor& mask, const at::Tensor& use_mask) const;
+  ClickMasks mask_decode(const at::Tensor& t0, const at::Tensor& t1, const at::Tensor& pixels, const PromptTokens& tokens) const;
+  // "No memory" embedding [1, C] that a single image adds to its lowest tracker level.
+  at::Tensor no_memory_embedding(int64_t grid) const;
+
+ private:
+  Program() = default;
+  c10::IValue call(const char* method, std::vector<c10::IValue> inputs) const;
+  std::vector<at::Tensor> call_many(const char* method, std::vector<c10::IValue> inputs, size_t outputs) const;
+  void load_bound(const ProgramFiles& files, const std::function<void(uint64_t, uint64_t)>& progress);
+  void load_checkpoint(const std::string& path, const std::function<void(uint64_t, uint64_t)>& progress);
+  void count_weights();
+
+  mutable torch::jit::Module module_;
+  Target target_{c10::kCPU, at::kFloat};
+  Architecture architecture_{};
+  int64_t parameters_ = 0, weight_bytes_ = 0;
+  std::string config_json_, tokenizer_json_;
+};
+
+}  // namespace sam3
