@@ -1,0 +1,104 @@
+/** A user's text and exemplar prompts, checked and turned into what the engine takes. */
+import { Sam3InputError } from '../errors.js'
+import type { NativePrompt } from '../native/addon.js'
+import { cleanText } from '../tokenizer/clean.js'
+import { CONTEXT_LENGTH, type TextTokenizer } from '../tokenizer/tokenizer.js'
+import { checkBoolean, checkKeys, checkThreshold, checkWholeNumber } from './checks.js'
+import { type ImageSize, toCenterBox, toLabel, toUnitBox } from './geometry.js'
+import type { BoxPrompt, Prompt, PromptInput, PromptList } from './types.js'
+
+/** The text that the network was trained to read as "look at the exemplars". */
+const EXEMPLARS_ONLY_TEXT = 'visual'
+/** Score above which an instance is kept, as in the reference. */
+export const DEFAULT_THRESHOLD = 0.5
+
+const PROMPT_KEYS = ['text', 'boxes', 'threshold', 'maxInstances', 'semantic', 'logits', 'normalized'] as const
+
+/** A prompt ready for the engine. */
+export interface PreparedPrompt {
+  native: NativePrompt
+  /** The user's text, if there was one. */
+  text: string | undefined
+  warnings: string[]
+}
+
+/** One prompt, its text list spelt out, or a list of prompts: always as a list, and whether the user gave a list. */
+export function expandPrompts(input: PromptInput | PromptList | readonly PromptInput[]): { prompts: Prompt[]; isList: boolean } {
+  if (Array.isArray(input)) {
+    return { prompts: (input as readonly PromptInput[]).map(asPrompt), isList: true }
+  }
+  if (typeof input === 'object' && input !== null && 'text' in input && Array.isArray(input.text)) {
+    const { text, ...settings } = input as PromptList
+    return { prompts: text.map((one) => ({ ...settings, text: one })), isList: true }
+  }
+  return { prompts: [asPrompt(input as PromptInput)], isList: false }
+}
+
+function asPrompt(input: PromptInput): Prompt {
+  const prompt = typeof input === 'string' ? { text: input } : input
+  checkKeys(prompt, PROMPT_KEYS, 'A prompt')
+  return prompt
+}
+
+/**
+ * Checks a prompt against the image it is for, and tokenizes it.
+ * @throws Sam3InputError `ERR_EMPTY_PROMPT`, `ERR_INVALID_BOX`, `ERR_INVALID_THRESHOLD`, `ERR_INVALID_ARGUMENT`
+ */
+export function preparePrompt(prompt: Prompt, size: ImageSize, tokenizer: TextTokenizer): PreparedPrompt {
+  const text = checkText(prompt.text)
+  const boxes = prompt.boxes ?? []
+  if (!Array.isArray(boxes)) {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'boxes must be a list.', { fix: 'Pass boxes: [{ box: [x0, y0, x1, y1] }].' })
+  }
+  if (text === undefined && boxes.length === 0) {
+    throw new Sam3InputError('ERR_EMPTY_PROMPT', 'The prompt has neither a text nor a box.', {
+      fix: "Pass { text: 'a noun phrase' }, { boxes: [{ box: [x0, y0, x1, y1] }] }, or both.",
+    })
+  }
+  const row = tokenizer.encode(text ?? EXEMPLARS_ONLY_TEXT)
+  const native: NativePrompt = {
+    ids: row.ids,
+    threshold: checkThreshold(prompt.threshold ?? DEFAULT_THRESHOLD),
+    semantic: checkBoolean(prompt.semantic, 'semantic'),
+    logits: checkBoolean(prompt.logits, 'logits'),
+    ...prepareBoxes(boxes as Prompt['boxes'] & {}, size, checkBoolean(prompt.normalized, 'normalized')),
+  }
+  const maxInstances = checkWholeNumber(prompt.maxInstances, 'maxInstances', 1)
+  if (maxInstances !== undefined) native.maxInstances = maxInstances
+  const warnings = row.truncated
+    ? [`The text was cut off: only its first ${CONTEXT_LENGTH - 2} tokens were read. Use a shorter phrase.`]
+    : []
+  return { native, text, warnings }
+}
+
+function checkText(text: unknown): string | undefined {
+  if (text === undefined) return undefined
+  if (typeof text !== 'string') {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `The text of a prompt must be a string, not ${typeof text}.`, {
+      fix: 'Pass a short noun phrase.',
+    })
+  }
+  if (cleanText(text) === '') {
+    throw new Sam3InputError('ERR_EMPTY_PROMPT', 'The text of the prompt is blank.', {
+      fix: 'Pass a short noun phrase, or leave the text out when the prompt has boxes.',
+    })
+  }
+  return text
+}
+
+function prepareBoxes(
+  boxes: NonNullable<Prompt['boxes']>,
+  size: ImageSize,
+  normalized: boolean,
+): { boxes?: Float32Array; labels?: Int32Array } {
+  if (boxes.length === 0) return {}
+  const centers = new Float32Array(boxes.length * 4)
+  const labels = new Int32Array(boxes.length)
+  boxes.forEach((entry, index) => {
+    const name = boxes.length > 1 ? `Box ${index}` : 'The box'
+    const { box, label }: Partial<BoxPrompt> = Array.isArray(entry) ? { box: entry as unknown as BoxPrompt['box'] } : (entry as BoxPrompt)
+    centers.set(toCenterBox(toUnitBox(box, size, normalized, name)), index * 4)
+    labels[index] = toLabel(label, name.toLowerCase())
+  })
+  return { boxes: centers, labels }
+}
