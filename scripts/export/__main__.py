@@ -1,0 +1,143 @@
+"""Command line: `python -m scripts.export <command>`, from the root of the repository."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import torch
+
+from .checkpoint import write_checkpoint
+from .config import Sam3Config
+from .names import names_json
+from .precision import precision_table
+from .program import build, script
+from .random_weights import random_program, save_transformers
+from .weight_files import WeightsError, open_weights
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def read_config(path: str | None) -> Sam3Config:
+    """config.json at `path`, or the configuration of facebook/sam3."""
+    return Sam3Config.from_file(path) if path else Sam3Config()
+
+
+def write_program(config: Sam3Config, out: Path) -> None:
+    """Writes program.pt (no weights inside: its parameters are on the meta device) and names.json."""
+    out.mkdir(parents=True, exist_ok=True)
+    program = build(config, "meta")
+    torch.jit.save(script(program), str(out / "program.pt"))
+    (out / "names.json").write_text(json.dumps(names_json(program, config), indent=1) + "\n")
+
+
+def write_random(config: Sam3Config, out: Path, seed: int, dtype: torch.dtype, tokenizer: str | None) -> None:
+    """Writes a model folder in the form of the Hugging Face repository."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+    save_transformers(random_program(config, seed, dtype), config, out / "model.safetensors")
+    if tokenizer:
+        (out / "tokenizer.json").write_bytes(Path(tokenizer).read_bytes())
+
+
+# The demo model: every part of the true architecture, in sizes that a CPU runs in a fraction of a second.
+DEMO = Sam3Config(
+    image_size=336,
+    pretrain_image_size=112,
+    window_size=8,
+    global_layers=(1, 3),
+    vision_width=64,
+    vision_mlp=128,
+    vision_layers=4,
+    vision_heads=2,
+    hidden_size=128,
+    text_width=32,
+    text_mlp=64,
+    text_layers=2,
+    text_heads=4,
+    geometry_layers=2,
+    geometry_heads=4,
+    geometry_mlp=128,
+    encoder_layers=2,
+    encoder_heads=4,
+    encoder_mlp=128,
+    decoder_layers=2,
+    decoder_heads=4,
+    decoder_mlp=128,
+    num_queries=20,
+    mask_heads=4,
+    sam_mlp=256,
+    memory_layers=2,
+    memory_mlp=128,
+    fuser_mlp=256,
+)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    root = argparse.ArgumentParser(prog="python -m scripts.export", description="Exports SAM 3 for sam3-node.")
+    commands = root.add_subparsers(dest="command", required=True)
+
+    program = commands.add_parser("program", help="the network without weights: program.pt and names.json")
+    program.add_argument("--config", help="config.json of the model (default: facebook/sam3)")
+    program.add_argument("--out", type=Path, required=True)
+
+    checkpoint = commands.add_parser("checkpoint", help="network, weights, configuration and tokenizer in one .pt file")
+    checkpoint.add_argument("--weights", required=True, help="model.safetensors, model.safetensors.index.json or sam3.pt")
+    checkpoint.add_argument("--config", help="config.json of the model (default: facebook/sam3)")
+    checkpoint.add_argument("--tokenizer", help="tokenizer.json of the model")
+    checkpoint.add_argument("--dtype", choices=DTYPES, default="float32")
+    checkpoint.add_argument("--out", type=Path, required=True)
+
+    random = commands.add_parser("random", help="a model folder with seeded random weights")
+    random.add_argument("--config", help="config.json (default: facebook/sam3)")
+    random.add_argument("--tokenizer", help="tokenizer.json to copy into the folder")
+    random.add_argument("--seed", type=int, default=0)
+    random.add_argument("--dtype", choices=DTYPES, default="bfloat16")
+    random.add_argument("--out", type=Path, required=True)
+
+    demo = commands.add_parser("demo", help="a tiny model folder with random weights and its program")
+    demo.add_argument("--tokenizer", required=True, help="tokenizer.json of facebook/sam3")
+    demo.add_argument("--out", type=Path, required=True)
+
+    precision = commands.add_parser("precision", help="errors of bfloat16 and float16 against float32, as a Markdown table")
+    precision.add_argument("--weights", help="weight file (default: random weights)")
+    precision.add_argument("--config", help="config.json (default: facebook/sam3)")
+    precision.add_argument("--input-size", type=int, help="side of the input in pixels (default: the model's)")
+    return root
+
+
+def main() -> int:
+    """Runs one command; returns the exit code."""
+    options = parser().parse_args()
+    # torch announces that TorchScript gets no new features; it is what LibTorch loads, so the notice is no news here.
+    warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+    start = time.perf_counter()
+    try:
+        if options.command == "precision":
+            config = read_config(options.config)
+            print(precision_table(config, options.weights, options.input_size or config.image_size))
+            return 0
+        if options.command == "program":
+            write_program(read_config(options.config), options.out)
+        elif options.command == "checkpoint":
+            weights = open_weights(options.weights)
+            write_checkpoint(read_config(options.config), weights, DTYPES[options.dtype], options.config, options.tokenizer, options.out)
+        elif options.command == "random":
+            write_random(read_config(options.config), options.out, options.seed, DTYPES[options.dtype], options.tokenizer)
+        else:
+            write_random(DEMO, options.out, 7, torch.float32, options.tokenizer)
+            write_program(DEMO, options.out)
+    except (WeightsError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{options.command}: {options.out} ({time.perf_counter() - start:.1f} s)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

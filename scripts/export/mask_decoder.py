@@ -1,0 +1,71 @@
+"""The detector's mask decoder (MaskFormer's form): pixel decoder, mask embedder, semantic head."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import Sam3Config
+from .layers import MLP, FusedAttention, key_mask
+
+
+class PixelDecoder(nn.Module):
+    """Top-down pathway: upsample (nearest), add the finer map, convolve, normalise.
+
+    The weight files hold a third stage that no path uses: three maps need two stages.
+    """
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(dim, dim, 3, padding=1) for _ in range(2))
+        self.norms = nn.ModuleList(nn.GroupNorm(8, dim) for _ in range(2))
+
+    def forward(self, coarse: Tensor, middle: Tensor, fine: Tensor) -> Tensor:
+        """coarse [P,C,g,g], middle [P,C,2g,2g], fine [P,C,4g,4g] -> [P,C,4g,4g]."""
+        finer = [middle, fine]
+        x = coarse
+        for i, (conv, norm) in enumerate(zip(self.convs, self.norms)):
+            x = F.interpolate(x, scale_factor=2.0, mode="nearest") + finer[i]
+            x = F.relu(norm(conv(x)))
+        return x
+
+
+class MaskDecoder(nn.Module):
+    """Instance masks are dot products of query embeddings with a map of pixel embeddings."""
+
+    def __init__(self, config: Sam3Config):
+        super().__init__()
+        dim = config.hidden_size
+        self.prompt_norm = nn.LayerNorm(dim)
+        self.prompt_attn = FusedAttention(dim, config.mask_heads)
+        self.pixel_decoder = PixelDecoder(dim)
+        self.mask_embed = MLP(dim, dim, dim, 3)
+        self.instance_proj = nn.Conv2d(dim, dim, 1)
+        self.semantic_proj = nn.Conv2d(dim, 1, 1)
+
+    def embed_pixels(self, fine: Tensor, middle: Tensor, encoded: Tensor, grid: int, prompt: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixel map and semantic logits of P prompts.
+
+        Args:
+            fine, middle: neck maps [P,C,4g,4g], [P,C,2g,2g]; encoded: DETR encoder output [P,g*g,C]; grid: g.
+            prompt: [P,L,C]; valid: bool [P,L].
+
+        Returns:
+            pixel map [P,C,4g,4g] (for `masks` only), semantic logits [P,1,4g,4g].
+        """
+        encoded = encoded + self.prompt_attn.cross_attention(self.prompt_norm(encoded), prompt, key_mask(valid))
+        coarse = encoded.unflatten(1, [grid, grid]).permute(0, 3, 1, 2)
+        pixels = self.pixel_decoder(coarse, middle, fine)
+        return pixels, self.semantic_proj(pixels)
+
+    def masks(self, pixels: Tensor, queries: Tensor) -> Tensor:
+        """pixels [P,C,h,w], queries [P,Q,C] -> mask logits [P,Q,h,w].
+
+        The 1x1 instance projection is applied to the few queries (transposed) instead of to every pixel: q.(Wp + b) = (qW).p + q.b.
+        """
+        bias = self.instance_proj.bias
+        assert bias is not None  # TorchScript types the bias of a convolution as optional
+        embedding = self.mask_embed(queries)
+        projected = embedding @ self.instance_proj.weight.flatten(1)
+        offset = embedding @ bias.unsqueeze(-1)
+        return (projected @ pixels.flatten(2) + offset).unflatten(-1, [pixels.shape[2], pixels.shape[3]])

@@ -1,0 +1,91 @@
+"""Memory attention: the features of a frame attend to the memories of earlier frames and to object pointers."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import Sam3Config
+from .layers import merge_heads, split_heads
+from .positions import apply_rope, axial_rope, sine_map
+
+
+class RopeCrossAttention(nn.Module):
+    """Attention with rotary positions on queries and on the image-like keys; object pointers, last, are not turned."""
+
+    def __init__(self, dim: int, kv_dim: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.q_proj = nn.Linear(dim, dim)
+        self.k_proj = nn.Linear(kv_dim, dim)
+        self.v_proj = nn.Linear(kv_dim, dim)
+        self.out_proj = nn.Linear(dim, dim)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, rope: Tensor, pointers: int) -> Tensor:
+        """query [B,N,C]; key, value [B,M*N+pointers,kv_dim]; rope complex64 [N,D/2] -> [B,N,C]."""
+        q = apply_rope(split_heads(self.q_proj(query), self.heads), rope)
+        k = split_heads(self.k_proj(key), self.heads)
+        turned = key.shape[1] - pointers
+        frames = turned // rope.shape[0]
+        k = torch.cat((apply_rope(k[:, :, :turned], rope.repeat(frames, 1)), k[:, :, turned:]), 2)
+        v = split_heads(self.v_proj(value), self.heads)
+        return self.out_proj(merge_heads(F.scaled_dot_product_attention(q, k, v)))
+
+
+class MemoryAttentionLayer(nn.Module):
+    """Pre-norm layer: self-attention, attention to the memory, feed-forward."""
+
+    def __init__(self, config: Sam3Config):
+        super().__init__()
+        dim, heads = config.hidden_size, config.memory_heads
+        self.norm1 = nn.LayerNorm(dim)
+        self.self_attn = RopeCrossAttention(dim, dim, heads)
+        self.norm2 = nn.LayerNorm(dim)
+        self.memory_attn = RopeCrossAttention(dim, config.memory_size, heads)
+        self.norm3 = nn.LayerNorm(dim)
+        self.fc1 = nn.Linear(dim, config.memory_mlp)
+        self.fc2 = nn.Linear(config.memory_mlp, dim)
+
+    def forward(self, x: Tensor, key: Tensor, value: Tensor, rope: Tensor, pointers: int) -> Tensor:
+        """x [B,g*g,C]; key, value [B,L,memory] -> [B,g*g,C]."""
+        y = self.norm1(x)
+        x = x + self.self_attn(y, y, y, rope, 0)
+        x = x + self.memory_attn(self.norm2(x), key, value, rope, pointers)
+        return x + self.fc2(F.relu(self.fc1(self.norm3(x))))
+
+
+class MemoryAttention(nn.Module):
+    """The layers, and the learned embeddings that place a memory in time."""
+
+    def __init__(self, config: Sam3Config):
+        super().__init__()
+        dim = config.hidden_size
+        self.dim = dim
+        self.head_dim = dim // config.memory_heads
+        self.theta = config.rope_theta
+        self.layers = nn.ModuleList(MemoryAttentionLayer(config) for _ in range(config.memory_layers))
+        self.norm = nn.LayerNorm(dim)
+        self.temporal_embed = nn.Parameter(torch.empty(config.memory_frames, config.memory_size))
+        self.no_memory_embed = nn.Parameter(torch.empty(1, dim))
+
+    def forward(self, image: Tensor, memory: Tensor, memory_pos: Tensor, pointers: int) -> Tensor:
+        """Features of B objects, conditioned on their memories.
+
+        Args:
+            image: [B,C,g,g].
+            memory: [B,M*g*g+pointers,memory], M frames in row-major order, then the pointers cut into tokens.
+            memory_pos: positions of the same shape, added to the keys only.
+            pointers: number of pointer tokens at the end.
+
+        Returns:
+            [B,C,g,g].
+        """
+        grid = image.shape[-1]
+        position = sine_map(self.dim, grid, image.device).to(image.dtype)
+        x = (image + 0.1 * position).flatten(2).transpose(1, 2)
+        rope = axial_rope(grid, self.head_dim, self.theta, 1.0, image.device)
+        key = memory + memory_pos
+        for layer in self.layers:
+            x = layer(x, key, memory, rope, pointers)
+        return self.norm(x).transpose(1, 2).unflatten(2, [grid, grid])

@@ -1,0 +1,96 @@
+"""The tracker's memory: encoding a frame and its mask into memory features, and the object pointer."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import Sam3Config
+from .layers import MLP, LayerNorm2d
+from .positions import temporal_encoding
+
+
+class MaskDownsampler(nn.Module):
+    """Mask at 16 x the feature resolution -> feature map: four strided convolutions, then 1x1."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        channels = [1, 4, 16, 64, 256]
+        self.convs = nn.ModuleList(nn.Conv2d(a, b, 3, 2, 1) for a, b in zip(channels[:-1], channels[1:]))
+        self.norms = nn.ModuleList(LayerNorm2d(c) for c in channels[1:])
+        self.proj = nn.Conv2d(channels[-1], dim, 1)
+
+    def forward(self, mask: Tensor) -> Tensor:
+        """[B,1,16g,16g] -> [B,C,g,g]."""
+        x = mask
+        for conv, norm in zip(self.convs, self.norms):
+            x = F.gelu(norm(conv(x)))
+        return self.proj(x)
+
+
+class FuserBlock(nn.Module):
+    """A ConvNeXt block."""
+
+    def __init__(self, dim: int, hidden: int):
+        super().__init__()
+        self.dwconv = nn.Conv2d(dim, dim, 7, padding=3, groups=dim)
+        self.norm = LayerNorm2d(dim)
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+        self.scale = nn.Parameter(torch.empty(dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[B,C,g,g] -> [B,C,g,g]."""
+        y = self.norm(self.dwconv(x)).permute(0, 2, 3, 1)
+        y = self.scale * self.fc2(F.gelu(self.fc1(y)))
+        return x + y.permute(0, 3, 1, 2)
+
+
+class MemoryEncoder(nn.Module):
+    """Image features + mask -> memory features."""
+
+    def __init__(self, config: Sam3Config):
+        super().__init__()
+        dim = config.hidden_size
+        self.mask_downsampler = MaskDownsampler(dim)
+        self.image_proj = nn.Conv2d(dim, dim, 1)
+        self.fuser = nn.ModuleList(FuserBlock(dim, config.fuser_mlp) for _ in range(config.fuser_layers))
+        self.out_proj = nn.Conv2d(dim, config.memory_size, 1)
+        self.no_object_embed = nn.Parameter(torch.empty(1, config.memory_size))
+
+    def forward(self, image: Tensor, mask: Tensor, object_logit: Tensor) -> Tensor:
+        """image [B,C,g,g], mask [B,1,16g,16g] (20 * probability - 10), object_logit [B,1] -> [B,memory,g,g].
+
+        An object that is not visible (logit <= 0) gets a learned embedding added.
+        """
+        x = self.image_proj(image) + self.mask_downsampler(mask)
+        for block in self.fuser:
+            x = block(x)
+        absent = (object_logit <= 0).to(x.dtype) * self.no_object_embed
+        return self.out_proj(x) + absent[:, :, None, None]
+
+
+class ObjectPointer(nn.Module):
+    """A token that stands for an object in later frames."""
+
+    def __init__(self, config: Sam3Config):
+        super().__init__()
+        dim = config.hidden_size
+        self.dim = dim
+        self.proj = MLP(dim, dim, dim, 3)
+        self.no_object = nn.Parameter(torch.empty(1, dim))
+        self.time_proj = nn.Linear(dim, config.memory_size)
+        self.mask_downsample = nn.Conv2d(1, 1, 4, 4)
+
+    def forward(self, token: Tensor, object_logit: Tensor) -> Tensor:
+        """token [B,C], object_logit [B,1] -> [B,C]; a learned pointer where the object is not visible (logit <= 0)."""
+        return torch.where(object_logit > 0, self.proj(token), self.no_object)
+
+    def time_position(self, offset: Tensor) -> Tensor:
+        """Temporal offsets fp32 [K] (frames / (maximum - 1)) -> [K,memory]."""
+        return self.time_proj(temporal_encoding(offset.float(), self.dim).to(self.no_object.dtype))
+
+    def mask_to_prompt(self, mask: Tensor) -> Tensor:
+        """A user's mask [B,1,16g,16g] -> mask prompt [B,1,4g,4g]."""
+        return self.mask_downsample(mask)

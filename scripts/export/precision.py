@@ -1,0 +1,1 @@
+def precision_table(*a): raise NotImplementedError

@@ -1,0 +1,126 @@
+"""Random weights: for benchmarks at the true size, and for the demo model.
+
+Plain random weights make every query score alike and every mask all set or all clear. So after drawing them, the heads are centred
+and scaled on a synthetic image: scores, boxes, masks and IoUs then vary as those of a trained model do (without meaning anything).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .config import Sam3Config
+from .names import Entry, entries, unused_transformers
+from .program import FP32_PARAMETERS, Sam3Program, build
+from .weight_files import write_safetensors
+
+
+def random_program(config: Sam3Config, seed: int, dtype: torch.dtype) -> Sam3Program:
+    """The program in eager mode with calibrated random weights in `dtype`."""
+    generator = torch.Generator().manual_seed(seed)
+    program = build(config, "meta")
+    state = {}
+    for name, parameter in program.named_parameters():
+        state[name] = _draw(name, parameter.shape, generator).to(torch.float32 if name in FP32_PARAMETERS else dtype)
+    program.load_state_dict(state, strict=True, assign=True)
+    program.requires_grad_(False)
+    _calibrate(program, config, generator, dtype)
+    return program
+
+
+def _draw(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(shape, generator=generator)
+    leaf = name.rsplit(".", 1)[-1]
+    if name == "prompt_encoder.gaussian" or name.endswith("reference_points.weight"):
+        return noise
+    if "norm" in name and leaf == "weight":
+        return 1.0 + 0.1 * noise
+    if len(shape) == 1 or "embed" in name or "token" in name:
+        return noise * (1.0 if "query_embed" in name or "token_embed" in name else 0.1)
+    fan_in = shape[0] if "deconv" in name or "upscale" in name else shape.numel() // shape[0]
+    return noise / fan_in**0.5
+
+
+@torch.no_grad()
+def _calibrate(program: Sam3Program, config: Sam3Config, generator: torch.Generator, dtype: torch.dtype) -> None:
+    """Centres and scales the heads on one synthetic image at the smallest input size."""
+    size = config.patch_size * config.window_size
+    grid = config.window_size
+    coarse = torch.rand(1, 3, 6, 6, generator=generator) * 2 - 1
+    pixels = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic").to(dtype)
+    ids = torch.randint(1, config.text_vocab, (4, config.text_context), generator=generator)
+    valid = torch.arange(config.text_context).unsqueeze(0).expand(4, -1) < 6
+    vit = program.encode_image(pixels)
+    f0, f1, f2 = program.neck_detect(vit)
+    text = program.encode_text(ids, valid)
+    index = torch.zeros(4, dtype=torch.int64)
+    boxes, labels = torch.zeros(4, 0, 4), torch.zeros(4, 0, dtype=torch.int64)
+    tokens, token_valid = program.encode_geometry(boxes, labels, labels.bool(), f2, index)
+    prompt, prompt_valid = torch.cat((text, tokens), 1), torch.cat((valid, token_valid), 1)
+
+    scoring = program.scoring
+    _, _, presence, queries, encoded = program.detect(f0, f1, f2, index, prompt, prompt_valid)
+    _center(scoring.query_proj, queries)
+    logits = scoring(queries, prompt, prompt_valid)
+    scoring.query_proj.weight.mul_(2.5 / logits.std().item())
+    scoring.query_proj.bias.mul_(2.5 / logits.std().item())
+    head = program.detr_decoder.presence_head.layers[-1]
+    head.bias.add_((2.0 - presence.mean()).to(dtype))
+
+    pixel_map, _ = program.pixel_embed(f0, f1, f2, index, encoded, prompt, prompt_valid)
+    decoder = program.mask_decoder
+    _center(decoder.instance_proj, pixel_map.flatten(2).transpose(1, 2))
+    masks = program.masks(pixel_map, queries)
+    gain = 6.0 / masks.float().std().item()
+    decoder.mask_embed.layers[-1].weight.mul_(gain)
+    decoder.mask_embed.layers[-1].bias.mul_(gain)
+    # A trained model's masks cover part of the image: shift the typical logit below zero.
+    decoder.mask_embed.layers[-1].bias.add_(0.1 * torch.randn(config.hidden_size, generator=generator).to(dtype))
+
+    _calibrate_clicks(program, vit, grid, size, generator, dtype)
+
+
+def _center(layer: torch.nn.Module, inputs: Tensor) -> None:
+    """Sets the bias of a linear layer or 1x1 convolution so that its output has mean zero over `inputs` [...,C]."""
+    mean = inputs.float().flatten(0, -2).mean(0)
+    layer.bias.copy_(-(layer.weight.flatten(1).float() @ mean))
+
+
+def _calibrate_clicks(program: Sam3Program, vit: Tensor, grid: int, size: int, generator: torch.Generator, dtype: torch.dtype) -> None:
+    t0, t1, t2 = program.neck_track(vit)
+    count = 16
+    points = torch.rand(count, 1, 2, generator=generator) * size
+    labels = torch.ones(count, 1, dtype=torch.int64)
+    no_mask = torch.zeros(count, dtype=torch.bool)
+    sparse, dense = program.prompt_encode(points, labels, torch.zeros(count, 1, 4 * grid, 4 * grid, dtype=dtype), no_mask)
+    decoder = program.sam_mask_decoder
+    masks, _, _, objects = program.mask_decode(t0, t1, t2, sparse, dense)
+    for i, mlp in enumerate(decoder.mask_mlps):
+        gain = 6.0 / masks[:, i].float().std().item()
+        mlp.layers[-1].weight.mul_(gain)
+        mlp.layers[-1].bias.mul_(gain)
+    decoder.iou_head.layers[-1].weight.mul_(2.0)
+    decoder.object_head.layers[-1].bias.add_((3.0 - objects.mean()).to(dtype))
+
+
+def transformers_tensors(program: Sam3Program, config: Sam3Config, found: list[Entry]) -> Iterator[tuple[str, Tensor]]:
+    """The weights under transformers names, unused tensors included: the inverse of the name map, one tensor at a time."""
+    state = program.state_dict()
+    for entry in found:
+        source, tensor = entry.transformers, state[entry.name]
+        pieces = tensor.chunk(len(source.names), 0) if source.op == "concat" else [tensor.reshape(source.shape or entry.shape)]
+        yield from zip(source.names, pieces)
+    dtype = program.text_encoder.pos_embed.dtype
+    for name, shape in unused_transformers(config).items():
+        shared = name.endswith("shared_image_embedding.positional_embedding")
+        yield name, state["prompt_encoder.gaussian"] if shared else torch.zeros(shape, dtype=dtype)
+
+
+def save_transformers(program: Sam3Program, config: Sam3Config, path: Path) -> None:
+    """Writes model.safetensors in the form of a Hugging Face repository."""
+    found = entries(program, config)
+    layout = {name: (tuple(t.shape), t.dtype) for name, t in transformers_tensors(program, config, found)}
+    write_safetensors(path, transformers_tensors(program, config, found), layout)

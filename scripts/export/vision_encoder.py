@@ -1,0 +1,111 @@
+"""The vision encoder: a ViT with windowed and global attention and axial rotary positions ("Perception Encoder" trunk of SAM 3)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import Sam3Config
+from .positions import apply_rope, axial_rope
+
+
+class RopeAttention(nn.Module):
+    """Self-attention with rotary positions; queries, keys and values come from one matrix multiplication."""
+
+    def __init__(self, dim: int, heads: int):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor, rope: Tensor) -> Tensor:
+        """x [B,N,C], rope complex64 [N,D/2] -> [B,N,C]."""
+        qkv = self.qkv(x).unflatten(-1, [3, self.heads, x.shape[-1] // self.heads])
+        qk = apply_rope(qkv[:, :, :2], rope[:, None, None])
+        q, k, v = qk[:, :, 0].transpose(1, 2), qk[:, :, 1].transpose(1, 2), qkv[:, :, 2].transpose(1, 2)
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+class GeluMLP(nn.Module):
+    """Linear, GELU (exact), Linear."""
+
+    def __init__(self, dim: int, hidden: int):
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[...,dim] -> [...,dim]."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class VisionLayer(nn.Module):
+    """One pre-norm transformer layer. LayerNorm eps is 1e-5, as in Meta's file (transformers has 1e-6)."""
+
+    def __init__(self, config: Sam3Config):
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.vision_width, eps=1e-5)
+        self.attention = RopeAttention(config.vision_width, config.vision_heads)
+        self.norm2 = nn.LayerNorm(config.vision_width, eps=1e-5)
+        self.mlp = GeluMLP(config.vision_width, config.vision_mlp)
+
+    def forward(self, x: Tensor, rope: Tensor) -> Tensor:
+        """x [B,N,C]; attention runs inside blocks of rope.shape[0] consecutive tokens."""
+        blocks = self.norm1(x).unflatten(1, [x.shape[1] // rope.shape[0], rope.shape[0]]).flatten(0, 1)
+        x = x + self.attention(blocks, rope).view_as(x)
+        return x + self.mlp(self.norm2(x))
+
+
+class VisionEncoder(nn.Module):
+    """Image -> feature map of stride `patch_size`.
+
+    Tokens are kept in window order from the first layer to the last: every operation but attention works on single tokens,
+    window attention then works on consecutive tokens, and global attention only needs its rotary table in the same order.
+    So the windows are cut once and joined once, not in every layer.
+    """
+
+    def __init__(self, config: Sam3Config):
+        super().__init__()
+        self.window = config.window_size
+        self.head_dim = config.vision_width // config.vision_heads
+        self.theta = config.rope_theta
+        self.global_layers = list(config.global_layers)
+        pretrain_grid = config.pretrain_image_size // config.patch_size
+        self.patch_embed = nn.Conv2d(3, config.vision_width, config.patch_size, config.patch_size, bias=False)
+        self.pos_embed = nn.Parameter(torch.empty(1, pretrain_grid * pretrain_grid, config.vision_width))
+        self.pretrain_grid = pretrain_grid
+        self.norm_pre = nn.LayerNorm(config.vision_width, eps=1e-5)
+        self.layers = nn.ModuleList(VisionLayer(config) for _ in range(config.vision_layers))
+
+    def _to_windows(self, x: Tensor) -> Tensor:
+        """[B,g,g,C] -> [B,g*g,C], the tokens of one window after another."""
+        n = x.shape[1] // self.window
+        x = x.unflatten(2, [n, self.window]).unflatten(1, [n, self.window])
+        return x.transpose(2, 3).flatten(1, 4)
+
+    def _from_windows(self, x: Tensor, grid: int) -> Tensor:
+        """[B,g*g,C] -> [B,g,g,C], the inverse of _to_windows."""
+        n = grid // self.window
+        x = x.unflatten(1, [n, n, self.window, self.window])
+        return x.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+
+    def _position_map(self, grid: int) -> Tensor:
+        """The learned position map, tiled (not resized) over the grid: [1,g,g,C]."""
+        p = self.pretrain_grid
+        tiles = (grid + p - 1) // p
+        return self.pos_embed.unflatten(1, [p, p]).repeat(1, tiles, tiles, 1)[:, :grid, :grid]
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pixels [B,3,S,S] in -1..1 -> [B,C,g,g], g = S / patch_size, which must be a multiple of the window."""
+        x = self.patch_embed(pixels).permute(0, 2, 3, 1)
+        grid = x.shape[1]
+        if grid != x.shape[2] or grid % self.window != 0:
+            raise ValueError("the input must be square, its side a multiple of patch_size * window_size")
+        x = self._to_windows(self.norm_pre(x + self._position_map(grid)))
+        local_rope = axial_rope(self.window, self.head_dim, self.theta, 1.0, x.device)
+        global_rope = axial_rope(grid, self.head_dim, self.theta, self.window / grid, x.device)
+        global_rope = self._to_windows(global_rope.unflatten(0, [grid, grid]).unsqueeze(0)).squeeze(0)
+        for i, layer in enumerate(self.layers):
+            x = layer(x, global_rope if i in self.global_layers else local_rope)
+        return self._from_windows(x, grid).permute(0, 3, 1, 2)
