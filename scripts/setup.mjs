@@ -100,10 +100,10 @@ function nodePackagesMatch() {
 async function nodePackages() {
   if (nodePackagesMatch()) return UP_TO_DATE
   if (OFFLINE && existsSync(path.join(root, 'node_modules'))) return 'taken as they are (SAM3_OFFLINE)'
-  const fresh = !existsSync(path.join(root, 'node_modules'))
+  // Not `npm ci`: it refuses a lock file in which a registry without the other platforms' binaries left those out.
   await must(
     'npm',
-    [fresh ? 'ci' : 'install', '--no-audit', '--no-fund'],
+    ['install', '--no-save', '--no-audit', '--no-fund'],
     "Check the network and npm's configuration (`npm config list`); remove node_modules and run this again.",
   )
   return 'installed'
