@@ -21,13 +21,14 @@ function nativeSources() {
  */
 export async function lint({ python, fix = false }) {
   const bin = (name) => path.join(root, 'node_modules', '.bin', name)
-  const tool = (name) => path.join(path.dirname(python), name)
+  const ruff = ['-m', 'ruff']
+  const clangFormat = ['-c', 'from clang_format import clang_format; clang_format()']
   const checks = [
     ['biome', bin('biome'), ['check', '--error-on-warnings', ...(fix ? ['--write'] : [])]],
     ['tsc', bin('tsc'), ['--noEmit']],
-    ['ruff check', tool('ruff'), ['check', '--quiet', ...(fix ? ['--fix'] : []), '.']],
-    ['ruff format', tool('ruff'), ['format', '--quiet', ...(fix ? [] : ['--check', '--diff']), '.']],
-    ['clang-format', tool('clang-format'), [...(fix ? ['-i'] : ['--dry-run', '--Werror']), ...nativeSources()]],
+    ['ruff check', python, [...ruff, 'check', '--quiet', ...(fix ? ['--fix'] : []), '.']],
+    ['ruff format', python, [...ruff, 'format', '--quiet', ...(fix ? [] : ['--check', '--diff']), '.']],
+    ['clang-format', python, [...clangFormat, ...(fix ? ['-i'] : ['--dry-run', '--Werror']), ...nativeSources()]],
   ]
   const results = await Promise.all(checks.map(([, program, args]) => run(program, args)))
   const failed = []
