@@ -1,0 +1,80 @@
+/** Every example of the README and of docs/ runs as it stands, against the demo model. */
+import { execFile } from 'node:child_process'
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { promisify } from 'node:util'
+import ts from 'typescript'
+import { afterAll, describe, expect, it } from 'vitest'
+import { repositoryRoot } from './support/paths.js'
+
+interface Example {
+  language: string
+  code: string
+}
+
+/** The fenced blocks of a page, in order. */
+function examples(page: string): Example[] {
+  const text = readFileSync(path.join(repositoryRoot, page), 'utf8')
+  return [...text.matchAll(/^```(\w+)\n(.*?)^```$/gms)].map(([, language, code]) => ({
+    language: language!,
+    code: code!,
+  }))
+}
+
+/** A page's TypeScript as one program: each block continues the one before, as it does for a reader. */
+function program(page: string): string {
+  const blocks = examples(page).filter(({ language }) => language === 'ts' || language === 'js')
+  return blocks.map(({ code }) => code).join('\n')
+}
+
+/** Commands of the library's own command line among the shell examples. */
+function commands(page: string): string[][] {
+  return examples(page)
+    .filter(({ language }) => language === 'sh')
+    .flatMap(({ code }) => code.split('\n'))
+    .filter((line) => line.startsWith('npx sam3-node '))
+    .map((line) => [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!).slice(2))
+}
+
+// A folder like the reader's: the package installed, a photograph, a model.
+const folder = mkdtempSync(path.join(tmpdir(), 'sam3-docs-'))
+mkdirSync(path.join(folder, 'node_modules'))
+symlinkSync(repositoryRoot, path.join(folder, 'node_modules', 'sam3-node'))
+symlinkSync(path.join(repositoryRoot, 'models', 'demo'), path.join(folder, 'sam3'))
+symlinkSync(path.join(repositoryRoot, 'examples', 'coffee.jpg'), path.join(folder, 'photo.jpg'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const pages = ['README.md', ...readdirSync(path.join(repositoryRoot, 'docs')).map((name) => `docs/${name}`)]
+const run = (args: string[]) => promisify(execFile)(process.execPath, args, { cwd: folder })
+
+describe.each(pages.filter((page) => page.endsWith('.md')))('%s', (page) => {
+  const source = program(page)
+  it.runIf(source !== '')('its examples run', async () => {
+    const options = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext }
+    const { outputText } = ts.transpileModule(source, { compilerOptions: options })
+    const file = path.join(folder, `${path.basename(page, '.md')}.mjs`)
+    writeFileSync(file, outputText)
+    await run([file])
+  })
+
+  it.runIf(commands(page).length > 0)('its commands run', async () => {
+    for (const args of commands(page)) await run([path.join(repositoryRoot, 'dist', 'cli.js'), ...args])
+  })
+
+  it('its links lead somewhere', () => {
+    const text = readFileSync(path.join(repositoryRoot, page), 'utf8')
+    const targets = [...text.matchAll(/\]\(([^)#:]+)\)/g)].map(([, target]) => target!)
+    const missing = targets.filter((target) => !existsSync(path.join(repositoryRoot, path.dirname(page), target)))
+    expect(missing).toEqual([])
+  })
+})
