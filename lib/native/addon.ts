@@ -34,12 +34,14 @@ export interface NativeEngine {
   stop(): void
 }
 
-/** Either `program`, `names` and `weights`, or `checkpoint`: all absolute paths. */
+/**
+ * Absolute paths. `weights` is a safetensors file or index, Meta's sam3.pt or a self-contained checkpoint: the engine
+ * tells them apart by content. `program` and `names` are needed for all but a self-contained checkpoint.
+ */
 export interface NativeLoadOptions {
+  weights: string
   program?: string
   names?: string
-  weights?: string
-  checkpoint?: string
   device: string
   dtype: string
   inputSize?: number

@@ -1,0 +1,47 @@
+/**
+ * SAM 3 (Segment Anything with Concepts) for Node.js: text, exemplar boxes, clicks and masks.
+ *
+ * A request goes from here to `model/calls.ts` (checks, decoding, tokens), to the native engine (`binding/`, then
+ * `native/`), to the network (a TorchScript program made by `scripts/export`), and back to `model/results.ts`.
+ *
+ * @packageDocumentation
+ */
+export {
+  type EnvironmentErrorCode,
+  type InputErrorCode,
+  type ModelErrorCode,
+  type RuntimeErrorCode,
+  Sam3AbortError,
+  Sam3EnvironmentError,
+  Sam3Error,
+  type Sam3ErrorCode,
+  type Sam3ErrorDetails,
+  Sam3InputError,
+  Sam3ModelError,
+  Sam3RuntimeError,
+} from './errors.js'
+export type { ImageInput, RawImage } from './image/source.js'
+export { buildSam3ImageModel } from './model/build.js'
+export type { BatchItem } from './model/calls.js'
+export { EncodedImage } from './model/encoded-image.js'
+export { type ModelInfo, Sam3ImageModel } from './model/image-model.js'
+export type { Dtype, ImageModelOptions, LoadProgress } from './model/options.js'
+export { ProcessorState, Sam3Processor } from './model/processor.js'
+export type {
+  Box,
+  BoxPrompt,
+  CallOptions,
+  Point,
+  PointPrompt,
+  Prompt,
+  PromptInput,
+  PromptLabel,
+  PromptList,
+  PromptSettings,
+} from './prompt/types.js'
+export { type CocoAnnotation, type CocoEntry, type CocoJson, type CocoOptions, toCocoJson } from './result/coco.js'
+export { Mask, type MaskLogits } from './result/mask.js'
+export { overlay, type OverlayInstance, type OverlayOptions } from './result/overlay.js'
+export type { Polygon, PolygonOptions, Vertex } from './result/polygons.js'
+export type { CocoRle } from './result/rle.js'
+export type { Instance, Prediction, Segmentation } from './result/types.js'

@@ -1,0 +1,67 @@
+/** Loads a model. */
+import { readFile } from 'node:fs/promises'
+import { fromNativeError, Sam3AbortError, Sam3ModelError } from '../errors.js'
+import type { NativeModel } from '../native/addon.js'
+import { loadEngine } from '../native/loader.js'
+import { TextTokenizer } from '../tokenizer/tokenizer.js'
+import { Sam3ImageModel } from './image-model.js'
+import { locateModel, type ModelFiles } from './locate.js'
+import { checkModelOptions, type ImageModelOptions } from './options.js'
+import { checkSignal, Runtime } from './runtime.js'
+
+/**
+ * Loads SAM 3 for images. Weights are memory-mapped and moved to the device one tensor at a time.
+ *
+ * @throws Sam3InputError for a bad option, Sam3ModelError (`ERR_MODEL_NOT_FOUND`, `ERR_MODEL_FORMAT`,
+ * `ERR_WEIGHTS_CORRUPT`, `ERR_WEIGHTS_MISMATCH`), Sam3EnvironmentError (`ERR_LIBTORCH_NOT_FOUND`,
+ * `ERR_LIBTORCH_VERSION`, `ERR_ENGINE_NOT_BUILT`, `ERR_DEVICE_UNAVAILABLE`), Sam3RuntimeError
+ * (`ERR_OUT_OF_MEMORY`), Sam3AbortError
+ *
+ * @example
+ * ```ts
+ * await using model = await buildSam3ImageModel({ model: './sam3', device: 'auto' })
+ * const { instances } = await model.segment('truck.jpg', { text: 'wheel' })
+ * ```
+ */
+export async function buildSam3ImageModel(options: ImageModelOptions = {}): Promise<Sam3ImageModel> {
+  const engineOptions = checkModelOptions(options)
+  checkSignal(options.signal)
+  const { tokenizer: tokenizerPath, ...files } = locateModel(options.model)
+  const engine = loadEngine(options.libtorch)
+  const { onLoadProgress } = options
+  const loading = engine.load(
+    { ...engineOptions, ...files },
+    onLoadProgress && ((done, total) => onLoadProgress({ done, total })),
+  )
+  const native = await abortable(loading, options.signal)
+  try {
+    return new Sam3ImageModel(new Runtime(engine.CancelToken, native, await readTokenizer(native, tokenizerPath, files)))
+  } catch (error) {
+    await native.dispose()
+    throw error
+  }
+}
+
+/** Stops waiting when the signal fires; a model that becomes ready after that is freed. */
+async function abortable(loading: Promise<NativeModel>, signal: AbortSignal | undefined): Promise<NativeModel> {
+  const typed = loading.catch((error: unknown) => {
+    throw fromNativeError(error)
+  })
+  if (!signal) return typed
+  return new Promise((resolve, reject) => {
+    const abort = () => {
+      reject(new Sam3AbortError(signal.reason))
+      loading.then((model) => model.dispose()).catch(() => {}) // nobody waits for it any more
+    }
+    signal.addEventListener('abort', abort, { once: true })
+    typed.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
+  })
+}
+
+async function readTokenizer(native: NativeModel, path: string | undefined, files: ModelFiles): Promise<TextTokenizer> {
+  if (native.info.tokenizer) return new TextTokenizer(native.info.tokenizer, `The tokenizer inside of ${files.weights}`)
+  if (path) return new TextTokenizer(await readFile(path, 'utf8'), path)
+  throw new Sam3ModelError('ERR_MODEL_NOT_FOUND', `There is no tokenizer.json for ${files.weights}.`, {
+    fix: 'Put the tokenizer.json of the facebook/sam3 repository beside it.',
+  })
+}

@@ -1,0 +1,128 @@
+/** The model that users hold. */
+import type { ImageInput } from '../image/source.js'
+import type { NativeModelInfo } from '../native/addon.js'
+import type { CallOptions, PointPrompt, PromptInput, PromptList } from '../prompt/types.js'
+import type { Prediction, Segmentation } from '../result/types.js'
+import { type BatchItem, encodeImage, predictImage, segmentImage, segmentItems } from './calls.js'
+import type { EncodedImage } from './encoded-image.js'
+import type { Runtime } from './runtime.js'
+
+/** What a loaded model says about itself. */
+export interface ModelInfo {
+  /** Where it runs, such as `'cpu'` or `'cuda:0'`. */
+  device: string
+  /** Number type of its weights. */
+  dtype: string
+  /** Side of the square network input in pixels. */
+  inputSize: number
+  /** Input sizes that the network accepts. */
+  validInputSizes: readonly number[]
+  /** Number of parameters. */
+  parameters: number
+  /** Bytes of weights on the device. */
+  weightBytes: number
+}
+
+/**
+ * SAM 3 for images. Calls only enqueue: one engine thread runs them, several together where that is faster, and the
+ * event loop stays free. Built by {@link buildSam3ImageModel}.
+ */
+export class Sam3ImageModel {
+  /** Device, number type and sizes. */
+  readonly info: ModelInfo
+  readonly #runtime: Runtime
+
+  /** @internal */
+  constructor(runtime: Runtime) {
+    this.#runtime = runtime
+    this.info = publicInfo(runtime.native.info)
+  }
+
+  /**
+   * Finds every instance of a concept, given by a text, exemplar boxes or both.
+   *
+   * @param image A path, `file:` URL, encoded bytes, raw pixels, a sharp instance, or an encoded image.
+   * @param prompt A text, a prompt, or several of them; several run as one batch and give one result each.
+   * @returns Instances sorted by score, best first.
+   * @throws Sam3InputError for a bad image or prompt (see its codes), Sam3RuntimeError (`ERR_DISPOSED`,
+   * `ERR_QUEUE_FULL`, `ERR_OUT_OF_MEMORY`), Sam3AbortError. The model stays usable.
+   *
+   * @example
+   * ```ts
+   * const { instances } = await model.segment('truck.jpg', { text: 'wheel', threshold: 0.6 })
+   * const [cats, dogs] = await model.segment('pets.jpg', ['cat', 'dog'])
+   * await model.segment('shelf.jpg', { boxes: [{ box: [10, 20, 80, 90] }, { box: [200, 20, 280, 90], label: 'negative' }] })
+   * ```
+   */
+  segment(image: ImageInput | EncodedImage, prompt: PromptInput, options?: CallOptions): Promise<Segmentation>
+  segment(image: ImageInput | EncodedImage, prompts: PromptList | readonly PromptInput[], options?: CallOptions): Promise<Segmentation[]>
+  async segment(
+    image: ImageInput | EncodedImage,
+    prompt: PromptInput | PromptList | readonly PromptInput[],
+    options: CallOptions = {},
+  ): Promise<Segmentation | Segmentation[]> {
+    return segmentImage(this.#runtime, image, prompt, options)
+  }
+
+  /**
+   * Segments several images, each with one or several prompts, as few network steps as the memory allows.
+   * @returns One list per item, one result per prompt.
+   * @throws As {@link Sam3ImageModel.segment}; the message says which item it is about.
+   *
+   * @example
+   * ```ts
+   * const [[first], [cats, dogs]] = await model.segmentBatch([
+   *   { image: 'a.jpg', prompt: 'wheel' },
+   *   { image: 'b.jpg', prompt: ['cat', 'dog'] },
+   * ])
+   * ```
+   */
+  async segmentBatch(items: readonly BatchItem[], options: CallOptions = {}): Promise<Segmentation[][]> {
+    return segmentItems(this.#runtime, items, options)
+  }
+
+  /**
+   * Encodes an image once, for many questions.
+   * @throws Sam3InputError for a bad image, Sam3RuntimeError, Sam3AbortError
+   */
+  async encode(image: ImageInput, options: CallOptions = {}): Promise<EncodedImage> {
+    return encodeImage(this.#runtime, image, options)
+  }
+
+  /**
+   * Segments what clicks, a box or a previous mask point at: {@link EncodedImage.predict} for a single question.
+   * @throws As {@link EncodedImage.predict}, and for a bad image.
+   */
+  predict(image: ImageInput | EncodedImage, prompt: PointPrompt, options?: CallOptions): Promise<Prediction>
+  predict(image: ImageInput | EncodedImage, prompts: readonly PointPrompt[], options?: CallOptions): Promise<Prediction[]>
+  async predict(
+    image: ImageInput | EncodedImage,
+    prompt: PointPrompt | readonly PointPrompt[],
+    options: CallOptions = {},
+  ): Promise<Prediction | Prediction[]> {
+    return predictImage(this.#runtime, image, prompt, options)
+  }
+
+  /**
+   * Counters of the engine: calls that wait, images that are held, texts that are remembered.
+   * @throws Sam3RuntimeError `ERR_DISPOSED`
+   */
+  stats(): Record<string, number> {
+    this.#runtime.checkAlive()
+    return this.#runtime.native.stats()
+  }
+
+  /** Frees everything the model holds. Calls that wait or run end with `ERR_DISPOSED`. Safe to call twice. */
+  async dispose(): Promise<void> {
+    await this.#runtime.dispose()
+  }
+
+  /** {@link Sam3ImageModel.dispose}, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose()
+  }
+}
+
+function publicInfo({ device, dtype, inputSize, validInputSizes, parameters, weightBytes }: NativeModelInfo): ModelInfo {
+  return { device, dtype, inputSize, validInputSizes, parameters, weightBytes }
+}

@@ -1,0 +1,115 @@
+/** Where the files of a model are: a folder, a single file, or a repository in the models folder. No network. */
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { Sam3ModelError } from '../errors.js'
+import { packageRoot } from '../native/package-root.js'
+
+/** Absolute paths. A self-contained checkpoint carries program and tokenizer inside; the paths then go unused. */
+export interface ModelFiles {
+  weights: string
+  program?: string
+  names?: string
+  tokenizer?: string
+}
+
+/** The model that is meant when none is named. */
+export const DEFAULT_MODEL = 'facebook/sam3'
+
+const WEIGHT_FILES = ['model.safetensors', 'model.safetensors.index.json', 'sam3.pt'] as const
+const PROGRAM = 'program.pt'
+const NAMES = 'names.json'
+const TOKENIZER = 'tokenizer.json'
+const CONFIG = 'config.json'
+
+/** The exported network that ships with the package, made for the configuration of facebook/sam3. */
+function packagedProgram(): string {
+  return join(packageRoot(), 'programs', 'sam3')
+}
+
+function ifThere(path: string): string | undefined {
+  return existsSync(path) ? path : undefined
+}
+
+/** The folder of the newest snapshot of a repository in the cache layout that Hugging Face's tools use. */
+function inCache(repository: string): string | undefined {
+  const folder = join(packageRoot(), 'models', `models--${repository.replaceAll('/', '--')}`)
+  const snapshots = join(folder, 'snapshots')
+  if (!existsSync(snapshots)) return undefined
+  const main = join(folder, 'refs', 'main')
+  const commit = existsSync(main) ? readFileSync(main, 'utf8').trim() : readdirSync(snapshots).sort().at(-1)
+  return commit === undefined ? undefined : ifThere(join(snapshots, commit))
+}
+
+function notFound(message: string, fix: string): Sam3ModelError {
+  return new Sam3ModelError('ERR_MODEL_NOT_FOUND', message, { fix })
+}
+
+/** The value at a dotted path, or undefined where the config does not say (and so means its default). */
+function valueAt(config: unknown, path: string): unknown {
+  return path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown> | null | undefined)?.[key], config)
+}
+
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'))
+  } catch (cause) {
+    throw new Sam3ModelError('ERR_MODEL_FORMAT', `${path} is not valid JSON.`, { cause, fix: 'Download it again.' })
+  }
+}
+
+/** What the shapes of the weights cannot show (heads, windows, …) must be what the packaged program was made with. */
+function checkConfig(configPath: string, namesPath: string): void {
+  const config = readJson(configPath)
+  const { config_checks: checks = {} } = readJson(namesPath) as { config_checks?: Record<string, unknown> }
+  const differences = Object.entries(checks)
+    .map(([path, expected]) => ({ path, expected, actual: valueAt(config, path) }))
+    .filter(({ expected, actual }) => actual !== undefined && JSON.stringify(actual) !== JSON.stringify(expected))
+  if (differences.length === 0) return
+  const list = differences.map(({ path, expected, actual }) => `${path} is ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`)
+  throw new Sam3ModelError('ERR_MODEL_FORMAT', `${configPath} is not the network that this package was made for: ${list.join('; ')}.`, {
+    fix: `Export a program for it into the same folder: python -m scripts.export program --config ${configPath} --out ${dirname(configPath)}.`,
+  })
+}
+
+/** Adds program and tokenizer from `folder`, or else from the package. */
+function complete(weights: string, folder: string): ModelFiles {
+  const files: ModelFiles = { weights }
+  const own = existsSync(join(folder, PROGRAM)) && existsSync(join(folder, NAMES)) && join(folder, PROGRAM) !== weights
+  const programFolder = own ? folder : packagedProgram()
+  if (existsSync(join(programFolder, PROGRAM))) {
+    files.program = join(programFolder, PROGRAM)
+    files.names = join(programFolder, NAMES)
+    const config = ifThere(join(folder, CONFIG))
+    if (!own && config) checkConfig(config, files.names)
+  }
+  const tokenizer = ifThere(join(folder, TOKENIZER)) ?? ifThere(join(packagedProgram(), TOKENIZER))
+  if (tokenizer) files.tokenizer = tokenizer
+  return files
+}
+
+function fromFolder(folder: string): ModelFiles {
+  const weights = WEIGHT_FILES.map((name) => join(folder, name)).find(existsSync)
+  if (!weights) {
+    throw notFound(`${folder} holds no weights (${WEIGHT_FILES.join(', ')}).`, 'Pass the folder of a SAM 3 model, or the path of a checkpoint file.')
+  }
+  return complete(weights, folder)
+}
+
+/**
+ * Finds the files of `model`: a path, or the name of a repository such as `facebook/sam3`.
+ * @throws Sam3ModelError `ERR_MODEL_NOT_FOUND` or `ERR_MODEL_FORMAT`
+ */
+export function locateModel(model: string = DEFAULT_MODEL): ModelFiles {
+  const path = resolve(model)
+  if (existsSync(path)) return statSync(path).isDirectory() ? fromFolder(path) : complete(path, dirname(path))
+  const isRepository = /^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(model)
+  const snapshot = isRepository ? inCache(model) : undefined
+  if (snapshot) return fromFolder(snapshot)
+  if (isRepository) {
+    throw notFound(
+      `There is no model ${model}: no such path, and not in ${join(packageRoot(), 'models')}.`,
+      `Download its files into a folder and pass that: hf download ${model} --local-dir ./sam3, then model: './sam3'.`,
+    )
+  }
+  throw notFound(`There is no model at ${path}.`, 'Pass the path of a model folder or of a checkpoint file.')
+}

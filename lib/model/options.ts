@@ -1,0 +1,93 @@
+/** What a model can be built with, and the checks of it. */
+import { availableParallelism } from 'node:os'
+import { Sam3InputError } from '../errors.js'
+import type { NativeLoadOptions } from '../native/addon.js'
+import { checkKeys, checkWholeNumber } from '../prompt/checks.js'
+
+/** Number type of weights and activations. `'auto'`: bfloat16 where the device is fast in it, else float32. */
+export type Dtype = 'auto' | 'float32' | 'bfloat16' | 'float16'
+
+/** Bytes of weights read so far, and of all. */
+export interface LoadProgress {
+  done: number
+  total: number
+}
+
+/** Options of {@link buildSam3ImageModel}. All have defaults. */
+export interface ImageModelOptions {
+  /**
+   * A model folder (config.json, model.safetensors or sam3.pt, tokenizer.json), a checkpoint file, or the name of a
+   * repository in the models folder of this package. Default `'facebook/sam3'`. Never needs a network.
+   */
+  model?: string
+  /** `'auto'` (default: CUDA where there is a usable GPU), `'cpu'`, `'cuda'` or `'cuda:1'`. */
+  device?: 'auto' | 'cpu' | 'cuda' | `cuda:${number}`
+  /** Default `'auto'`. */
+  dtype?: Dtype
+  /** Side of the square network input in pixels. Default: the model's own, 1008. Smaller is faster and coarser. */
+  inputSize?: number
+  /** CPU threads of one network step. Default: all cores but one, so that the event loop breathes. */
+  threads?: number
+  /** Calls that may wait; further ones fail with `ERR_QUEUE_FULL`. Default 256. */
+  queueLimit?: number
+  /** Bytes that a batch may take on the device; larger batches are split. Default: chosen from what is free. */
+  memoryBudget?: number
+  /** Most images or prompts in one network step. Default: chosen from the memory budget. */
+  maxBatch?: number
+  /** Folder of LibTorch. Default: `LIBTORCH`, then Python environments (see `ERR_LIBTORCH_NOT_FOUND`). */
+  libtorch?: string
+  /** Called while weights are read, about a hundred times. */
+  onLoadProgress?: (progress: LoadProgress) => void
+  /** Gives up waiting for the model. */
+  signal?: AbortSignal
+}
+
+const OPTION_KEYS = [
+  'model', 'device', 'dtype', 'inputSize', 'threads', 'queueLimit', 'memoryBudget', 'maxBatch', 'libtorch', 'onLoadProgress', 'signal',
+] as const
+const DTYPES: readonly string[] = ['auto', 'float32', 'bfloat16', 'float16']
+
+/**
+ * Checks the options and gives those that the engine takes as they are.
+ * @throws Sam3InputError `ERR_INVALID_ARGUMENT`, `ERR_INVALID_DTYPE`, `ERR_INVALID_INPUT_SIZE`
+ */
+export function checkModelOptions(options: ImageModelOptions): Omit<NativeLoadOptions, 'program' | 'names' | 'weights'> {
+  checkKeys(options, OPTION_KEYS, 'The options of a model')
+  const { device = 'auto', dtype = 'auto', inputSize } = options
+  for (const name of ['model', 'libtorch'] as const) {
+    if (options[name] !== undefined && (typeof options[name] !== 'string' || options[name] === '')) {
+      throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be a path, not ${JSON.stringify(options[name])}.`, {
+        fix: 'Leave it out for the default.',
+      })
+    }
+  }
+  if (typeof device !== 'string' || !/^(auto|cpu|cuda(:\d+)?)$/.test(device)) {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `There is no device ${JSON.stringify(device)}.`, {
+      fix: "Use 'auto', 'cpu', 'cuda' or 'cuda:N'.",
+    })
+  }
+  if (!DTYPES.includes(dtype)) {
+    throw new Sam3InputError('ERR_INVALID_DTYPE', `There is no dtype ${JSON.stringify(dtype)}.`, { fix: `Use one of ${DTYPES.join(', ')}.` })
+  }
+  if (inputSize !== undefined && (!Number.isSafeInteger(inputSize) || inputSize < 1)) {
+    throw new Sam3InputError('ERR_INVALID_INPUT_SIZE', `inputSize must be a whole number of pixels, not ${String(inputSize)}.`, {
+      fix: 'Leave it out for the size of the model (1008).',
+    })
+  }
+  if (options.onLoadProgress !== undefined && typeof options.onLoadProgress !== 'function') {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'onLoadProgress must be a function.', { fix: 'Leave it out for no progress.' })
+  }
+  return withoutUndefined({
+    device,
+    dtype,
+    inputSize,
+    threads: checkWholeNumber(options.threads, 'threads', 1) ?? Math.max(1, availableParallelism() - 1),
+    queueLimit: checkWholeNumber(options.queueLimit, 'queueLimit', 1),
+    memoryBudget: checkWholeNumber(options.memoryBudget, 'memoryBudget', 1),
+    maxBatch: checkWholeNumber(options.maxBatch, 'maxBatch', 1),
+  })
+}
+
+function withoutUndefined<T extends object>(value: T): T {
+  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as T
+}
