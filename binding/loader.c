@@ -36,8 +36,7 @@ static int open_driver(CudaDriver* cuda) {
   return library && symbol(library, "cuInit", &cuda->init) &&
          symbol(library, "cuDriverGetVersion", &cuda->driver_version) &&
          symbol(library, "cuDeviceGetCount", &cuda->device_count) &&
-         symbol(library, "cuDeviceGet", &cuda->device_get) &&
-         symbol(library, "cuDeviceGetName", &cuda->device_name) &&
+         symbol(library, "cuDeviceGet", &cuda->device_get) && symbol(library, "cuDeviceGetName", &cuda->device_name) &&
          symbol(library, "cuDeviceTotalMem_v2", &cuda->device_memory) &&
          symbol(library, "cuDeviceGetAttribute", &cuda->device_attribute);
 }
@@ -46,7 +45,8 @@ static napi_value throw_open_error(napi_env env, const char* path) {
   const char* cause = dlerror();
   if (!cause) cause = "unknown error of the dynamic linker";
   const char* const format =
-      "%s could not be loaded: %s. Point LIBTORCH at the folder (with include/ and lib/) of a complete LibTorch made for "
+      "%s could not be loaded: %s. Point LIBTORCH at the folder (with include/ and lib/) of a complete LibTorch made "
+      "for "
       "this system and this version of sam3-node.";
   size_t bytes = strlen(format) + strlen(path) + strlen(cause) + 1;
   char* message = malloc(bytes);
@@ -111,7 +111,8 @@ static napi_value describe_device(napi_env env, const CudaDriver* cuda, int ordi
   return result;
 }
 
-// probeGpu(): {driver: the newest CUDA version that the driver serves ("12.6") or null without a driver, devices: [...]}.
+// probeGpu(): {driver: the newest CUDA version that the driver serves ("12.6") or null without a driver, devices:
+// [...]}.
 static napi_value probe_gpu(napi_env env, napi_callback_info info) {
   (void)info;
   napi_value result, driver, devices;

@@ -15,6 +15,20 @@ bool tells_of_exhausted_memory(std::string_view message) {
          message.find("out of memory") != std::string_view::npos;
 }
 
+// TorchScript wraps a failure in the program's whole call stack; its last line is the cause.
+std::string last_line(const std::string& message) {
+  if (message.find("TorchScript") == std::string::npos) return message;
+  const auto end = message.find_last_not_of(" \n\t");
+  if (end == std::string::npos) return message;
+  const auto start = message.find_last_of('\n', end);
+  return message.substr(start == std::string::npos ? 0 : start + 1, end - (start == std::string::npos ? 0 : start));
+}
+
+[[noreturn]] void throw_out_of_memory(const std::string& context, const std::string& cause) {
+  throw Error("ERR_OUT_OF_MEMORY", context + ": not enough memory (" + cause +
+                                       "). Send fewer images or prompts at once, lower memoryBudget or inputSize, or use dtype 'bfloat16'.");
+}
+
 }  // namespace
 
 void rethrow_as(const std::string& code, const std::string& context) {
@@ -24,17 +38,19 @@ void rethrow_as(const std::string& code, const std::string& context) {
   } catch (const Error&) {
     throw;
   } catch (const c10::OutOfMemoryError& error) {
-    throw Error("ERR_OUT_OF_MEMORY", context + ": " + error.what_without_backtrace());
+    throw_out_of_memory(context, last_line(error.what_without_backtrace()));
   } catch (const c10::Error& error) {
     cause = error.what_without_backtrace();
   } catch (const std::bad_alloc&) {
-    throw Error("ERR_OUT_OF_MEMORY", context + ": the host's memory is exhausted");
+    throw_out_of_memory(context, "the host's memory is exhausted");
   } catch (const std::exception& error) {
     cause = error.what();
   } catch (...) {
     cause = "an exception of unknown type";
   }
-  throw Error(tells_of_exhausted_memory(cause) ? "ERR_OUT_OF_MEMORY" : code, context + ": " + cause);
+  cause = last_line(cause);
+  if (tells_of_exhausted_memory(cause)) throw_out_of_memory(context, cause);
+  throw Error(code, context + " failed: " + cause);
 }
 
 }  // namespace sam3

@@ -1,0 +1,255 @@
+#include "name_map.h"
+
+#include <ATen/Functions.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <string_view>
+
+#include "error.h"
+#include "json.h"
+#include "mapped_file.h"
+
+namespace sam3 {
+namespace {
+
+constexpr std::string_view kFormat = "sam3-names/1";
+constexpr std::array<const char*, 2> kNamings{"transformers", "meta"};
+constexpr size_t kListed = 20;  // names of each kind in a message; a foreign file would fill screens
+
+[[noreturn]] void unreadable(const std::string& path, const std::string& cause) {
+  throw Error("ERR_MODEL_FORMAT", path + ": " + cause + ". Export the program again with scripts/export.");
+}
+
+std::vector<int64_t> shape_of(const Json& json) {
+  std::vector<int64_t> shape;
+  for (const Json& size : json.as_array("shape")) shape.push_back(size.as_int("a size in shape"));
+  return shape;
+}
+
+std::vector<std::string> strings_of(const Json& json, const std::string& what) {
+  std::vector<std::string> out;
+  for (const Json& item : json.as_array(what)) out.push_back(item.as_string(what));
+  return out;
+}
+
+Architecture architecture_of(const Json& root) {
+  const Json& json = root.at("architecture");
+  const auto size = [&](const char* key) {
+    const int64_t value = json.at(key).as_int(key);
+    if (value <= 0) throw JsonError(std::string(key) + " is not positive");
+    return value;
+  };
+  return {size("image_size"),  size("patch_size"),   size("window_size"), size("vision_width"), size("hidden_size"),
+          size("num_queries"), size("text_context"), size("text_vocab"),  size("memory_size")};
+}
+
+// `*` stands for any text, also none.
+bool matches(std::string_view name, std::string_view pattern) {
+  const size_t star = pattern.find('*');
+  if (star == std::string_view::npos) return name == pattern;
+  const std::string_view head = pattern.substr(0, star), rest = pattern.substr(star + 1);
+  if (!name.starts_with(head)) return false;
+  for (size_t at = head.size(); at <= name.size(); at++)
+    if (matches(name.substr(at), rest)) return true;
+  return false;
+}
+
+std::string text_of(const std::vector<int64_t>& shape) {
+  std::string out = "[";
+  for (size_t i = 0; i < shape.size(); i++) out += (i ? ", " : "") + std::to_string(shape[i]);
+  return out + "]";
+}
+
+std::string list_of(const std::string& title, const std::vector<std::string>& items) {
+  if (items.empty()) return "";
+  std::string out = "\n" + title + " (" + std::to_string(items.size()) + "):";
+  for (size_t i = 0; i < items.size() && i < kListed; i++) out += "\n  " + items[i];
+  if (items.size() > kListed) out += "\n  ... and " + std::to_string(items.size() - kListed) + " more";
+  return out;
+}
+
+uint64_t bytes_of(const WeightInfo& info) {
+  uint64_t bytes = c10::elementSize(info.dtype);
+  for (const int64_t size : info.shape) bytes *= static_cast<uint64_t>(size);
+  return bytes;
+}
+
+}  // namespace
+
+Architecture parse_architecture(const std::string& json_text, const std::string& where) {
+  try {
+    return architecture_of(Json::parse(json_text));
+  } catch (const JsonError& error) {
+    unreadable(where, error.what());
+  }
+}
+
+NameMap NameMap::load(const std::string& names_json_path) {
+  const MappedFile file(names_json_path);
+  return parse({reinterpret_cast<const char*>(file.bytes().data()), file.size()}, names_json_path);
+}
+
+NameMap NameMap::parse(const std::string& json_text, const std::string& path) {
+  NameMap map;
+  map.path_ = path;
+  std::string where;
+  try {
+    const Json root = Json::parse(json_text);
+    if (const std::string& format = root.at("format").as_string("format"); format != kFormat)
+      throw JsonError("format is \"" + format + "\", this engine reads \"" + std::string(kFormat) + "\"");
+    map.architecture_ = architecture_of(root);
+    for (const Json& json : root.at("tensors").as_array("tensors")) {
+      Target target;
+      target.name = json.at("name").as_string("name");
+      where = "tensor " + target.name + ": ";
+      target.shape = shape_of(json.at("shape"));
+      target.keep_float32 = json.at("fp32").as_bool("fp32");
+      for (size_t naming = 0; naming < kNamings.size(); naming++) {
+        const Json& source = json.at(kNamings[naming]);
+        Recipe& recipe = target.recipes[naming];
+        recipe.operation = parse_operation(source.at("op").as_string("op"));
+        recipe.from = strings_of(source.at("from"), "from");
+        if (recipe.operation == Operation::reshape) recipe.source_shape = shape_of(source.at("source_shape"));
+        if (recipe.from.empty() || (recipe.operation != Operation::concat && recipe.from.size() != 1))
+          throw JsonError("from has the wrong number of names");
+      }
+      map.targets_.push_back(std::move(target));
+    }
+    where = "";
+    for (size_t naming = 0; naming < kNamings.size(); naming++)
+      map.ignored_[naming] = strings_of(root.at("ignored").at(kNamings[naming]), "ignored");
+  } catch (const JsonError& error) {
+    unreadable(path, where + error.what());
+  }
+  return map;
+}
+
+NameMap::Operation NameMap::parse_operation(const std::string& name) {
+  if (name == "copy") return Operation::copy;
+  if (name == "concat") return Operation::concat;
+  if (name == "transpose") return Operation::transpose;
+  if (name == "drop_first") return Operation::drop_first;
+  if (name == "reshape") return Operation::reshape;
+  throw JsonError("unknown op \"" + name + "\"");
+}
+
+// The shape that a recipe makes of these source shapes; empty where they do not fit together.
+std::vector<int64_t> NameMap::result_shape(const Recipe& recipe, const std::vector<std::vector<int64_t>>& sources) {
+  std::vector<int64_t> shape = sources[0];
+  switch (recipe.operation) {
+    case Operation::copy:
+    case Operation::reshape: return shape;
+    case Operation::concat:
+      for (size_t i = 1; i < sources.size(); i++) {
+        if (shape.empty() || sources[i].size() != shape.size() ||
+            !std::equal(shape.begin() + 1, shape.end(), sources[i].begin() + 1))
+          return {};
+        shape[0] += sources[i][0];
+      }
+      return shape;
+    case Operation::transpose:
+      if (shape.size() != 2) return {};
+      std::swap(shape[0], shape[1]);
+      return shape;
+    case Operation::drop_first:
+      if (shape.size() < 2 || shape[1] < 1) return {};
+      shape[1]--;
+      return shape;
+  }
+  return {};
+}
+
+// The naming of which more source tensors exist.
+size_t NameMap::naming_of(const WeightSource& source) const {
+  std::array<size_t, kNamings.size()> found{};
+  for (const Target& target : targets_)
+    for (size_t naming = 0; naming < kNamings.size(); naming++)
+      for (const std::string& name : target.recipes[naming].from) found[naming] += source.entries().contains(name);
+  const size_t best = found[1] > found[0] ? 1 : 0;
+  if (found[best] == 0 && !targets_.empty()) {
+    std::vector<std::string> names;
+    for (const auto& [name, info] : source.entries()) names.push_back(name);
+    throw Error("ERR_MODEL_FORMAT", source.path() + " holds no weights of SAM 3: not one tensor has a name that " +
+                                        path_ + " knows. Give the model.safetensors or sam3.pt of facebook/sam3." +
+                                        list_of("tensors of the file", names));
+  }
+  return best;
+}
+
+void NameMap::check(const WeightSource& source, size_t naming) const {
+  std::vector<std::string> missing, unexpected, misshaped;
+  std::set<std::string_view> used;
+  for (const Target& target : targets_) {
+    const Recipe& recipe = target.recipes[naming];
+    std::vector<std::vector<int64_t>> shapes;
+    for (const std::string& name : recipe.from) {
+      const auto place = source.entries().find(name);
+      if (place == source.entries().end()) {
+        missing.push_back(name);
+        continue;
+      }
+      used.insert(place->first);
+      shapes.push_back(place->second.shape);
+    }
+    if (shapes.size() != recipe.from.size()) continue;
+    const bool reshapes = recipe.operation == Operation::reshape;
+    if (result_shape(recipe, shapes) == (reshapes ? recipe.source_shape : target.shape)) continue;
+    std::string got;
+    for (size_t i = 0; i < shapes.size(); i++) got += (i ? " + " : "") + recipe.from[i] + " " + text_of(shapes[i]);
+    misshaped.push_back(got + " does not make " + target.name + " " + text_of(target.shape));
+  }
+  for (const auto& [name, info] : source.entries()) {
+    const auto ignores = [&, &name = name](const std::string& pattern) { return matches(name, pattern); };
+    if (!used.contains(name) && std::none_of(ignored_[naming].begin(), ignored_[naming].end(), ignores))
+      unexpected.push_back(name);
+  }
+  if (missing.empty() && unexpected.empty() && misshaped.empty()) return;
+  throw Error("ERR_WEIGHTS_MISMATCH",
+              source.path() + " (" + kNamings[naming] + " names) does not fit the program of " + path_ +
+                  ". Use weights of the same model and version as the program, or export a program from "
+                  "the config.json of these weights." +
+                  list_of("missing", missing) + list_of("unexpected", unexpected) + list_of("wrong shape", misshaped));
+}
+
+// Copies into a fresh tensor, so that nothing refers to the mapping any more. Each source is cast where it arrives: on
+// the device, which casts faster than the host.
+at::Tensor NameMap::assemble(const WeightSource& source, const Target& target, const Recipe& recipe, at::Device device,
+                             at::ScalarType dtype) const {
+  const at::ScalarType stored = source.entries().at(recipe.from[0]).dtype;
+  const at::ScalarType wanted = !at::isFloatingType(stored) ? stored : target.keep_float32 ? at::kFloat : dtype;
+  at::Tensor out = at::empty(target.shape, at::TensorOptions(wanted).device(device));
+  int64_t row = 0;
+  for (const std::string& name : recipe.from) {
+    at::Tensor piece = source.read(name);
+    at::Tensor place = out;
+    if (recipe.operation == Operation::concat) place = out.narrow(0, row, piece.size(0));
+    row += recipe.operation == Operation::concat ? piece.size(0) : 0;
+    if (recipe.operation == Operation::transpose) piece = piece.t();
+    if (recipe.operation == Operation::drop_first) piece = piece.narrow(1, 1, piece.size(1) - 1);
+    if (recipe.operation == Operation::reshape) piece = piece.reshape(target.shape);
+    place.copy_(piece.to(device));
+    source.release(name);
+  }
+  return out;
+}
+
+void NameMap::bind(const WeightSource& source, at::Device device, at::ScalarType dtype,
+                   const std::function<void(const std::string&, at::Tensor)>& bind,
+                   const std::function<void(uint64_t, uint64_t)>& progress) const {
+  const size_t naming = naming_of(source);
+  check(source, naming);
+  uint64_t done = 0, total = 0;
+  for (const Target& target : targets_)
+    for (const std::string& name : target.recipes[naming].from) total += bytes_of(source.entries().at(name));
+  for (const Target& target : targets_) {
+    const Recipe& recipe = target.recipes[naming];
+    bind(target.name, translate("ERR_INTERNAL", "Loading the tensor " + target.name + " from " + source.path(),
+                                [&] { return assemble(source, target, recipe, device, dtype); }));
+    for (const std::string& name : recipe.from) done += bytes_of(source.entries().at(name));
+    if (progress) progress(done, total);
+  }
+}
+
+}  // namespace sam3

@@ -1,0 +1,80 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "weight_source.h"
+
+namespace sam3 {
+
+// Sizes of the network that its caller needs to know.
+struct Architecture {
+  int64_t image_size;    // pixels of the square input the weights were trained for
+  int64_t patch_size;    // pixels
+  int64_t window_size;   // patches: the grid of patches must be a multiple of it
+  int64_t vision_width;  // channels of the image encoder
+  int64_t hidden_size;   // channels of everything after it
+  int64_t num_queries;   // detections per prompt, kept or not
+  int64_t text_context;  // tokens
+  int64_t text_vocab;
+  int64_t memory_size;  // channels of a memory frame
+};
+
+// The "architecture" member of `json_text` (a name map, or the sam3.json inside a self-contained checkpoint).
+// Throws ERR_MODEL_FORMAT; `where` names the file in its message.
+Architecture parse_architecture(const std::string& json_text, const std::string& where = "sam3.json");
+
+// How the tensors of a program are made from those of a weight file: the names.json that scripts/export writes beside
+// the program. It knows two namings, that of the transformers library (model.safetensors) and Meta's (sam3.pt); which
+// one a file uses is told by its tensors.
+class NameMap {
+ public:
+  // Throws ERR_MODEL_NOT_FOUND, ERR_MODEL_FORMAT.
+  static NameMap load(const std::string& names_json_path);
+  static NameMap parse(const std::string& json_text, const std::string& path);
+
+  const Architecture& architecture() const { return architecture_; }
+
+  // Hands every tensor of the program to `bind`, one at a time: assembled, on `device`, floating-point tensors as
+  // `dtype` (as float32 where the map says so), and owning its memory, so that `source` may go afterwards. Beside the
+  // tensors already bound, at most one source tensor is resident or on the device. `progress` gets the bytes of the
+  // file read so far, and in all. Before anything is read every tensor is checked: ERR_WEIGHTS_MISMATCH lists all that
+  // are missing, unexpected or of the wrong shape, ERR_MODEL_FORMAT says that the file holds other weights than SAM
+  // 3's. ERR_OUT_OF_MEMORY where memory ends.
+  void bind(const WeightSource& source, at::Device device, at::ScalarType dtype,
+            const std::function<void(const std::string&, at::Tensor)>& bind,
+            const std::function<void(uint64_t, uint64_t)>& progress = {}) const;
+
+ private:
+  enum class Operation { copy, concat, transpose, drop_first, reshape };
+  struct Recipe {
+    Operation operation;
+    std::vector<std::string> from;
+    std::vector<int64_t> source_shape;  // reshape only
+  };
+  struct Target {
+    std::string name;
+    std::vector<int64_t> shape;
+    bool keep_float32;
+    Recipe recipes[2];  // by naming
+  };
+  static Operation parse_operation(const std::string& name);
+  static std::vector<int64_t> result_shape(const Recipe& recipe, const std::vector<std::vector<int64_t>>& sources);
+
+  size_t naming_of(const WeightSource& source) const;
+  void check(const WeightSource& source, size_t naming) const;
+  at::Tensor assemble(const WeightSource& source, const Target& target, const Recipe& recipe, at::Device device,
+                      at::ScalarType dtype) const;
+
+  std::string path_;
+  Architecture architecture_{};
+  std::vector<Target> targets_;
+  std::vector<std::string> ignored_[2];  // by naming: exact names, or patterns with *
+};
+
+}  // namespace sam3
