@@ -50,10 +50,8 @@ double number_or(const Napi::Object& object, const char* key, double fallback) {
 }
 
 sam3::ProgramFiles program_files(const Napi::Object& options) {
-  sam3::ProgramFiles files{string_or(options, "program", ""), string_or(options, "names", ""), string_or(options, "weights", ""),
-                           string_or(options, "checkpoint", "")};
-  if (files.checkpoint.empty() && (files.program.empty() || files.names.empty() || files.weights.empty()))
-    bad_argument(options.Env(), "load() needs either checkpoint, or program, names and weights.");
+  sam3::ProgramFiles files{string_or(options, "program", ""), string_or(options, "names", ""), string_or(options, "weights", "")};
+  if (files.weights.empty()) bad_argument(options.Env(), "load() needs weights.");
   return files;
 }
 

@@ -53,7 +53,11 @@ void Environment::call_js(napi_env env, napi_value, void*, void* data) {
   const std::unique_ptr<Task> task(static_cast<Task*>(data));
   if (!env) return;  // the environment is going away: nobody is left to answer
   const Napi::HandleScope scope(env);
-  (*task)(Napi::Env(env));
+  try {
+    (*task)(Napi::Env(env));
+  } catch (const Napi::Error&) {
+    // JavaScript cannot run any more (a worker that is being terminated): nobody is left to answer either.
+  }
 }
 
 void Environment::begin_call() {

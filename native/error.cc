@@ -25,8 +25,9 @@ std::string last_line(const std::string& message) {
 }
 
 [[noreturn]] void throw_out_of_memory(const std::string& context, const std::string& cause) {
-  throw Error("ERR_OUT_OF_MEMORY", context + ": not enough memory (" + cause +
-                                       "). Send fewer images or prompts at once, lower memoryBudget or inputSize, or use dtype 'bfloat16'.");
+  throw Error("ERR_OUT_OF_MEMORY",
+              context + ": not enough memory (" + cause +
+                  "). Send fewer images or prompts at once, lower memoryBudget or inputSize, or use dtype 'bfloat16'.");
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ class JsonError : public std::runtime_error {
 struct JsonLimits {
   size_t bytes = 100'000'000;  // the header limit of the safetensors format
   size_t values = 2'000'000;   // a header with 2,000 tensors has some 20,000
-  int depth = 64;  // of objects and arrays
+  int depth = 64;              // of objects and arrays
 };
 
 // A JSON value. Our own small reader, because LibTorch ships no JSON header and three short formats (safetensors

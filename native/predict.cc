@@ -79,6 +79,11 @@ void ImageModel::predict_batch(const Program::Levels& levels, const std::vector<
 
 Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickPrompt>& prompts, bool multimask, const CancelProbe& cancel) {
   cancel.check();
+  const auto low_res_size = static_cast<size_t>(16 * grid_ * grid_);
+  for (const auto& prompt : prompts)
+    if (prompt.points.size() != 2 * prompt.labels.size() || (!prompt.mask.empty() && prompt.mask.size() != low_res_size))
+      throw Error("ERR_INVALID_ARGUMENT", "A prompt needs two point numbers for each label, and a mask of " + std::to_string(4 * grid_) + " x " +
+                                              std::to_string(4 * grid_) + " logits or none.");
   ImageFeaturesPtr features;
   if (const auto* raw = std::get_if<RawImage>(&image))
     features = encode({*raw}, cancel)[0];

@@ -39,16 +39,18 @@ Program Program::load(const ProgramFiles& files, const Target& target, const std
   const c10::InferenceMode guard;
   Program program;
   program.target_ = target;
-  if (files.checkpoint.empty())
-    program.load_bound(files, progress);
+  if (detect_format(files.weights) == WeightFormat::torchscript)
+    program.load_checkpoint(files.weights, progress);
   else
-    program.load_checkpoint(files.checkpoint, progress);
+    program.load_bound(files, progress);
   program.module_.eval();
   program.count_weights();
   return program;
 }
 
 void Program::load_bound(const ProgramFiles& files, const std::function<void(uint64_t, uint64_t)>& progress) {
+  if (files.program.empty() || files.names.empty())
+    throw Error("ERR_PROGRAM", "'" + files.weights + "' holds weights only: a program (program.pt and names.json) is needed to run them.");
   module_ = translate("ERR_PROGRAM", "Loading the program '" + files.program + "'",
                       [&] { return torch::jit::load(files.program, std::nullopt, /*load_debug_files=*/false); });
   const NameMap names = NameMap::load(files.names);

@@ -13,11 +13,10 @@
 
 namespace sam3 {
 
-// Where the network and its weights lie: either a program without weights (program + names + weights), or one
-// self-contained TorchScript checkpoint.
+// Where the network and its weights lie. `weights` is a safetensors file or index, Meta's sam3.pt, or a self-contained
+// TorchScript checkpoint (told apart by content); `program` and `names` are needed for all but the last.
 struct ProgramFiles {
   std::string program, names, weights;
-  std::string checkpoint;
 };
 
 // The network on its device: one typed C++ call for each exported method. B images or objects, P prompts, T texts,

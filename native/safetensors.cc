@@ -168,8 +168,8 @@ ShardedSafetensors::ShardedSafetensors(const std::string& index_path) : path_(in
     if (file.empty() || file == "." || file == ".." ||
         file.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos)
       throw Error("ERR_MODEL_FORMAT",
-                  index_path + ": only plain file names in the folder of the index are allowed as shards, not \"" + file +
-                      "\". Download the model from a source that you trust.");
+                  index_path + ": only plain file names in the folder of the index are allowed as shards, not \"" +
+                      file + "\". Download the model from a source that you trust.");
     const auto shard = shards_.try_emplace(file, (folder / file).string()).first;
     const auto entry = shard->second.entries().find(tensor);
     if (entry == shard->second.entries().end())

@@ -58,7 +58,13 @@ int64_t ImageModel::pairs_per_batch() const {
 
 std::vector<std::vector<Segmentation>> ImageModel::segment(const std::vector<SegmentItem>& items, const CancelProbe& cancel) {
   std::vector<std::vector<Segmentation>> out;
-  for (const auto& item : items) out.emplace_back(item.prompts.size());
+  const auto context = static_cast<size_t>(program_.architecture().text_context);
+  for (const auto& item : items) {
+    out.emplace_back(item.prompts.size());
+    for (const auto& prompt : item.prompts)
+      if (prompt.ids.size() != context || prompt.boxes.size() != 4 * prompt.labels.size())
+        throw Error("ERR_INVALID_ARGUMENT", "A prompt needs " + std::to_string(context) + " token ids, and four box numbers for each label.");
+  }
 
   for (size_t begin = 0; begin < items.size(); begin += max_batch_) {
     const size_t end = std::min(items.size(), begin + static_cast<size_t>(max_batch_));
