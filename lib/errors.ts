@@ -41,12 +41,7 @@ export type RuntimeErrorCode =
   | 'ERR_INTERNAL'
 
 /** Every value that {@link Sam3Error.code} can take. Codes are part of the public API and do not change. */
-export type Sam3ErrorCode =
-  | InputErrorCode
-  | ModelErrorCode
-  | EnvironmentErrorCode
-  | RuntimeErrorCode
-  | 'ABORT_ERR'
+export type Sam3ErrorCode = InputErrorCode | ModelErrorCode | EnvironmentErrorCode | RuntimeErrorCode | 'ABORT_ERR'
 
 /** What an error carries besides its message. */
 export interface Sam3ErrorDetails {
@@ -109,17 +104,37 @@ export class Sam3AbortError extends Sam3Error {
 }
 
 const INPUT_CODES: ReadonlySet<string> = new Set<InputErrorCode>([
-  'ERR_INVALID_ARGUMENT', 'ERR_INVALID_IMAGE', 'ERR_IMAGE_NOT_FOUND', 'ERR_INVALID_BOX', 'ERR_INVALID_POINT',
-  'ERR_INVALID_MASK', 'ERR_EMPTY_PROMPT', 'ERR_INVALID_THRESHOLD', 'ERR_INVALID_DTYPE', 'ERR_INVALID_INPUT_SIZE',
+  'ERR_INVALID_ARGUMENT',
+  'ERR_INVALID_IMAGE',
+  'ERR_IMAGE_NOT_FOUND',
+  'ERR_INVALID_BOX',
+  'ERR_INVALID_POINT',
+  'ERR_INVALID_MASK',
+  'ERR_EMPTY_PROMPT',
+  'ERR_INVALID_THRESHOLD',
+  'ERR_INVALID_DTYPE',
+  'ERR_INVALID_INPUT_SIZE',
 ])
 const MODEL_CODES: ReadonlySet<string> = new Set<ModelErrorCode>([
-  'ERR_MODEL_NOT_FOUND', 'ERR_MODEL_FORMAT', 'ERR_WEIGHTS_CORRUPT', 'ERR_WEIGHTS_MISMATCH', 'ERR_PROGRAM',
+  'ERR_MODEL_NOT_FOUND',
+  'ERR_MODEL_FORMAT',
+  'ERR_WEIGHTS_CORRUPT',
+  'ERR_WEIGHTS_MISMATCH',
+  'ERR_PROGRAM',
 ])
 const ENVIRONMENT_CODES: ReadonlySet<string> = new Set<EnvironmentErrorCode>([
-  'ERR_LIBTORCH_NOT_FOUND', 'ERR_LIBTORCH_VERSION', 'ERR_LIBTORCH_LOAD', 'ERR_ENGINE_NOT_BUILT', 'ERR_DEVICE_UNAVAILABLE',
+  'ERR_LIBTORCH_NOT_FOUND',
+  'ERR_LIBTORCH_VERSION',
+  'ERR_LIBTORCH_LOAD',
+  'ERR_ENGINE_NOT_BUILT',
+  'ERR_DEVICE_UNAVAILABLE',
 ])
 const RUNTIME_CODES: ReadonlySet<string> = new Set<RuntimeErrorCode>([
-  'ERR_DISPOSED', 'ERR_QUEUE_FULL', 'ERR_OUT_OF_MEMORY', 'ERR_INFERENCE', 'ERR_INTERNAL',
+  'ERR_DISPOSED',
+  'ERR_QUEUE_FULL',
+  'ERR_OUT_OF_MEMORY',
+  'ERR_INFERENCE',
+  'ERR_INTERNAL',
 ])
 
 /**

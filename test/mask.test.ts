@@ -92,7 +92,10 @@ describe('Mask', () => {
   it.each([
     ['too short a bitmap', () => Mask.fromBitmap([0, 1], 2, 2)],
     ['no size', () => Mask.fromBitmap([], 0, 0)],
-    ['an RLE of another size', () => Mask.fromRle({ size: [3, 3], counts: Mask.fromBitmap([1, 0], 2, 1).toRle().counts })],
+    [
+      'an RLE of another size',
+      () => Mask.fromRle({ size: [3, 3], counts: Mask.fromBitmap([1, 0], 2, 1).toRle().counts }),
+    ],
   ])('refuses %s', (_name, make) => {
     expect(make).toThrow(expect.objectContaining({ code: 'ERR_INVALID_MASK' }))
   })
@@ -118,15 +121,25 @@ describe('Mask.toPolygons', () => {
   it('gives a hole to the piece around it, and pieces that touch at a corner apart', () => {
     // A ring with an island in its hole, and a pixel that touches the ring at a corner.
     const rows = ['.......', '.#####.', '.#...#.', '.#.#.#.', '.#...#.', '.#####.', '......#']
-    const mask = Mask.fromBitmap([...rows.join('')].map((c) => (c === '#' ? 1 : 0)), 7, 7)
+    const mask = Mask.fromBitmap(
+      [...rows.join('')].map((c) => (c === '#' ? 1 : 0)),
+      7,
+      7,
+    )
     const polygons = mask.toPolygons()
-    expect(polygons.map(({ outline, holes }) => [ringArea(outline), holes.map(ringArea)])).toEqual([[25, [-9]], [1, []], [1, []]])
+    expect(polygons.map(({ outline, holes }) => [ringArea(outline), holes.map(ringArea)])).toEqual([
+      [25, [-9]],
+      [1, []],
+      [1, []],
+    ])
     expect(polygons[0]!.outline).toHaveLength(4)
   })
 
   it('keeps a simplified outline within the tolerance and drops specks below minArea', () => {
     const size = 200
-    const disc = Uint8Array.from({ length: size * size }, (_, i) => (Math.hypot((i % size) - 100, Math.floor(i / size) - 100) < 80 ? 1 : 0))
+    const disc = Uint8Array.from({ length: size * size }, (_, i) =>
+      Math.hypot((i % size) - 100, Math.floor(i / size) - 100) < 80 ? 1 : 0,
+    )
     disc[0] = 1
     const mask = Mask.fromBitmap(disc, size, size)
     const exact = mask.toPolygons()

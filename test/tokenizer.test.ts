@@ -37,7 +37,11 @@ describe.skipIf(!goldenRoot)('TextTokenizer against the reference', () => {
 
   it('reads the reference names of the special tokens and no others', () => {
     expect([...tokenizer.encode('<start_of_text>x<end_of_text>').ids.slice(0, 5)]).toEqual([
-      golden.sot, golden.sot, tokenizer.encode('x').ids[1], golden.eot, golden.eot,
+      golden.sot,
+      golden.sot,
+      tokenizer.encode('x').ids[1],
+      golden.eot,
+      golden.eot,
     ])
     expect(tokenizer.encode('<|endoftext|>').length).toBeGreaterThan(3)
   })

@@ -38,13 +38,19 @@ function describe(value: unknown): string {
 async function decodeFile(location: string | URL): Promise<DecodedImage> {
   const path = toPath(location)
   const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
-    throw new Sam3InputError('ERR_IMAGE_NOT_FOUND', `The image ${path} cannot be opened (${cause.code ?? cause.message}).`, {
-      cause,
-      fix: 'Check the path; a relative one starts at the current folder of the process.',
-    })
+    throw new Sam3InputError(
+      'ERR_IMAGE_NOT_FOUND',
+      `The image ${path} cannot be opened (${cause.code ?? cause.message}).`,
+      {
+        cause,
+        fix: 'Check the path; a relative one starts at the current folder of the process.',
+      },
+    )
   })
   if (!found.isFile()) {
-    throw new Sam3InputError('ERR_IMAGE_NOT_FOUND', `${path} is not a file.`, { fix: 'Pass the path of an image file.' })
+    throw new Sam3InputError('ERR_IMAGE_NOT_FOUND', `${path} is not a file.`, {
+      fix: 'Pass the path of an image file.',
+    })
   }
   if (found.size === 0) throw emptyImage(path)
   return decodeEncoded(path, path)
@@ -68,7 +74,9 @@ async function decodeBytes(bytes: Uint8Array): Promise<DecodedImage> {
 }
 
 function emptyImage(name: string): Sam3InputError {
-  return new Sam3InputError('ERR_INVALID_IMAGE', `${name} is empty (0 bytes).`, { fix: 'Check how it was written or downloaded.' })
+  return new Sam3InputError('ERR_INVALID_IMAGE', `${name} is empty (0 bytes).`, {
+    fix: 'Check how it was written or downloaded.',
+  })
 }
 
 /** Truncated or damaged data is an error: a mask of half an image would be silently wrong. */

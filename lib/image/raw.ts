@@ -7,9 +7,13 @@ const MAX_SIDE = 65_535
 
 function checkSide(name: string, value: unknown): asserts value is number {
   if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > MAX_SIDE) {
-    throw new Sam3InputError('ERR_INVALID_IMAGE', `The ${name} of a raw image must be a whole number from 1 to ${MAX_SIDE}, not ${String(value)}.`, {
-      fix: 'Pass the size that the pixels really have.',
-    })
+    throw new Sam3InputError(
+      'ERR_INVALID_IMAGE',
+      `The ${name} of a raw image must be a whole number from 1 to ${MAX_SIDE}, not ${String(value)}.`,
+      {
+        fix: 'Pass the size that the pixels really have.',
+      },
+    )
   }
 }
 
@@ -28,9 +32,13 @@ export function fromRawPixels(image: RawImage): DecodedImage {
     })
   }
   if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray || data instanceof Uint16Array)) {
-    throw new Sam3InputError('ERR_INVALID_IMAGE', 'The data of a raw image must be a Uint8Array, Uint8ClampedArray or Uint16Array.', {
-      fix: 'Convert the pixels to one of these, values 0 to 255 (or 0 to 65535).',
-    })
+    throw new Sam3InputError(
+      'ERR_INVALID_IMAGE',
+      'The data of a raw image must be a Uint8Array, Uint8ClampedArray or Uint16Array.',
+      {
+        fix: 'Convert the pixels to one of these, values 0 to 255 (or 0 to 65535).',
+      },
+    )
   }
   const expected = width * height * channels
   if (data.length !== expected) {

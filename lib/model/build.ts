@@ -35,7 +35,9 @@ export async function buildSam3ImageModel(options: ImageModelOptions = {}): Prom
   )
   const native = await abortable(loading, options.signal)
   try {
-    return new Sam3ImageModel(new Runtime(engine.CancelToken, native, await readTokenizer(native, tokenizerPath, files)))
+    return new Sam3ImageModel(
+      new Runtime(engine.CancelToken, native, await readTokenizer(native, tokenizerPath, files)),
+    )
   } catch (error) {
     await native.dispose()
     throw error

@@ -12,12 +12,12 @@ import { EncodedImage } from './encoded-image.js'
 import { toPredictions, toSegmentation } from './results.js'
 import { checkSignal, type Runtime } from './runtime.js'
 
-/** One image of a batch, with what to find on it. */
-export interface BatchItem {
-  image: ImageInput | EncodedImage
-  /** One prompt, or several. */
-  prompt: PromptInput | PromptList | readonly PromptInput[]
-}
+/** One image of a batch with its prompt: `{ image, text: 'cat' }`, `{ image, text: ['cat', 'dog'] }` or `{ image, prompts: […] }`. */
+export type BatchItem = { image: ImageInput | EncodedImage } & (
+  | Prompt
+  | PromptList
+  | { prompts: readonly PromptInput[] }
+)
 
 /** Images decoded and handed to the engine at a time: a thousand decoded photographs would fill the memory. */
 const IMAGES_AT_A_TIME = 16
@@ -32,7 +32,10 @@ export function checkCall(runtime: Runtime, options: CallOptions): void {
 }
 
 /** An image as the engine takes it: its features where it was encoded, else its pixels. */
-async function toEngineImage(runtime: Runtime, image: ImageInput | EncodedImage): Promise<NativeImage | NativeRawImage> {
+async function toEngineImage(
+  runtime: Runtime,
+  image: ImageInput | EncodedImage,
+): Promise<NativeImage | NativeRawImage> {
   return image instanceof EncodedImage ? image.native(runtime) : decodeImage(image)
 }
 
@@ -50,20 +53,25 @@ export async function segmentImage(
 }
 
 /** Segments several images, each with its own prompts. Result: [item][prompt]. */
-export async function segmentItems(runtime: Runtime, items: readonly BatchItem[], options: CallOptions): Promise<Segmentation[][]> {
+export async function segmentItems(
+  runtime: Runtime,
+  items: readonly BatchItem[],
+  options: CallOptions,
+): Promise<Segmentation[][]> {
   checkCall(runtime, options)
   if (!Array.isArray(items)) {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'A batch must be a list of { image, prompt }.', {
-      fix: "Pass segmentBatch([{ image: 'a.jpg', prompt: 'cat' }, …]).",
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'A batch must be a list of images with prompts.', {
+      fix: "Pass segmentBatch([{ image: 'a.jpg', text: 'cat' }, …]).",
     })
   }
   // What can be checked without the images is checked before the first one is read.
-  const expanded = (items as readonly BatchItem[]).map((item, index) =>
-    nameItem(index, () => {
-      checkKeys(item, ['image', 'prompt'], 'An item of a batch')
-      return { image: item.image, prompts: expandPrompts(item.prompt).prompts }
-    }),
-  )
+  const expanded = (items as readonly BatchItem[]).map((item, index) => {
+    try {
+      return expandItem(item)
+    } catch (error) {
+      throw named(index, error)
+    }
+  })
   const results: Segmentation[][] = []
   for (let from = 0; from < expanded.length; from += IMAGES_AT_A_TIME) {
     checkSignal(options.signal)
@@ -72,17 +80,22 @@ export async function segmentItems(runtime: Runtime, items: readonly BatchItem[]
   return results
 }
 
-/** Says in the message of an error which item of a batch it is about. */
-function nameItem<T>(index: number, work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    throw named(index, error)
+function expandItem(item: BatchItem): { image: ImageInput | EncodedImage; prompts: Prompt[] } {
+  if (typeof item !== 'object' || item === null || !('image' in item)) {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'it has no image.', {
+      fix: "Pass { image: 'a.jpg', text: 'cat' }.",
+    })
   }
+  const { image, ...prompt } = item
+  if (!('prompts' in prompt)) return { image, prompts: expandPrompts(prompt).prompts }
+  checkKeys(prompt, ['prompts'], 'Besides its image, an item with prompts')
+  return { image, prompts: expandPrompts(prompt.prompts).prompts }
 }
 
+/** Says in the message of an error which item of a batch it is about. */
 function named(index: number, error: unknown): unknown {
-  if (error instanceof Sam3Error && error.code !== 'ABORT_ERR') error.message = `Item ${index} of the batch: ${error.message}`
+  if (error instanceof Sam3Error && error.code !== 'ABORT_ERR')
+    error.message = `Item ${index} of the batch: ${error.message}`
   return error
 }
 
@@ -96,7 +109,10 @@ async function segmentChunk(
     items.map(async ({ image, prompts }, index) => {
       try {
         const engineImage = await toEngineImage(runtime, image)
-        return { image: engineImage, prompts: prompts.map((prompt) => preparePrompt(prompt, engineImage, runtime.tokenizer)) }
+        return {
+          image: engineImage,
+          prompts: prompts.map((prompt) => preparePrompt(prompt, engineImage, runtime.tokenizer)),
+        }
       } catch (error) {
         throw firstIndex === undefined ? error : named(firstIndex + index, error)
       }
@@ -142,7 +158,12 @@ export async function predictImage(
     const sets = prepared.filter((prompt) => prompt.multimask === multimask)
     if (sets.length === 0) continue
     const answer = await runtime.run(options, (token) =>
-      runtime.native.predict(engineImage, sets.map(({ native }) => native), { multimask }, token),
+      runtime.native.predict(
+        engineImage,
+        sets.map(({ native }) => native),
+        { multimask },
+        token,
+      ),
     )
     toPredictions(answer, width, height).forEach((prediction, at) => {
       results[sets[at]!.index] = prediction

@@ -57,7 +57,10 @@ export class EncodedImage {
    */
   predict(prompt: PointPrompt, options?: CallOptions): Promise<Prediction>
   predict(prompts: readonly PointPrompt[], options?: CallOptions): Promise<Prediction[]>
-  async predict(prompt: PointPrompt | readonly PointPrompt[], options: CallOptions = {}): Promise<Prediction | Prediction[]> {
+  async predict(
+    prompt: PointPrompt | readonly PointPrompt[],
+    options: CallOptions = {},
+  ): Promise<Prediction | Prediction[]> {
     return predictImage(this.#runtime, this, prompt, options)
   }
 

@@ -55,7 +55,11 @@ export class Sam3ImageModel {
    * ```
    */
   segment(image: ImageInput | EncodedImage, prompt: PromptInput, options?: CallOptions): Promise<Segmentation>
-  segment(image: ImageInput | EncodedImage, prompts: PromptList | readonly PromptInput[], options?: CallOptions): Promise<Segmentation[]>
+  segment(
+    image: ImageInput | EncodedImage,
+    prompts: PromptList | readonly PromptInput[],
+    options?: CallOptions,
+  ): Promise<Segmentation[]>
   async segment(
     image: ImageInput | EncodedImage,
     prompt: PromptInput | PromptList | readonly PromptInput[],
@@ -72,8 +76,8 @@ export class Sam3ImageModel {
    * @example
    * ```ts
    * const [[first], [cats, dogs]] = await model.segmentBatch([
-   *   { image: 'a.jpg', prompt: 'wheel' },
-   *   { image: 'b.jpg', prompt: ['cat', 'dog'] },
+   *   { image: 'a.jpg', text: 'wheel', threshold: 0.6 },
+   *   { image: 'b.jpg', text: ['cat', 'dog'] },
    * ])
    * ```
    */
@@ -94,7 +98,11 @@ export class Sam3ImageModel {
    * @throws As {@link EncodedImage.predict}, and for a bad image.
    */
   predict(image: ImageInput | EncodedImage, prompt: PointPrompt, options?: CallOptions): Promise<Prediction>
-  predict(image: ImageInput | EncodedImage, prompts: readonly PointPrompt[], options?: CallOptions): Promise<Prediction[]>
+  predict(
+    image: ImageInput | EncodedImage,
+    prompts: readonly PointPrompt[],
+    options?: CallOptions,
+  ): Promise<Prediction[]>
   async predict(
     image: ImageInput | EncodedImage,
     prompt: PointPrompt | readonly PointPrompt[],
@@ -123,6 +131,13 @@ export class Sam3ImageModel {
   }
 }
 
-function publicInfo({ device, dtype, inputSize, validInputSizes, parameters, weightBytes }: NativeModelInfo): ModelInfo {
+function publicInfo({
+  device,
+  dtype,
+  inputSize,
+  validInputSizes,
+  parameters,
+  weightBytes,
+}: NativeModelInfo): ModelInfo {
   return { device, dtype, inputSize, validInputSizes, parameters, weightBytes }
 }

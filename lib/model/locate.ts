@@ -46,7 +46,9 @@ function notFound(message: string, fix: string): Sam3ModelError {
 
 /** The value at a dotted path, or undefined where the config does not say (and so means its default). */
 function valueAt(config: unknown, path: string): unknown {
-  return path.split('.').reduce<unknown>((value, key) => (value as Record<string, unknown> | null | undefined)?.[key], config)
+  return path
+    .split('.')
+    .reduce<unknown>((value, key) => (value as Record<string, unknown> | null | undefined)?.[key], config)
 }
 
 function readJson(path: string): unknown {
@@ -65,10 +67,16 @@ function checkConfig(configPath: string, namesPath: string): void {
     .map(([path, expected]) => ({ path, expected, actual: valueAt(config, path) }))
     .filter(({ expected, actual }) => actual !== undefined && JSON.stringify(actual) !== JSON.stringify(expected))
   if (differences.length === 0) return
-  const list = differences.map(({ path, expected, actual }) => `${path} is ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`)
-  throw new Sam3ModelError('ERR_MODEL_FORMAT', `${configPath} is not the network that this package was made for: ${list.join('; ')}.`, {
-    fix: `Export a program for it into the same folder: python -m scripts.export program --config ${configPath} --out ${dirname(configPath)}.`,
-  })
+  const list = differences.map(
+    ({ path, expected, actual }) => `${path} is ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`,
+  )
+  throw new Sam3ModelError(
+    'ERR_MODEL_FORMAT',
+    `${configPath} is not the network that this package was made for: ${list.join('; ')}.`,
+    {
+      fix: `Export a program for it into the same folder: python -m scripts.export program --config ${configPath} --out ${dirname(configPath)}.`,
+    },
+  )
 }
 
 /** Adds program and tokenizer from `folder`, or else from the package. */
@@ -90,7 +98,10 @@ function complete(weights: string, folder: string): ModelFiles {
 function fromFolder(folder: string): ModelFiles {
   const weights = WEIGHT_FILES.map((name) => join(folder, name)).find(existsSync)
   if (!weights) {
-    throw notFound(`${folder} holds no weights (${WEIGHT_FILES.join(', ')}).`, 'Pass the folder of a SAM 3 model, or the path of a checkpoint file.')
+    throw notFound(
+      `${folder} holds no weights (${WEIGHT_FILES.join(', ')}).`,
+      'Pass the folder of a SAM 3 model, or the path of a checkpoint file.',
+    )
   }
   return complete(weights, folder)
 }

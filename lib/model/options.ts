@@ -43,7 +43,17 @@ export interface ImageModelOptions {
 }
 
 const OPTION_KEYS = [
-  'model', 'device', 'dtype', 'inputSize', 'threads', 'queueLimit', 'memoryBudget', 'maxBatch', 'libtorch', 'onLoadProgress', 'signal',
+  'model',
+  'device',
+  'dtype',
+  'inputSize',
+  'threads',
+  'queueLimit',
+  'memoryBudget',
+  'maxBatch',
+  'libtorch',
+  'onLoadProgress',
+  'signal',
 ] as const
 const DTYPES: readonly string[] = ['auto', 'float32', 'bfloat16', 'float16']
 
@@ -51,14 +61,20 @@ const DTYPES: readonly string[] = ['auto', 'float32', 'bfloat16', 'float16']
  * Checks the options and gives those that the engine takes as they are.
  * @throws Sam3InputError `ERR_INVALID_ARGUMENT`, `ERR_INVALID_DTYPE`, `ERR_INVALID_INPUT_SIZE`
  */
-export function checkModelOptions(options: ImageModelOptions): Omit<NativeLoadOptions, 'program' | 'names' | 'weights'> {
+export function checkModelOptions(
+  options: ImageModelOptions,
+): Omit<NativeLoadOptions, 'program' | 'names' | 'weights'> {
   checkKeys(options, OPTION_KEYS, 'The options of a model')
   const { device = 'auto', dtype = 'auto', inputSize } = options
   for (const name of ['model', 'libtorch'] as const) {
     if (options[name] !== undefined && (typeof options[name] !== 'string' || options[name] === '')) {
-      throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be a path, not ${JSON.stringify(options[name])}.`, {
-        fix: 'Leave it out for the default.',
-      })
+      throw new Sam3InputError(
+        'ERR_INVALID_ARGUMENT',
+        `${name} must be a path, not ${JSON.stringify(options[name])}.`,
+        {
+          fix: 'Leave it out for the default.',
+        },
+      )
     }
   }
   if (typeof device !== 'string' || !/^(auto|cpu|cuda(:\d+)?)$/.test(device)) {
@@ -67,15 +83,23 @@ export function checkModelOptions(options: ImageModelOptions): Omit<NativeLoadOp
     })
   }
   if (!DTYPES.includes(dtype)) {
-    throw new Sam3InputError('ERR_INVALID_DTYPE', `There is no dtype ${JSON.stringify(dtype)}.`, { fix: `Use one of ${DTYPES.join(', ')}.` })
-  }
-  if (inputSize !== undefined && (!Number.isSafeInteger(inputSize) || inputSize < 1)) {
-    throw new Sam3InputError('ERR_INVALID_INPUT_SIZE', `inputSize must be a whole number of pixels, not ${String(inputSize)}.`, {
-      fix: 'Leave it out for the size of the model (1008).',
+    throw new Sam3InputError('ERR_INVALID_DTYPE', `There is no dtype ${JSON.stringify(dtype)}.`, {
+      fix: `Use one of ${DTYPES.join(', ')}.`,
     })
   }
+  if (inputSize !== undefined && (!Number.isSafeInteger(inputSize) || inputSize < 1)) {
+    throw new Sam3InputError(
+      'ERR_INVALID_INPUT_SIZE',
+      `inputSize must be a whole number of pixels, not ${String(inputSize)}.`,
+      {
+        fix: 'Leave it out for the size of the model (1008).',
+      },
+    )
+  }
   if (options.onLoadProgress !== undefined && typeof options.onLoadProgress !== 'function') {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'onLoadProgress must be a function.', { fix: 'Leave it out for no progress.' })
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'onLoadProgress must be a function.', {
+      fix: 'Leave it out for no progress.',
+    })
   }
   return withoutUndefined({
     device,

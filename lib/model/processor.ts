@@ -116,7 +116,11 @@ export class Sam3Processor {
   }
 
   /** Sets the threshold, and runs again if the state has results. */
-  async setConfidenceThreshold(threshold: number, state?: ProcessorState, options: CallOptions = {}): Promise<ProcessorState | undefined> {
+  async setConfidenceThreshold(
+    threshold: number,
+    state?: ProcessorState,
+    options: CallOptions = {},
+  ): Promise<ProcessorState | undefined> {
     this.#threshold = checkThreshold(threshold)
     if (state?.result) return this.#run(state, state, options)
     return state

@@ -6,7 +6,12 @@ import { Mask, type MaskLogits } from '../result/mask.js'
 import type { Instance, Prediction, Segmentation } from '../result/types.js'
 
 function toMask({ width, height, runs, areas, boxes }: NativeMasks, index: number, logits?: MaskLogits): Mask {
-  const [x, y, boxWidth, boxHeight] = boxes.subarray(index * 4, index * 4 + 4) as unknown as [number, number, number, number]
+  const [x, y, boxWidth, boxHeight] = boxes.subarray(index * 4, index * 4 + 4) as unknown as [
+    number,
+    number,
+    number,
+    number,
+  ]
   return new Mask(width, height, runs[index]!, areas[index]!, [x, y, x + boxWidth, y + boxHeight], logits)
 }
 
@@ -16,7 +21,12 @@ function toLogits(data: Float32Array, side: number, index: number): MaskLogits {
 }
 
 /** One prompt's answer. */
-export function toSegmentation(native: NativeSegmentation, prompt: PreparedPrompt, width: number, height: number): Segmentation {
+export function toSegmentation(
+  native: NativeSegmentation,
+  prompt: PreparedPrompt,
+  width: number,
+  height: number,
+): Segmentation {
   const instances = Array.from(native.scores, (score, index): Instance => {
     const logits = native.logits && toLogits(native.logits.data, native.logits.size, index)
     const instance: Instance = {

@@ -9,7 +9,9 @@ import type { TextTokenizer } from '../tokenizer/tokenizer.js'
 export function checkSignal(signal: AbortSignal | undefined): void {
   if (signal === undefined) return
   if (!(signal instanceof AbortSignal)) {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'signal must be an AbortSignal.', { fix: 'Pass new AbortController().signal.' })
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'signal must be an AbortSignal.', {
+      fix: 'Pass new AbortController().signal.',
+    })
   }
   if (signal.aborted) throw new Sam3AbortError(signal.reason)
 }
@@ -33,7 +35,9 @@ export class Runtime {
   /** @throws Sam3RuntimeError `ERR_DISPOSED` after `dispose()`. */
   checkAlive(): void {
     if (this.#disposing) {
-      throw new Sam3RuntimeError('ERR_DISPOSED', 'The model was disposed.', { fix: 'Build a new one with buildSam3ImageModel().' })
+      throw new Sam3RuntimeError('ERR_DISPOSED', 'The model was disposed.', {
+        fix: 'Build a new one with buildSam3ImageModel().',
+      })
     }
   }
 

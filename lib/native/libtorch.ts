@@ -58,7 +58,9 @@ export function libtorchVersion(folder: string): string | undefined {
   if (build) return build
   for (const header of ['include/torch/headeronly/version.h', 'include/torch/csrc/api/include/torch/version.h']) {
     const text = readIfThere(join(folder, header)) ?? ''
-    const parts = ['MAJOR', 'MINOR', 'PATCH'].map((name) => new RegExp(`#define TORCH_VERSION_${name} (\\d+)`).exec(text)?.[1])
+    const parts = ['MAJOR', 'MINOR', 'PATCH'].map(
+      (name) => new RegExp(`#define TORCH_VERSION_${name} (\\d+)`).exec(text)?.[1],
+    )
     if (parts.every((part) => part !== undefined)) return parts.join('.')
   }
   return undefined
@@ -84,7 +86,11 @@ function ofPython(): string[] {
 }
 
 /** Places by falling preference. Lazy, because asking Python costs a tenth of a second. */
-function* places({ recorded, packageRoot, env = process.env }: LibtorchQuery): Generator<[source: string, folder: string]> {
+function* places({
+  recorded,
+  packageRoot,
+  env = process.env,
+}: LibtorchQuery): Generator<[source: string, folder: string]> {
   if (recorded) yield ['the folder it was built with', recorded]
   for (const folder of inEnvironment(join(packageRoot, '.venv'))) yield ["the package's .venv", folder]
   for (const variable of ['VIRTUAL_ENV', 'CONDA_PREFIX']) {
@@ -102,20 +108,29 @@ function sameVersion(version: string, required: string): boolean {
 }
 
 function wrongVersion(found: string, required: string): Sam3EnvironmentError {
-  return new Sam3EnvironmentError('ERR_LIBTORCH_VERSION', `The native engine was built for LibTorch ${required}, but ${found}.`, {
-    fix: `Install that version (pip install torch==${required}), point LIBTORCH at it, or rebuild the engine with npm run build:native.`,
-  })
+  return new Sam3EnvironmentError(
+    'ERR_LIBTORCH_VERSION',
+    `The native engine was built for LibTorch ${required}, but ${found}.`,
+    {
+      fix: `Install that version (pip install torch==${required}), point LIBTORCH at it, or rebuild the engine with npm run build:native.`,
+    },
+  )
 }
 
 function checkExplicit(path: string, name: string, required: string): Libtorch {
   const folder = normalise(path)
   if (!folder) {
-    throw new Sam3EnvironmentError('ERR_LIBTORCH_NOT_FOUND', `${name} is ${path}, but there is no lib/${LIBRARY} in it.`, {
-      fix: 'Set it to an unpacked LibTorch, or to the torch folder of a Python environment (python3 -c "import torch; print(torch.__path__[0])").',
-    })
+    throw new Sam3EnvironmentError(
+      'ERR_LIBTORCH_NOT_FOUND',
+      `${name} is ${path}, but there is no lib/${LIBRARY} in it.`,
+      {
+        fix: 'Set it to an unpacked LibTorch, or to the torch folder of a Python environment (python3 -c "import torch; print(torch.__path__[0])").',
+      },
+    )
   }
   const version = libtorchVersion(folder)
-  if (version === undefined) throw wrongVersion(`${folder} does not say which version it is (no version.py, build-version or headers)`, required)
+  if (version === undefined)
+    throw wrongVersion(`${folder} does not say which version it is (no version.py, build-version or headers)`, required)
   if (!sameVersion(version, required)) throw wrongVersion(`${folder} (${name}) is ${version}`, required)
   return { folder, library: join(folder, 'lib', LIBRARY), version }
 }

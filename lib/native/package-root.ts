@@ -7,7 +7,8 @@ function find(): string {
   // The code runs from dist/ when it is installed and from lib/ in tests: walk up to the package's own manifest.
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
     const manifest = join(folder, 'package.json')
-    if (existsSync(manifest) && (JSON.parse(readFileSync(manifest, 'utf8')) as { name?: string }).name === 'sam3-node') return folder
+    if (existsSync(manifest) && (JSON.parse(readFileSync(manifest, 'utf8')) as { name?: string }).name === 'sam3-node')
+      return folder
     if (folder === dirname(folder)) return process.cwd()
   }
 }

@@ -7,22 +7,32 @@ import { Sam3InputError } from '../errors.js'
  */
 export function checkKeys(value: unknown, known: readonly string[], name: string): asserts value is object {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be an object.`, { fix: `Its keys are: ${known.join(', ')}.` })
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be an object.`, {
+      fix: `Its keys are: ${known.join(', ')}.`,
+    })
   }
   const unknown = Object.keys(value).filter((key) => !known.includes(key))
   if (unknown.length > 0) {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} has no key ${unknown.map((key) => `'${key}'`).join(', ')}.`, {
-      fix: `Its keys are: ${known.join(', ')}.`,
-    })
+    throw new Sam3InputError(
+      'ERR_INVALID_ARGUMENT',
+      `${name} has no key ${unknown.map((key) => `'${key}'`).join(', ')}.`,
+      {
+        fix: `Its keys are: ${known.join(', ')}.`,
+      },
+    )
   }
 }
 
 /** @throws Sam3InputError `ERR_INVALID_THRESHOLD` unless `value` is a number from 0 to 1. */
 export function checkThreshold(value: unknown): number {
   if (typeof value !== 'number' || !(value >= 0 && value <= 1)) {
-    throw new Sam3InputError('ERR_INVALID_THRESHOLD', `The threshold must be a number from 0 to 1, not ${String(value)}.`, {
-      fix: 'Scores are probabilities; 0.5 is the default.',
-    })
+    throw new Sam3InputError(
+      'ERR_INVALID_THRESHOLD',
+      `The threshold must be a number from 0 to 1, not ${String(value)}.`,
+      {
+        fix: 'Scores are probabilities; 0.5 is the default.',
+      },
+    )
   }
   return value
 }
@@ -31,9 +41,13 @@ export function checkThreshold(value: unknown): number {
 export function checkWholeNumber(value: unknown, name: string, minimum: number): number | undefined {
   if (value === undefined) return undefined
   if (!Number.isSafeInteger(value) || (value as number) < minimum) {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be a whole number of at least ${minimum}, not ${String(value)}.`, {
-      fix: 'Leave it out for the default.',
-    })
+    throw new Sam3InputError(
+      'ERR_INVALID_ARGUMENT',
+      `${name} must be a whole number of at least ${minimum}, not ${String(value)}.`,
+      {
+        fix: 'Leave it out for the default.',
+      },
+    )
   }
   return value as number
 }

@@ -67,9 +67,13 @@ export function toUnitPoint(point: unknown, size: ImageSize, normalized: boolean
   const [x, y] = point as unknown as Point
   const [width, height] = extent(size, normalized)
   if (x < 0 || y < 0 || x > width || y > height) {
-    throw new Sam3InputError('ERR_INVALID_POINT', `${name} [${x}, ${y}] lies outside of ${extentText(size, normalized)}.`, {
-      fix: 'Coordinates are pixels of the image as it is seen, EXIF orientation applied.',
-    })
+    throw new Sam3InputError(
+      'ERR_INVALID_POINT',
+      `${name} [${x}, ${y}] lies outside of ${extentText(size, normalized)}.`,
+      {
+        fix: 'Coordinates are pixels of the image as it is seen, EXIF orientation applied.',
+      },
+    )
   }
   return [x / width, y / height]
 }

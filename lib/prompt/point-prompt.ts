@@ -71,9 +71,13 @@ function checkMaskInput(mask: NonNullable<PointPrompt['maskInput']>, side: numbe
   const data = mask instanceof Float32Array ? mask : mask.data
   if (!(data instanceof Float32Array) || data.length !== side * side) {
     const got = data instanceof Float32Array ? `${data.length} values` : typeof data
-    throw new Sam3InputError('ERR_INVALID_MASK', `The mask input must be ${side} x ${side} logits as a Float32Array, not ${got}.`, {
-      fix: 'Pass the logits of a previous result of the same model and input size: prediction.best.mask.logits.',
-    })
+    throw new Sam3InputError(
+      'ERR_INVALID_MASK',
+      `The mask input must be ${side} x ${side} logits as a Float32Array, not ${got}.`,
+      {
+        fix: 'Pass the logits of a previous result of the same model and input size: prediction.best.mask.logits.',
+      },
+    )
   }
   if (!data.every(Number.isFinite)) {
     throw new Sam3InputError('ERR_INVALID_MASK', 'The mask input has values that are not finite numbers.', {

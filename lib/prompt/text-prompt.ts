@@ -23,7 +23,10 @@ export interface PreparedPrompt {
 }
 
 /** One prompt, its text list spelt out, or a list of prompts: always as a list, and whether the user gave a list. */
-export function expandPrompts(input: PromptInput | PromptList | readonly PromptInput[]): { prompts: Prompt[]; isList: boolean } {
+export function expandPrompts(input: PromptInput | PromptList | readonly PromptInput[]): {
+  prompts: Prompt[]
+  isList: boolean
+} {
   if (Array.isArray(input)) {
     return { prompts: (input as readonly PromptInput[]).map(asPrompt), isList: true }
   }
@@ -48,7 +51,9 @@ export function preparePrompt(prompt: Prompt, size: ImageSize, tokenizer: TextTo
   const text = checkText(prompt.text)
   const boxes = prompt.boxes ?? []
   if (!Array.isArray(boxes)) {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'boxes must be a list.', { fix: 'Pass boxes: [{ box: [x0, y0, x1, y1] }].' })
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'boxes must be a list.', {
+      fix: 'Pass boxes: [{ box: [x0, y0, x1, y1] }].',
+    })
   }
   if (text === undefined && boxes.length === 0) {
     throw new Sam3InputError('ERR_EMPTY_PROMPT', 'The prompt has neither a text nor a box.', {
@@ -96,7 +101,9 @@ function prepareBoxes(
   const labels = new Int32Array(boxes.length)
   boxes.forEach((entry, index) => {
     const name = boxes.length > 1 ? `Box ${index}` : 'The box'
-    const { box, label }: Partial<BoxPrompt> = Array.isArray(entry) ? { box: entry as unknown as BoxPrompt['box'] } : (entry as BoxPrompt)
+    const { box, label }: Partial<BoxPrompt> = Array.isArray(entry)
+      ? { box: entry as unknown as BoxPrompt['box'] }
+      : (entry as BoxPrompt)
     centers.set(toCenterBox(toUnitBox(box, size, normalized, name)), index * 4)
     labels[index] = toLabel(label, name.toLowerCase())
   })

@@ -10,5 +10,8 @@ const SPACES = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u20
  * Source: `basic_clean`, `whitespace_clean` and `lower` of the reference tokenizer.
  */
 export function cleanText(text: string): string {
-  return unescapeHtml(unescapeHtml(fixText(text))).replace(SPACES, ' ').replace(/^ | $/g, '').toLowerCase()
+  return unescapeHtml(unescapeHtml(fixText(text)))
+    .replace(SPACES, ' ')
+    .replace(/^ | $/g, '')
+    .toLowerCase()
 }

@@ -7,8 +7,28 @@ import { namedReference, unescapeHtml } from './html.js'
 import { fixC1Controls, fixEncoding } from './mojibake.js'
 
 const LIGATURES: Readonly<Record<string, string>> = {
-  Ĳ: 'IJ', ĳ: 'ij', ŉ: 'ʼn', Ǳ: 'DZ', ǲ: 'Dz', ǳ: 'dz', Ǆ: 'DŽ', ǅ: 'Dž', ǆ: 'dž', Ǉ: 'LJ', ǈ: 'Lj', ǉ: 'lj',
-  Ǌ: 'NJ', ǋ: 'Nj', ǌ: 'nj', ﬀ: 'ff', ﬁ: 'fi', ﬂ: 'fl', ﬃ: 'ffi', ﬄ: 'ffl', ﬅ: 'ſt', ﬆ: 'st',
+  Ĳ: 'IJ',
+  ĳ: 'ij',
+  ŉ: 'ʼn',
+  Ǳ: 'DZ',
+  ǲ: 'Dz',
+  ǳ: 'dz',
+  Ǆ: 'DŽ',
+  ǅ: 'Dž',
+  ǆ: 'dž',
+  Ǉ: 'LJ',
+  ǈ: 'Lj',
+  ǉ: 'lj',
+  Ǌ: 'NJ',
+  ǋ: 'Nj',
+  ǌ: 'nj',
+  ﬀ: 'ff',
+  ﬁ: 'fi',
+  ﬂ: 'fl',
+  ﬃ: 'ffi',
+  ﬄ: 'ffl',
+  ﬅ: 'ſt',
+  ﬆ: 'st',
 }
 const LIGATURE = new RegExp(`[${Object.keys(LIGATURES).join('')}]`, 'g')
 
@@ -40,10 +60,10 @@ function fixCharacterWidth(text: string): string {
   )
 }
 
-function fixSegment(text: string, unescape: boolean): string {
+function fixSegment(text: string, unescapeEntities: boolean): string {
   for (;;) {
     const before = text
-    if (unescape) text = unescapeUnambiguousHtml(text)
+    if (unescapeEntities) text = unescapeUnambiguousHtml(text)
     text = fixEncoding(text)
     text = fixC1Controls(text)
     text = text.replace(LIGATURE, (ligature) => LIGATURES[ligature]!)
@@ -61,11 +81,11 @@ function fixSegment(text: string, unescape: boolean): string {
 
 /** Repairs `text` line by line. Once a line holds a '<', entities are taken to be meant as they are from there on. */
 export function fixText(text: string): string {
-  let unescape = true
+  let unescapeEntities = true
   return (text.match(/[^\n]*\n|[^\n]+/g) ?? [])
     .map((line) => {
-      if (line.includes('<')) unescape = false
-      return fixSegment(line, unescape)
+      if (line.includes('<')) unescapeEntities = false
+      return fixSegment(line, unescapeEntities)
     })
     .join('')
 }

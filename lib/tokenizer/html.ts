@@ -7,8 +7,7 @@ import { decodeEntity } from 'html-entities'
 const CHARACTER_REFERENCE = /&(#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[^\t\n\f <&#;]{1,32};?)/gu
 
 /** What the numbers 0x80..0x9F stand for: Windows-1252, holes kept as they are (HTML 5, 13.2.5.80). */
-const C1_REPLACEMENTS =
-  '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ'
+const C1_REPLACEMENTS = '€\u0081‚ƒ„…†‡ˆ‰Š‹Œ\u008dŽ\u008f\u0090‘’“”•–—˜™š›œ\u009džŸ'
 
 /** The character(s) of a named reference, with its `;` where it has one, or undefined when there is none of that name. */
 export function namedReference(name: string): string | undefined {

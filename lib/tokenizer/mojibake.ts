@@ -115,7 +115,7 @@ const ENCODERS = CODE_PAGES.map(({ name, sloppy, high }) => {
     bytes.delete('\x1a')
     bytes.set('\ufffd', '\x1a')
   }
-  ;[...high].forEach((character, index) => bytes.set(character, String.fromCharCode(0x80 + index)))
+  for (const [index, character] of [...high].entries()) bytes.set(character, String.fromCharCode(0x80 + index))
   return { name, sloppy, bytes }
 })
 
@@ -139,16 +139,12 @@ function encode(text: string, bytes: ReadonlyMap<string, string>): string | unde
 
 /** Decodes UTF-8, its two popular variants included: surrogate pairs as 3 + 3 bytes (CESU-8), and C0 80 for NUL (Java). */
 function decodeUtf8(bytes: string): string | undefined {
-  const standard = bytes.replace(
-    /\xc0\x80|\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]/g,
-    (sequence) => {
-      if (sequence.length === 2) return '\0'
-      const at = (index: number) => sequence.charCodeAt(index)
-      const code =
-        0x10000 + ((at(1) & 0x0f) << 16) + ((at(2) & 0x3f) << 10) + ((at(4) & 0x0f) << 6) + (at(5) & 0x3f)
-      return code > 0x10ffff ? sequence : Buffer.from(String.fromCodePoint(code)).toString('latin1')
-    },
-  )
+  const standard = bytes.replace(/\xc0\x80|\xed[\xa0-\xaf][\x80-\xbf]\xed[\xb0-\xbf][\x80-\xbf]/g, (sequence) => {
+    if (sequence.length === 2) return '\0'
+    const at = (index: number) => sequence.charCodeAt(index)
+    const code = 0x10000 + ((at(1) & 0x0f) << 16) + ((at(2) & 0x3f) << 10) + ((at(4) & 0x0f) << 6) + (at(5) & 0x3f)
+    return code > 0x10ffff ? sequence : Buffer.from(String.fromCodePoint(code)).toString('latin1')
+  })
   try {
     return strictUtf8.decode(Buffer.from(standard, 'latin1'))
   } catch {
