@@ -1,6 +1,6 @@
 // What is measured. Each measure returns rows for the table: { name, ours, reference, unit, ratio, goal, summary, rounds }.
 
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { root } from '../scripts/support/command.mjs'
 
@@ -185,51 +185,48 @@ async function eventLoop(settings) {
   ]
 }
 
-/** The tiny demo model, for what does not depend on the size of the network. */
-async function withDemoModel(settings, work) {
-  if (!existsSync(path.join(root, 'models/demo'))) throw new Error('models/demo is missing')
+/** The tiny model, for what does not depend on the size of the network. */
+const TINY = 'models/demo'
+
+async function overhead(settings) {
   const worker = settings.sides.ours()
+  const calls = settings.quick ? 2000 : 20000
   try {
-    await worker.ask('load', { ...loadRequest(settings), model: 'models/demo' })
-    return await work(worker)
+    const answers = []
+    for (let round = 0; round < settings.repeats; round += 1)
+      answers.push(await worker.ask('overhead', { model: TINY, calls }))
+    const rounds = answers.map(({ us }) => us)
+    return [
+      row('overhead of one awaited call', { ours: median(rounds), unit: 'us', goal: '< 50', rounds: { ours: rounds } }),
+    ]
   } finally {
     await worker.close()
   }
 }
 
-const overhead = (settings) =>
-  withDemoModel(settings, async (worker) => {
-    const answers = []
-    for (let round = 0; round < settings.repeats; round += 1)
-      answers.push(await worker.ask('overhead', { calls: settings.quick ? 2000 : 20000 }))
-    return [
-      row('overhead of one awaited call', {
-        ours: median(answers.map((a) => a.us)),
-        unit: 'us',
-        goal: '< 50',
-        rounds: { ours: answers.map((a) => a.us) },
-      }),
-    ]
-  })
-
-const growth = (settings) =>
-  withDemoModel(settings, async (worker) => {
-    const request = {
+async function growth(settings) {
+  const worker = settings.sides.ours()
+  try {
+    await worker.ask('load', { ...loadRequest(settings), model: TINY })
+    const { calls, beforeMb, afterMb, heapMb } = await worker.ask('growth', {
       image: 'examples/coffee.jpg',
       texts: freshTexts(16),
       threshold: settings.threshold,
       calls: settings.quick ? 100 : 1000,
-    }
-    const { calls, beforeMb, afterMb, heapMb } = await worker.ask('growth', request)
+    })
+    const note = `${digits(beforeMb)} to ${digits(afterMb)} MB resident, JavaScript heap ${digits(heapMb)} MB`
     return [
       row(`growth of memory over ${calls} calls (tiny model)`, {
         ours: afterMb - beforeMb,
         unit: 'MB',
         goal: 'none',
-        note: `${digits(beforeMb)} to ${digits(afterMb)} MB resident, JavaScript heap ${digits(heapMb)} MB`,
+        note,
       }),
     ]
-  })
+  } finally {
+    await worker.close()
+  }
+}
 
 /** In the order in which they run: what needs a quiet machine and fresh processes first. */
 export const MEASURES = {

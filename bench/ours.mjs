@@ -1,8 +1,11 @@
 // Our side of the benchmark: the built library in a process of its own, in the protocol of bench/worker.mjs.
 
 import { readFileSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import path from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { createInterface } from 'node:readline'
+import { root } from '../scripts/support/command.mjs'
 
 const megabytes = (field) =>
   Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024
@@ -70,13 +73,30 @@ const operations = {
     return { calls, beforeMb, afterMb: megabytes('VmRSS'), heapMb: process.memoryUsage().heapUsed / 2 ** 20 }
   },
 
-  /** The way to the engine's thread and back, with nothing to do there. */
-  async overhead({ calls }) {
-    for (let i = 0; i < 1000; i += 1) await model.encode([])
+  /** The way to the engine's thread and back, with nothing to do there: the binding alone, one call after the other. */
+  async overhead({ model: folder, calls }) {
+    const { native, stop } = await bareModel(folder)
+    for (let i = 0; i < 1000; i += 1) await native.encode([])
     const begun = performance.now()
-    for (let i = 0; i < calls; i += 1) await model.encode([])
-    return { calls, us: ((performance.now() - begun) * 1000) / calls }
+    for (let i = 0; i < calls; i += 1) await native.encode([])
+    const us = ((performance.now() - begun) * 1000) / calls
+    await native.dispose()
+    stop()
+    return { calls, us }
   },
+}
+
+/** A model without the library around it, as lib/native makes one. */
+async function bareModel(folder) {
+  const require = createRequire(import.meta.url)
+  const loader = require('node-gyp-build')(root)
+  loader.open(path.join(process.env.LIBTORCH, 'lib', 'libtorch.so'))
+  const engine = { exports: {} }
+  process.dlopen(engine, path.join(root, 'build/Release/libsam3_engine.so'))
+  const file = (name) => path.join(root, folder, name)
+  const files = { program: file('program.pt'), names: file('names.json'), weights: file('model.safetensors') }
+  const native = await engine.exports.load({ ...files, device: 'cpu', dtype: 'float32', threads: 1 })
+  return { native, stop: () => engine.exports.stop() }
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
