@@ -1,9 +1,14 @@
 #include "device.h"
 
 #include <ATen/Version.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <torch/version.h>
 
 #include "error.h"
+
+// The allocator interface that is the same for every kind of GPU came with 2.9; before it only a CUDA header could do this.
+#define SAM3_HAS_DEVICE_ALLOCATOR (TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 9)
 
 namespace sam3 {
 namespace {
@@ -70,6 +75,19 @@ std::string dtype_name(c10::ScalarType dtype) {
     case at::kHalf: return "float16";
     default: return c10::toString(dtype);
   }
+}
+
+void release_cached_memory([[maybe_unused]] c10::Device device) {
+#if SAM3_HAS_DEVICE_ALLOCATOR
+  if (!device.is_cpu()) c10::getDeviceAllocator(device.type())->emptyCache();
+#endif
+}
+
+int64_t free_device_memory([[maybe_unused]] c10::Device device) {
+#if SAM3_HAS_DEVICE_ALLOCATOR
+  if (!device.is_cpu()) return static_cast<int64_t>(c10::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).first);
+#endif
+  return 0;
 }
 
 std::string cpu_capability() { return at::get_cpu_capability(); }

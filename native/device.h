@@ -23,6 +23,12 @@ std::vector<std::string> available_devices();
 
 std::string dtype_name(c10::ScalarType dtype);
 
+// Gives memory that LibTorch keeps for reuse back to the device; nothing to do on a CPU.
+void release_cached_memory(c10::Device device);
+
+// Free memory of a GPU in bytes, or 0 where LibTorch cannot tell.
+int64_t free_device_memory(c10::Device device);
+
 // Instruction set that LibTorch's CPU kernels were dispatched to, for bug reports.
 std::string cpu_capability();
 

@@ -297,7 +297,11 @@ void Engine::free_everything() {
   for (auto& features : features_)
     if (const auto held = features.lock()) held->release();
   features_.clear();
-  model_.reset();
+  if (model_) {
+    const auto device = model_->program().target().device;
+    model_.reset();
+    release_cached_memory(device);
+  }
 
   std::vector<std::function<void()>> disposed;
   {

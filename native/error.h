@@ -18,8 +18,7 @@ class Error : public std::runtime_error {
 
 /// To be called inside a catch block: throws the exception in flight on as an Error. An Error passes unchanged, an
 /// exhausted memory (host or device) becomes ERR_OUT_OF_MEMORY, anything else becomes `code` with the message
-/// "`context`: cause", the cause without LibTorch's C++ backtrace. Lives here because c10's exceptions are the only
-/// reason why a file would otherwise need LibTorch's headers.
+/// "`context` failed: cause", the cause without LibTorch's C++ backtrace and without TorchScript's call stack.
 [[noreturn]] void rethrow_as(const std::string& code, const std::string& context);
 
 /// Runs `body`; what it throws is translated by rethrow_as().

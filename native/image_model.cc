@@ -11,6 +11,14 @@ namespace {
 constexpr int64_t kGpuBatch = 8;
 constexpr int64_t kGiB = int64_t{1} << 30;
 
+// Bytes of activations that a decoder batch may take when the user named none: part of what a GPU has left beside the
+// weights, since other models and processes may share it.
+int64_t default_memory_budget(c10::Device device) {
+  if (device.is_cpu()) return 2 * kGiB;
+  const int64_t free = free_device_memory(device);
+  return free > 0 ? std::max(kGiB, free * 2 / 5) : 8 * kGiB;
+}
+
 int64_t checked_input_size(const Architecture& architecture, int64_t asked) {
   const int64_t size = asked == 0 ? architecture.image_size : asked;
   const int64_t step = architecture.patch_size * architecture.window_size;
@@ -30,7 +38,7 @@ ImageModel::ImageModel(const ProgramFiles& files, const ImageModelOptions& optio
   grid_ = input_size_ / program_.architecture().patch_size;
   // On a CPU one image already fills the cores: a larger batch would only cost memory.
   max_batch_ = options.max_batch > 0 ? options.max_batch : (gpu ? kGpuBatch : 1);
-  memory_budget_ = options.memory_budget > 0 ? options.memory_budget : (gpu ? 8 : 2) * kGiB;
+  memory_budget_ = options.memory_budget > 0 ? options.memory_budget : default_memory_budget(program_.target().device);
 }
 
 std::vector<int64_t> ImageModel::valid_input_sizes() const {

@@ -82,6 +82,7 @@ std::vector<std::vector<Segmentation>> ImageModel::segment(const std::vector<Seg
         at += count;
       } catch (const Error& e) {
         if (e.code() != "ERR_OUT_OF_MEMORY" || count == 1) throw;
+        release_cached_memory(program_.target().device);  // blocks of the wrong size for the smaller batch
         step = std::max<int64_t>(1, count / 2);
       }
     }
