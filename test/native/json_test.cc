@@ -23,7 +23,8 @@ std::string cause_of(std::string_view text, const sam3::JsonLimits& limits = {})
 }  // namespace
 
 TEST_CASE("json: values of every type") {
-  const Json json = Json::parse(" { \"a\" : [ 1, -2.5e1, true, false, null, \"x\", {} , [] ], \"b\":{\"c\":9223372036854775807} }\n");
+  const Json json =
+      Json::parse(" { \"a\" : [ 1, -2.5e1, true, false, null, \"x\", {} , [] ], \"b\":{\"c\":9223372036854775807} }\n");
   const auto& a = json.at("a").as_array("a");
   REQUIRE(a.size() == 8);
   CHECK(a[0].as_int("") == 1);
@@ -59,10 +60,48 @@ TEST_CASE("json: escapes become UTF-8") {
 }
 
 TEST_CASE("json: what RFC 8259 forbids is refused") {
-  for (const char* text : {"", " ", "{", "[", "\"", "{\"a\"}", "{\"a\":}", "{a:1}", "{'a':1}", "[1,]", "{\"a\":1,}", "[1 2]", "1 2", "01",
-                           "[01]", "-", "+1", ".5", "1.", "1e", "1e+", "NaN", "Infinity", "-Infinity", "tru", "nul", "True", "0x10",
-                           "/*c*/1", "[1]]", "{\"a\":1}}", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\u+123\"", "\"\\ud800\"",
-                           "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\n\"", "\"\t\"", "1e999", "\xEF\xBB\xBF{}"}) {
+  for (const char* text : {"",
+                           " ",
+                           "{",
+                           "[",
+                           "\"",
+                           "{\"a\"}",
+                           "{\"a\":}",
+                           "{a:1}",
+                           "{'a':1}",
+                           "[1,]",
+                           "{\"a\":1,}",
+                           "[1 2]",
+                           "1 2",
+                           "01",
+                           "[01]",
+                           "-",
+                           "+1",
+                           ".5",
+                           "1.",
+                           "1e",
+                           "1e+",
+                           "NaN",
+                           "Infinity",
+                           "-Infinity",
+                           "tru",
+                           "nul",
+                           "True",
+                           "0x10",
+                           "/*c*/1",
+                           "[1]]",
+                           "{\"a\":1}}",
+                           "\"\\x\"",
+                           "\"\\u12\"",
+                           "\"\\u12g4\"",
+                           "\"\\u+123\"",
+                           "\"\\ud800\"",
+                           "\"\\ud800\\u0041\"",
+                           "\"\\udc00\"",
+                           "\"\n\"",
+                           "\"\t\"",
+                           "1e999",
+                           "\xEF\xBB\xBF{}"}) {
     CAPTURE(text);
     CHECK(cause_of(text) != "accepted");
   }
@@ -71,8 +110,8 @@ TEST_CASE("json: what RFC 8259 forbids is refused") {
 }
 
 TEST_CASE("json: malformed UTF-8 is refused") {
-  for (const char* bytes : {"\x80", "\xC0\xAF", "\xC1\xBF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF0\x80\x80\xAF", "\xF4\x90\x80\x80",
-                            "\xF5\x80\x80\x80", "\xFF", "\xC3", "\xE2\x82", "\xF0\x9F\x98"}) {
+  for (const char* bytes : {"\x80", "\xC0\xAF", "\xC1\xBF", "\xE0\x80\xAF", "\xED\xA0\x80", "\xF0\x80\x80\xAF",
+                            "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "\xC3", "\xE2\x82", "\xF0\x9F\x98"}) {
     CHECK(cause_of(std::string("\"") + bytes + "\"").find("malformed UTF-8") != std::string::npos);
     CHECK(cause_of(std::string("\"") + bytes) != "accepted");
   }
@@ -89,7 +128,8 @@ TEST_CASE("json: depth, size and number of values are bounded") {
 }
 
 TEST_CASE("json: random changes of a valid text never crash the reader") {
-  const std::string valid = R"({"tensor \u20ac":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"n":[null,true,-1.5e-3,{"k":[[[]]]}]})";
+  const std::string valid =
+      R"({"tensor \u20ac":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"n":[null,true,-1.5e-3,{"k":[[[]]]}]})";
   std::mt19937_64 random(1);
   int accepted = 0;
   for (int i = 0; i < sam3::test::fuzz_cases(20'000); i++) {

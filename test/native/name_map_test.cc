@@ -17,7 +17,8 @@ constexpr const char* kArchitecture =
 
 // A map with one tensor of each kind of recipe.
 std::string names_json() {
-  return std::string(R"({"format":"sam3-names/1","architecture":)") + kArchitecture + R"(,"config_checks":{"a.b":8},"tensors":[
+  return std::string(R"({"format":"sam3-names/1","architecture":)") + kArchitecture +
+         R"(,"config_checks":{"a.b":8},"tensors":[
     {"name":"plain","shape":[2,3],"part":"x","fp32":false,"transformers":{"op":"copy","from":["t.plain"]},"meta":{"op":"copy","from":["m.plain"]}},
     {"name":"qkv","shape":[6,2],"part":"x","fp32":false,"transformers":{"op":"concat","from":["t.q","t.k","t.v"]},"meta":{"op":"copy","from":["m.qkv"]}},
     {"name":"proj","shape":[3,2],"part":"x","fp32":false,"transformers":{"op":"copy","from":["t.proj"]},"meta":{"op":"transpose","from":["m.proj"]}},
@@ -30,15 +31,28 @@ std::string names_json() {
 using Tensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 struct Weights {
-  at::Tensor plain = at::randn({2, 3}), qkv = at::randn({6, 2}), proj = at::randn({3, 2}), pos = at::randn({1, 4, 2}), table = at::randn({4}),
-             index = at::arange(3);
+  at::Tensor plain = at::randn({2, 3}), qkv = at::randn({6, 2}), proj = at::randn({3, 2}), pos = at::randn({1, 4, 2}),
+             table = at::randn({4}), index = at::arange(3);
   Tensors transformers() const {
-    return {{"t.plain", plain}, {"t.q", qkv.narrow(0, 0, 2)}, {"t.k", qkv.narrow(0, 2, 2)}, {"t.v", qkv.narrow(0, 4, 2)}, {"t.proj", proj},
-            {"t.pos", pos}, {"t.table", table}, {"t.index", index}, {"t.unused", at::ones({1})}};
+    return {{"t.plain", plain},
+            {"t.q", qkv.narrow(0, 0, 2)},
+            {"t.k", qkv.narrow(0, 2, 2)},
+            {"t.v", qkv.narrow(0, 4, 2)},
+            {"t.proj", proj},
+            {"t.pos", pos},
+            {"t.table", table},
+            {"t.index", index},
+            {"t.unused", at::ones({1})}};
   }
   Tensors meta() const {
-    return {{"m.plain", plain}, {"m.qkv", qkv}, {"m.proj", proj.t()}, {"m.pos", at::cat({at::zeros({1, 1, 2}), pos}, 1)},
-            {"m.table", table.view({1, 2, 2})}, {"m.index", index}, {"m.points.a.b", at::ones({1})}, {"x.freqs_cis", at::ones({1})}};
+    return {{"m.plain", plain},
+            {"m.qkv", qkv},
+            {"m.proj", proj.t()},
+            {"m.pos", at::cat({at::zeros({1, 1, 2}), pos}, 1)},
+            {"m.table", table.view({1, 2, 2})},
+            {"m.index", index},
+            {"m.points.a.b", at::ones({1})},
+            {"x.freqs_cis", at::ones({1})}};
   }
 };
 
@@ -50,10 +64,13 @@ class Fixture {
     const TempFolder folder;
     std::map<std::string, at::Tensor> bound;
     const SafetensorsFile source(folder.write("m.safetensors", make_safetensors(tensors)));
-    map.bind(source, at::kCPU, dtype, [&](const std::string& name, at::Tensor tensor) { CHECK(bound.emplace(name, std::move(tensor)).second); });
+    map.bind(source, at::kCPU, dtype,
+             [&](const std::string& name, at::Tensor tensor) { CHECK(bound.emplace(name, std::move(tensor)).second); });
     return bound;
   }
-  std::string mismatch(Tensors tensors) const { return error_of([&] { bind(tensors); }); }
+  std::string mismatch(Tensors tensors) const {
+    return error_of([&] { bind(tensors); });
+  }
 };
 
 Tensors without(Tensors tensors, const std::string& name) {
@@ -110,8 +127,12 @@ TEST_CASE("name_map: floating-point tensors are cast, but not tables and indices
 TEST_CASE("name_map: fp32 to bf16 rounds to nearest even and keeps what is special") {
   const Fixture fixture;
   const float inf = std::numeric_limits<float>::infinity();
-  const at::Tensor values = at::tensor({1.00390625f, 1.01171875f, -0.0f, inf, std::nanf(""), 3.4e38f}).view({2, 3});  // two ties, ...
-  const at::Tensor got = fixture.bind(with(Weights().transformers(), "t.plain", values), at::kBFloat16).at("plain").to(at::kFloat).flatten();
+  const at::Tensor values =
+      at::tensor({1.00390625f, 1.01171875f, -0.0f, inf, std::nanf(""), 3.4e38f}).view({2, 3});  // two ties, ...
+  const at::Tensor got = fixture.bind(with(Weights().transformers(), "t.plain", values), at::kBFloat16)
+                             .at("plain")
+                             .to(at::kFloat)
+                             .flatten();
   CHECK(got[0].item<float>() == 1.0f);
   CHECK(got[1].item<float>() == 1.015625f);
   CHECK(std::signbit(got[2].item<float>()));
@@ -125,7 +146,9 @@ TEST_CASE("name_map: progress reaches the bytes of all tensors") {
   const TempFolder folder;
   const SafetensorsFile source(folder.write("m.safetensors", make_safetensors(Weights().transformers())));
   std::vector<std::pair<uint64_t, uint64_t>> steps;
-  fixture.map.bind(source, at::kCPU, at::kFloat, [](const std::string&, const at::Tensor&) {}, [&](uint64_t done, uint64_t total) { steps.emplace_back(done, total); });
+  fixture.map.bind(
+      source, at::kCPU, at::kFloat, [](const std::string&, const at::Tensor&) {},
+      [&](uint64_t done, uint64_t total) { steps.emplace_back(done, total); });
   REQUIRE(steps.size() == 6);
   for (size_t i = 1; i < steps.size(); i++) CHECK(steps[i].first > steps[i - 1].first);
   CHECK(steps.back().first == steps.back().second);
@@ -151,7 +174,8 @@ TEST_CASE("name_map: an error lists all tensors that do not fit, before any is r
 TEST_CASE("name_map: each recipe refuses shapes that it cannot use") {
   const Fixture fixture;
   const Weights weights;
-  CHECK(holds(fixture.mismatch(with(weights.transformers(), "t.q", at::ones({3, 2}))), "t.q [3, 2] + t.k [2, 2] + t.v [2, 2] does not make qkv [6, 2]"));
+  CHECK(holds(fixture.mismatch(with(weights.transformers(), "t.q", at::ones({3, 2}))),
+              "t.q [3, 2] + t.k [2, 2] + t.v [2, 2] does not make qkv [6, 2]"));
   CHECK(holds(fixture.mismatch(with(weights.transformers(), "t.q", at::ones({2, 3}))), "does not make qkv"));
   CHECK(holds(fixture.mismatch(with(weights.transformers(), "t.q", at::scalar_tensor(1))), "does not make qkv"));
   CHECK(holds(fixture.mismatch(with(weights.meta(), "m.proj", at::ones({3, 2}))), "does not make proj"));
@@ -176,10 +200,13 @@ TEST_CASE("name_map: the architecture is read from a map and from a checkpoint's
   const Fixture fixture;
   CHECK(fixture.map.architecture().image_size == 1008);
   CHECK(fixture.map.architecture().memory_size == 64);
-  const auto parsed = parse_architecture(std::string(R"({"format":"sam3-checkpoint/1","architecture":)") + kArchitecture + "}");
+  const auto parsed =
+      parse_architecture(std::string(R"({"format":"sam3-checkpoint/1","architecture":)") + kArchitecture + "}");
   CHECK(parsed.window_size == 24);
   CHECK(parsed.text_vocab == 49408);
-  CHECK(error_of([] { parse_architecture("{}", "x.pt"); }).starts_with("ERR_MODEL_FORMAT: x.pt: \"architecture\" is missing"));
+  CHECK(error_of([] {
+          parse_architecture("{}", "x.pt");
+        }).starts_with("ERR_MODEL_FORMAT: x.pt: \"architecture\" is missing"));
   CHECK(error_of([] { parse_architecture(R"({"architecture":{"image_size":0}})"); }).starts_with("ERR_MODEL_FORMAT"));
   CHECK(error_of([] { parse_architecture("nonsense"); }).starts_with("ERR_MODEL_FORMAT"));
 }

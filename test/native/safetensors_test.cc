@@ -18,7 +18,9 @@ std::string parse_error(const std::string& file) {
 }
 
 // Error of a file with one float32 tensor [2] (8 bytes) whose header member is `entry`.
-std::string entry_error(const std::string& entry) { return parse_error(raw_safetensors("{\"t\":" + entry + "}", std::string(8, 'x'))); }
+std::string entry_error(const std::string& entry) {
+  return parse_error(raw_safetensors("{\"t\":" + entry + "}", std::string(8, 'x')));
+}
 
 bool says(const std::string& error, const std::string& part) {
   INFO(error);
@@ -29,9 +31,12 @@ bool says(const std::string& error, const std::string& part) {
 
 TEST_CASE("safetensors: tensors come back equal, as views of the mapped file") {
   const TempFolder folder;
-  const at::Tensor a = at::randn({3, 4}), b = at::randn({5}).to(at::kBFloat16), c = at::arange(6).view({2, 1, 3}), d = at::scalar_tensor(7.5);
+  const at::Tensor a = at::randn({3, 4}), b = at::randn({5}).to(at::kBFloat16), c = at::arange(6).view({2, 1, 3}),
+                   d = at::scalar_tensor(7.5);
   const at::Tensor e = at::empty({0, 3}), f = at::randn({2, 2}).to(at::kHalf);
-  const auto path = folder.write("m.safetensors", make_safetensors({{"a", a}, {"b", b}, {"c", c}, {"d", d}, {"e", e}, {"f", f}}, R"({"format":"pt"})"));
+  const auto path = folder.write(
+      "m.safetensors",
+      make_safetensors({{"a", a}, {"b", b}, {"c", c}, {"d", d}, {"e", e}, {"f", f}}, R"({"format":"pt"})"));
   const SafetensorsFile file(path);
   CHECK(file.path() == path);
   CHECK(file.entries().size() == 6);
@@ -81,7 +86,8 @@ TEST_CASE("safetensors: a damaged frame is refused") {
 }
 
 TEST_CASE("safetensors: a damaged entry is refused, and named") {
-  CHECK(says(entry_error(R"({"dtype":"F32","shape":[3],"data_offsets":[0,8]})"), "tensor \"t\": shape and dtype need 12 bytes"));
+  CHECK(says(entry_error(R"({"dtype":"F32","shape":[3],"data_offsets":[0,8]})"),
+             "tensor \"t\": shape and dtype need 12 bytes"));
   CHECK(says(entry_error(R"({"dtype":"F16","shape":[2],"data_offsets":[0,8]})"), "need 4 bytes"));
   CHECK(says(entry_error(R"({"dtype":"F31","shape":[2],"data_offsets":[0,8]})"), "unknown dtype \"F31\""));
   CHECK(says(entry_error(R"({"dtype":1,"shape":[2],"data_offsets":[0,8]})"), "dtype is not a string"));
@@ -94,7 +100,8 @@ TEST_CASE("safetensors: a damaged entry is refused, and named") {
   CHECK(says(entry_error(R"({"dtype":"F32","shape":[2],"data_offsets":[8,0]})"), "lie outside"));
   CHECK(says(entry_error(R"({"dtype":"F32","shape":[2],"data_offsets":[-8,0]})"), "lie outside"));
   CHECK(says(entry_error(R"({"dtype":"F32","shape":[2],"data_offsets":[0,9223372036854775807]})"), "lie outside"));
-  CHECK(says(entry_error(R"({"dtype":"F32","shape":[2],"data_offsets":[0,99999999999999999999]})"), "not a whole number"));
+  CHECK(says(entry_error(R"({"dtype":"F32","shape":[2],"data_offsets":[0,99999999999999999999]})"),
+             "not a whole number"));
   CHECK(says(entry_error(R"({"dtype":"F32","shape":[2],"data_offsets":[0,8.0]})"), "not a whole number"));
   CHECK(says(entry_error(R"({"dtype":"F32","shape":[-2],"data_offsets":[0,8]})"), "negative or too large"));
   CHECK(says(entry_error(R"({"dtype":"F32","shape":[-1,-2],"data_offsets":[0,8]})"), "negative or too large"));
@@ -112,7 +119,8 @@ TEST_CASE("safetensors: overlaps, gaps and duplicate names are refused") {
     const auto entry = [&](char name, const std::string& offsets) {
       return std::string("\"") + name + R"(":{"dtype":"F32","shape":[2],"data_offsets":)" + offsets + "}";
     };
-    return parse_error(raw_safetensors("{" + entry(names[0], first) + "," + entry(names[1], second) + "}", std::string(20, 'x')));
+    return parse_error(
+        raw_safetensors("{" + entry(names[0], first) + "," + entry(names[1], second) + "}", std::string(20, 'x')));
   };
   CHECK(says(two("[0,8]", "[4,12]"), "overlap"));
   CHECK(says(two("[0,8]", "[0,8]"), "overlap"));
@@ -158,7 +166,8 @@ TEST_CASE("safetensors: a shard index is checked") {
   CHECK(open_index("{}").starts_with("ERR_MODEL_FORMAT"));
   CHECK(open_index("not json").starts_with("ERR_MODEL_FORMAT"));
   CHECK(open_index(R"({"weight_map":{"a":1}})").starts_with("ERR_MODEL_FORMAT"));
-  for (const std::string name : {"", ".", "..", "/x.safetensors", "../x.safetensors", "inner/../x.safetensors", "a\\\\b", "x.safetensors\\u0000"}) {
+  for (const std::string name : {"", ".", "..", "/x.safetensors", "../x.safetensors", "inner/../x.safetensors",
+                                 "a\\\\b", "x.safetensors\\u0000"}) {
     CAPTURE(name);
     const auto error = open_index(R"({"weight_map":{"a":")" + name + "\"}}");
     CHECK(error.starts_with("ERR_MODEL_FORMAT"));
@@ -169,8 +178,9 @@ TEST_CASE("safetensors: a shard index is checked") {
 }
 
 TEST_CASE("safetensors: random changes of a valid file never lead outside of it") {
-  const std::string valid = make_safetensors({{"vit.w", at::ones({2, 3})}, {"b", at::ones({4}).to(at::kBFloat16)}, {"i", at::ones({1}, at::kLong)}},
-                                             R"({"format":"pt"})");
+  const std::string valid = make_safetensors(
+      {{"vit.w", at::ones({2, 3})}, {"b", at::ones({4}).to(at::kBFloat16)}, {"i", at::ones({1}, at::kLong)}},
+      R"({"format":"pt"})");
   std::mt19937_64 random(2);
   int accepted = 0;
   for (int i = 0; i < fuzz_cases(20'000); i++) {

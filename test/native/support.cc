@@ -40,7 +40,9 @@ std::string read_file(const std::string& path) {
   return content.str();
 }
 
-std::string fixture(const std::string& name) { return std::string(SAM3_TEST_FIXTURES) + "/" + name; }
+std::string fixture(const std::string& name) {
+  return std::string(SAM3_TEST_FIXTURES) + "/" + name;
+}
 
 std::string raw_safetensors(std::string_view header, std::string_view data) {
   std::string file;
@@ -48,14 +50,17 @@ std::string raw_safetensors(std::string_view header, std::string_view data) {
   return file.append(header).append(data);
 }
 
-std::string make_safetensors(const std::vector<std::pair<std::string, at::Tensor>>& tensors, const std::string& metadata) {
-  static const std::map<at::ScalarType, std::string> kNames{
-      {at::kFloat, "F32"}, {at::kBFloat16, "BF16"}, {at::kHalf, "F16"}, {at::kLong, "I64"}, {at::kByte, "U8"}, {at::kBool, "BOOL"}};
+std::string make_safetensors(const std::vector<std::pair<std::string, at::Tensor>>& tensors,
+                             const std::string& metadata) {
+  static const std::map<at::ScalarType, std::string> kNames{{at::kFloat, "F32"}, {at::kBFloat16, "BF16"},
+                                                            {at::kHalf, "F16"},  {at::kLong, "I64"},
+                                                            {at::kByte, "U8"},   {at::kBool, "BOOL"}};
   std::string header = metadata.empty() ? "{" : "{\"__metadata__\":" + metadata + (tensors.empty() ? "" : ","), data;
   bool first = true;
   for (const auto& [name, tensor] : tensors) {
     const at::Tensor whole = tensor.contiguous();
-    header += std::string(first ? "" : ",") + "\"" + name + "\":{\"dtype\":\"" + kNames.at(whole.scalar_type()) + "\",\"shape\":[";
+    header += std::string(first ? "" : ",") + "\"" + name + "\":{\"dtype\":\"" + kNames.at(whole.scalar_type()) +
+              "\",\"shape\":[";
     for (int64_t i = 0; i < whole.dim(); i++) header += (i ? "," : "") + std::to_string(whole.size(i));
     header += "],\"data_offsets\":[" + std::to_string(data.size()) + ",";
     data.append(static_cast<const char*>(whole.const_data_ptr()), whole.nbytes());
@@ -97,7 +102,8 @@ std::string mutate(std::string content, std::mt19937_64& random) {
       case 5: {  // another digit, more digits or a minus sign: sizes and offsets
         const size_t digit = content.find_first_of("0123456789", at);
         if (digit == std::string::npos) break;
-        const std::string_view choices[] = {"0", "9", "-1", "99999999999999999999", "9223372036854775807", "4294967296"};
+        const std::string_view choices[] = {"0",         "9", "-1", "99999999999999999999", "9223372036854775807",
+                                            "4294967296"};
         content.replace(digit, 1, choices[below(6)]);
         break;
       }

@@ -33,7 +33,9 @@ std::string read_file(const std::string& path);
 // Path of a file in test/native/fixtures.
 std::string fixture(const std::string& name);
 
-inline std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+inline std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 // A valid safetensors file: the tensors in this order, and the raw text of a "__metadata__" member if given.
 std::string make_safetensors(const std::vector<std::pair<std::string, at::Tensor>>& tensors,
@@ -47,8 +49,8 @@ std::string error_of(const std::function<void()>& body);
 // Number of random cases: SAM3_FUZZ_CASES in the environment, else `usual`.
 int fuzz_cases(int usual);
 
-// One to four random changes of the kinds that break files: flipped bits, replaced, inserted and deleted bytes, changed digits
-// and 8-byte lengths, a cut-off end. Deterministic for a given state of `random`.
+// One to four random changes of the kinds that break files: flipped bits, replaced, inserted and deleted bytes, changed
+// digits and 8-byte lengths, a cut-off end. Deterministic for a given state of `random`.
 std::string mutate(std::string content, std::mt19937_64& random);
 
 }  // namespace sam3::test

@@ -27,7 +27,9 @@ void check_tensors(const WeightSource& source) {
 }
 
 // A pickle of protocol 2 with this body.
-std::string pickled(const std::string& body) { return "\x80\x02" + body; }
+std::string pickled(const std::string& body) {
+  return "\x80\x02" + body;
+}
 
 std::string pickle_error(const std::string& text) {
   try {
@@ -42,7 +44,8 @@ std::string pickle_error(const std::string& text) {
 std::string replaced(std::string content, const std::string& from, const std::string& to) {
   REQUIRE(from.size() == to.size());
   REQUIRE(content.find(from) != std::string::npos);
-  for (size_t at = content.find(from); at != std::string::npos; at = content.find(from, at + to.size())) content.replace(at, to.size(), to);
+  for (size_t at = content.find(from); at != std::string::npos; at = content.find(from, at + to.size()))
+    content.replace(at, to.size(), to);
   return content;
 }
 
@@ -71,7 +74,8 @@ TEST_CASE("torch_zip: what is no dict of tensors is told apart from what is dama
   CHECK(open_changed(replaced(valid, "data.pkl", "data.pkx")).starts_with("ERR_MODEL_FORMAT"));
   // The elements of a storage (BININT1 after the location) and a tensor's size: beyond the record.
   CHECK(open_changed(replaced(valid, "K\x06tq", "K\x05tq")).find("reaches outside its record") != std::string::npos);
-  CHECK(open_changed(replaced(valid, "K\x02K\x03\x86", "K\x02K\x04\x86")).find("reaches outside its record") != std::string::npos);
+  CHECK(open_changed(replaced(valid, "K\x02K\x03\x86", "K\x02K\x04\x86")).find("reaches outside its record") !=
+        std::string::npos);
   CHECK(open_changed(replaced(valid, "nested/data/0", "nested/data/9")).find("is missing") != std::string::npos);
 }
 
@@ -142,13 +146,16 @@ TEST_CASE("pickle: hostile pickles end in an error, not in a crash") {
   CHECK(pickle_error(pickled("h\x05.")).find("never named") != std::string::npos);
   CHECK(pickle_error(pickled("t.")).find("mark is missing") != std::string::npos);
   CHECK(pickle_error(pickled("}(K\x01u.")).find("key without a value") != std::string::npos);
-  CHECK(pickle_error(pickled("K\x01K\x02" "a.")).find("no list") != std::string::npos);
+  CHECK(pickle_error(pickled("K\x01K\x02"
+                             "a."))
+            .find("no list") != std::string::npos);
   CHECK(pickle_error(pickled("K\x01K\x02K\x03s.")).find("no dict") != std::string::npos);
   CHECK(pickle_error(pickled("(K\x01(0.")).find("accepted") != std::string::npos);
   CHECK(pickle_error(pickled("X\xFF\xFF\xFF\xFF.")).find("ends too early") != std::string::npos);
   CHECK(pickle_error(pickled("cos\nsystem")).find("name without end") != std::string::npos);
   CHECK(pickle_error(pickled("c" + std::string(2000, 'x') + "\ny\n.")).find("too long") != std::string::npos);
-  CHECK(pickle_error(pickled(std::string(1'100'000, 'N') + ".")).find("more than 1000000 objects") != std::string::npos);
+  CHECK(pickle_error(pickled(std::string(1'100'000, 'N') + ".")).find("more than 1000000 objects") !=
+        std::string::npos);
   // Deep nesting and a list that holds itself: neither a deep recursion nor a leak.
   CHECK(pickle_error(pickled("N" + std::string(900'000, '\x85') + ".")) == "accepted");
   CHECK(pickle_error(pickled("]q\1h\1a.")) == "accepted");

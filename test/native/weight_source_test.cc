@@ -28,12 +28,15 @@ TEST_CASE("weight_source: a file of no known format is refused with a hint") {
     return error;
   };
   CHECK(fails("<!doctype html><html>not found</html>").starts_with("ERR_MODEL_FORMAT"));
-  CHECK(fails("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n").find("git lfs pull") != std::string::npos);
+  CHECK(fails("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n").find("git lfs pull") !=
+        std::string::npos);
   CHECK(fails(read_file(fixture("legacy.pt"))).find("before PyTorch 1.6") != std::string::npos);
   CHECK(fails(std::string("PK\3\4") + std::string(100, 'x')).starts_with("ERR_WEIGHTS_CORRUPT"));
   CHECK(error_of([&] { open_weights(fixture("program.pt")); }).find("load it as a checkpoint") != std::string::npos);
   CHECK(error_of([&] { open_weights(folder.path("absent")); }).starts_with("ERR_MODEL_NOT_FOUND"));
   CHECK(error_of([&] { open_weights(folder.path()); }).starts_with("ERR_MODEL_NOT_FOUND"));
   CHECK(error_of([&] { open_weights(folder.write("short.bin", "xyz")); }).starts_with("ERR_WEIGHTS_CORRUPT"));
-  CHECK(error_of([&] { open_weights(folder.write("noise.safetensors", std::string(100, '\x90'))); }).starts_with("ERR_WEIGHTS_CORRUPT"));
+  CHECK(error_of([&] {
+          open_weights(folder.write("noise.safetensors", std::string(100, '\x90')));
+        }).starts_with("ERR_WEIGHTS_CORRUPT"));
 }
