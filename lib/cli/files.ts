@@ -1,0 +1,48 @@
+/** The files that a command line names. */
+import { existsSync, statSync } from 'node:fs'
+import { basename, extname } from 'node:path'
+import { glob, isDynamicPattern } from 'tinyglobby'
+import { Sam3InputError } from '../errors.js'
+
+const IMAGE_PATTERN = '**/*.{jpg,jpeg,png,webp,tif,tiff,avif,gif,JPG,JPEG,PNG,WEBP,TIF,TIFF}'
+
+/**
+ * Files, globs and folders (all images in them) as a list of paths, each once. A plain name that does not exist stays
+ * in the list: it is reported with the other failures, and does not stop the rest.
+ * @throws Sam3InputError `ERR_IMAGE_NOT_FOUND` when a glob or a folder holds nothing.
+ */
+export async function expandFiles(names: readonly string[]): Promise<string[]> {
+  const files: string[] = []
+  for (const name of names) {
+    if (existsSync(name) && !statSync(name).isDirectory()) files.push(name)
+    else if (existsSync(name)) files.push(...(await matches(IMAGE_PATTERN, name)))
+    else if (isDynamicPattern(name)) files.push(...(await matches(name)))
+    else files.push(name)
+  }
+  return [...new Set(files)]
+}
+
+async function matches(pattern: string, folder?: string): Promise<string[]> {
+  const found = await glob(pattern, {
+    ...(folder === undefined ? {} : { cwd: folder }),
+    onlyFiles: true,
+    expandDirectories: false,
+  })
+  if (found.length === 0) {
+    throw new Sam3InputError('ERR_IMAGE_NOT_FOUND', `No image matches ${folder ?? pattern}.`, {
+      fix: 'Check the path; quote a glob so that the shell leaves it alone.',
+    })
+  }
+  return found.sort().map((file) => (folder === undefined ? file : `${folder.replace(/\/$/, '')}/${file}`))
+}
+
+/** A name for the results of each file: its own without the extension, numbered where two files share it. */
+export function resultNames(files: readonly string[]): string[] {
+  const taken = new Map<string, number>()
+  return files.map((file) => {
+    const name = basename(file, extname(file))
+    const count = (taken.get(name) ?? 0) + 1
+    taken.set(name, count)
+    return count === 1 ? name : `${name}-${count}`
+  })
+}

@@ -1,0 +1,22 @@
+/** The command line: `sam3-node <command>`. Each command is a file of its own. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Command } from 'commander'
+import { packageRoot } from '../native/package-root.js'
+import { describeError } from './output.js'
+import { segmentCommand } from './segment.js'
+
+const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }
+
+const program = new Command('sam3-node')
+  .description("Meta's SAM 3 on the command line: find and cut out everything that a text, a box or a click describes.")
+  .version(version)
+  .showHelpAfterError('(sam3-node --help shows what there is)')
+  .addCommand(segmentCommand())
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.stderr.write(`${describeError(error)}\n`)
+  process.exitCode = 1
+}

@@ -1,0 +1,35 @@
+/** What the commands print, on a terminal and in a log. Progress goes to stderr: stdout is for results. */
+import cliProgress from 'cli-progress'
+
+/** One line for an error: its code, where it has one, and its message. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return 'code' in error && typeof error.code === 'string' ? `${error.code}: ${error.message}` : error.message
+}
+
+/** Shows how far a run over many files has come. */
+export interface Progress {
+  /** A file is done; `line` says what came of it. */
+  step(line: string): void
+  stop(): void
+}
+
+const SILENT: Progress = { step: () => {}, stop: () => {} }
+
+/** A bar on a terminal, one plain line per file elsewhere (so that logs stay readable), nothing when `quiet`. */
+export function startProgress(total: number, quiet: boolean): Progress {
+  if (quiet) return SILENT
+  if (!process.stderr.isTTY || total < 2) {
+    let done = 0
+    return {
+      step: (line) => process.stderr.write(total < 2 ? `${line}\n` : `[${++done}/${total}] ${line}\n`),
+      stop: () => {},
+    }
+  }
+  const bar = new cliProgress.SingleBar(
+    { format: ' {bar} {value}/{total}  {eta_formatted} left  {line}', stream: process.stderr, hideCursor: true },
+    cliProgress.Presets.shades_classic,
+  )
+  bar.start(total, 0, { line: '' })
+  return { step: (line) => bar.increment({ line }), stop: () => bar.stop() }
+}

@@ -1,0 +1,63 @@
+/** Writes what `segment` found: an overlay and mask PNGs per image, one COCO JSON for all. */
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type CocoEntry, toCocoJson } from '../result/coco.js'
+import { overlay } from '../result/overlay.js'
+import type { Instance, Segmentation } from '../result/types.js'
+
+/** What was found on one file, over all prompts. */
+export type SegmentedFile = Pick<Segmentation, 'width' | 'height' | 'instances' | 'warnings'>
+
+/** What came of one file. */
+export interface FileReport {
+  file: string
+  result?: SegmentedFile
+  written?: string[]
+  error?: unknown
+}
+
+/** Letters and digits of a label, for a file name. */
+function slug(label: string): string {
+  return label
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}]+/gu, '-')
+    .replace(/^-|-$/g, '')
+    .slice(0, 40)
+}
+
+/** Collects results in a folder; with no folder it does nothing. */
+export class ResultWriter {
+  readonly #folder: string | undefined
+
+  constructor(folder: string | undefined) {
+    this.#folder = folder
+  }
+
+  /** Writes one image's files, all named after `name`, and gives their paths. */
+  async write(file: string, name: string, result: SegmentedFile): Promise<string[]> {
+    if (this.#folder === undefined) return []
+    await mkdir(this.#folder, { recursive: true })
+    const picture = join(this.#folder, `${name}.overlay.png`)
+    await writeFile(picture, await overlay(file, result.instances))
+    const digits = String(result.instances.length).length
+    const masks = await Promise.all(
+      result.instances.map(async ({ mask, label }: Instance, index) => {
+        const number = String(index + 1).padStart(digits, '0')
+        const path = join(
+          this.#folder!,
+          [name, 'mask', number, ...(label ? [slug(label)] : [])].join('.').concat('.png'),
+        )
+        await writeFile(path, await mask.toPng())
+        return path
+      }),
+    )
+    return [picture, ...masks]
+  }
+
+  /** Writes the COCO JSON of all images, in the order of the reports. */
+  async finish(reports: readonly FileReport[]): Promise<void> {
+    const entries = reports.flatMap(({ file, result }): CocoEntry[] => (result ? [{ ...result, fileName: file }] : []))
+    if (this.#folder === undefined || entries.length === 0) return
+    await writeFile(join(this.#folder, 'coco.json'), `${JSON.stringify(toCocoJson(entries))}\n`)
+  }
+}

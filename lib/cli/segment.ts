@@ -1,0 +1,266 @@
+/** `sam3-node segment`: images in, overlays, masks and COCO JSON out. */
+import { Command, Option } from 'commander'
+import { Sam3InputError } from '../errors.js'
+import { buildSam3ImageModel } from '../model/build.js'
+import type { Sam3ImageModel } from '../model/image-model.js'
+import type { Dtype, ImageModelOptions } from '../model/options.js'
+import type { Box, BoxPrompt, Point, PointPrompt, Prompt, PromptSettings } from '../prompt/types.js'
+import type { Instance } from '../result/types.js'
+import { collect, parseBox, parseCount, parseNumber, parsePoint } from './arguments.js'
+import { expandFiles, resultNames } from './files.js'
+import { describeError, type Progress, startProgress } from './output.js'
+import { type FileReport, ResultWriter, type SegmentedFile } from './segment-results.js'
+
+/** What the options come to. */
+interface SegmentOptions {
+  text?: string[]
+  box?: Box[]
+  negBox?: Box[]
+  point?: Point[]
+  negPoint?: Point[]
+  normalized?: boolean
+  threshold?: number
+  maxInstances?: number
+  out?: string
+  json?: boolean
+  model?: string
+  device?: NonNullable<ImageModelOptions['device']>
+  dtype?: Dtype
+  inputSize?: number
+  threads?: number
+  libtorch?: string
+}
+
+/** While the model looks at one file, another is decoded or its pictures are written. */
+const FILES_AT_A_TIME = 2
+
+/** Where results go when nothing else is said. */
+const DEFAULT_FOLDER = 'result'
+
+const EXAMPLES = `
+Examples:
+  Every wheel on a photograph; writes result/truck.overlay.png, result/coco.json and a PNG per mask
+    $ sam3-node segment truck.jpg --text wheel
+  Two concepts on all photographs of a folder
+    $ sam3-node segment photos --text "yellow school bus" --text person --out found
+  Things that look like the one in the box, but not like the other
+    $ sam3-node segment shelf.jpg --box 10,20,80,90 --neg-box 200,20,280,90
+  The object under a click, without the part under the other
+    $ sam3-node segment truck.jpg --point 520,375 --neg-point 610,380
+  For a program: JSON on stdout, nothing written, errors on stderr
+    $ sam3-node segment "scans/**/*.png" --text crack --json > cracks.json
+
+Coordinates are pixels of the image as it is seen (EXIF orientation applied), or 0..1 with --normalized.
+A file that cannot be read does not stop the others; it is reported at the end, and the exit code is 1.
+`
+
+/** The command, for the program to add. */
+export function segmentCommand(): Command {
+  return new Command('segment')
+    .description('Find and cut out objects on images, by text, by example boxes, or by clicks.')
+    .argument('<files...>', 'images, globs or folders')
+    .optionsGroup('What to find:')
+    .option('-t, --text <phrase>', 'a short noun phrase; repeat it for several concepts', collect)
+    .option(
+      '-b, --box <x0,y0,x1,y1>',
+      'an example of what to find (with --point: a box around the object); repeatable',
+      parseBox,
+    )
+    .option('--neg-box <x0,y0,x1,y1>', 'an example of what not to find; repeatable', parseBox)
+    .option('-p, --point <x,y>', 'a click on the object; repeatable', parsePoint)
+    .option('--neg-point <x,y>', 'a click beside the object; repeatable', parsePoint)
+    .option('--normalized', 'coordinates are 0..1 of width and height')
+    .option('--threshold <score>', 'keep instances with a score above this (default: 0.5)', parseNumber(0, 1))
+    .option('--max-instances <n>', 'keep at most this many per concept, the best ones', parseCount)
+    .optionsGroup('Results:')
+    .option(
+      '-o, --out <folder>',
+      `write overlays, masks and coco.json there (default: ${DEFAULT_FOLDER}; with --json: nowhere)`,
+    )
+    .option('--json', 'print one JSON document on stdout, and nothing else')
+    .optionsGroup('Model:')
+    .option('-m, --model <path>', 'a model folder or checkpoint file (default: facebook/sam3 in the models folder)')
+    .option('--device <name>', 'auto, cpu, cuda or cuda:N (default: auto)')
+    .addOption(
+      new Option('--dtype <type>', 'number type (default: auto)').choices(['auto', 'float32', 'bfloat16', 'float16']),
+    )
+    .option(
+      '--input-size <pixels>',
+      'side of the network input; smaller is faster and coarser (default: 1008)',
+      parseCount,
+    )
+    .option('--threads <n>', 'CPU threads (default: all cores but one)', parseCount)
+    .option('--libtorch <folder>', 'where LibTorch is (default: LIBTORCH, then Python environments)')
+    .addHelpText('after', EXAMPLES)
+    .action(run)
+}
+
+async function run(names: string[], options: SegmentOptions): Promise<void> {
+  const find = chooseQuestion(options)
+  const files = await expandFiles(names)
+  const { model: modelPath, device, dtype, inputSize, threads, libtorch } = options
+  const modelOptions: ImageModelOptions = Object.fromEntries(
+    Object.entries({ model: modelPath, device, dtype, inputSize, threads, libtorch }).filter(
+      ([, value]) => value !== undefined,
+    ),
+  )
+  const model = await buildSam3ImageModel(modelOptions)
+  const folder = options.out ?? (options.json ? undefined : DEFAULT_FOLDER)
+  const writer = new ResultWriter(folder)
+  const progress = startProgress(files.length, options.json === true)
+  try {
+    const reports = await segmentFiles(model, files, find, writer, progress)
+    progress.stop()
+    await writer.finish(reports)
+    report(reports, options.json === true, folder)
+  } finally {
+    progress.stop()
+    await model.dispose()
+  }
+}
+
+/** Asks the model about one file. */
+type Question = (model: Sam3ImageModel, file: string) => Promise<SegmentedFile>
+
+function chooseQuestion(options: SegmentOptions): Question {
+  const { text, box = [], negBox = [], point = [], negPoint = [] } = options
+  const clicks = point.length + negPoint.length > 0
+  if (!text && !clicks && box.length + negBox.length === 0) {
+    throw new Sam3InputError('ERR_EMPTY_PROMPT', 'It is not said what to find.', {
+      fix: 'Add --text "a noun phrase", --box x0,y0,x1,y1 or --point x,y.',
+    })
+  }
+  if (!clicks) return byConcept(text, box, negBox, options)
+  if (text || negBox.length > 0 || box.length > 1) {
+    throw new Sam3InputError(
+      'ERR_INVALID_ARGUMENT',
+      'Clicks segment one object: they go with one --box, not with --text or --neg-box.',
+      {
+        fix: 'Run it twice, once for the clicks and once for the rest.',
+      },
+    )
+  }
+  return byClicks(point, negPoint, box[0], options.normalized === true)
+}
+
+function byConcept(texts: string[] | undefined, positive: Box[], negative: Box[], options: SegmentOptions): Question {
+  const settings: PromptSettings = {
+    boxes: [
+      ...positive.map((box): BoxPrompt => ({ box, label: 'positive' })),
+      ...negative.map((box): BoxPrompt => ({ box, label: 'negative' })),
+    ],
+    normalized: options.normalized === true,
+    ...(options.threshold === undefined ? {} : { threshold: options.threshold }),
+    ...(options.maxInstances === undefined ? {} : { maxInstances: options.maxInstances }),
+  }
+  const prompts: Prompt[] = texts ? texts.map((text) => ({ ...settings, text })) : [settings]
+  return async (model, file) => {
+    const results = await model.segment(file, prompts)
+    const { width, height } = results[0]!
+    return {
+      width,
+      height,
+      instances: results.flatMap(({ instances }) => instances),
+      warnings: results.flatMap(({ warnings }) => warnings),
+    }
+  }
+}
+
+function byClicks(positive: Point[], negative: Point[], box: Box | undefined, normalized: boolean): Question {
+  const prompt: PointPrompt = {
+    points: [...positive, ...negative],
+    labels: [...positive.map(() => 1 as const), ...negative.map(() => 0 as const)],
+    // A single click is ambiguous: the best of three masks is better than the one mask.
+    multimask: positive.length + negative.length === 1 && !box,
+    normalized,
+    ...(box ? { box } : {}),
+  }
+  return async (model, file) => {
+    const { width, height, best } = await model.predict(file, prompt)
+    const instance: Instance = { score: best.score, box: best.mask.box, mask: best.mask, label: 'click' }
+    return { width, height, instances: [instance], warnings: [] }
+  }
+}
+
+async function segmentFiles(
+  model: Sam3ImageModel,
+  files: readonly string[],
+  find: Question,
+  writer: ResultWriter,
+  progress: Progress,
+): Promise<FileReport[]> {
+  const names = resultNames(files)
+  const reports: FileReport[] = []
+  const waiting = [...files.entries()]
+  const worker = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      const [index, file] = next
+      try {
+        const result = await find(model, file)
+        reports[index] = { file, result, written: await writer.write(file, names[index]!, result) }
+        progress.step(`${file}: ${summary(result)}`)
+      } catch (error) {
+        reports[index] = { file, error }
+        progress.step(`${file}: failed`)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: FILES_AT_A_TIME }, worker))
+  return reports
+}
+
+function summary({ instances }: SegmentedFile): string {
+  const counts = new Map<string, number>()
+  for (const { label = 'object' } of instances) counts.set(label, (counts.get(label) ?? 0) + 1)
+  return [...counts].map(([label, count]) => `${count} x ${label}`).join(', ') || 'nothing found'
+}
+
+function report(reports: readonly FileReport[], json: boolean, folder: string | undefined): void {
+  const failed = reports.filter((one) => one.error !== undefined)
+  if (json) process.stdout.write(`${JSON.stringify(toJson(reports))}\n`)
+  else if (failed.length < reports.length)
+    process.stdout.write(`Results of ${reports.length - failed.length} of ${reports.length} files are in ${folder}.\n`)
+  for (const { file, result } of reports) {
+    for (const warning of result?.warnings ?? []) process.stderr.write(`${file}: ${warning}\n`)
+  }
+  if (failed.length === 0) return
+  process.stderr.write(`${failed.length} of ${reports.length} files failed:\n`)
+  for (const { file, error } of failed) process.stderr.write(`  ${file}: ${describeError(error)}\n`)
+  process.exitCode = 1
+}
+
+function toJson(reports: readonly FileReport[]): object {
+  return {
+    images: reports.flatMap(({ file, result, written }) =>
+      result
+        ? [
+            {
+              file,
+              width: result.width,
+              height: result.height,
+              instances: result.instances.map(({ label, score, box, mask }) => ({
+                ...(label === undefined ? {} : { label }),
+                score,
+                box,
+                area: mask.area,
+                rle: mask.toRle(),
+              })),
+              warnings: result.warnings,
+              ...(written && written.length > 0 ? { written } : {}),
+            },
+          ]
+        : [],
+    ),
+    errors: reports.flatMap(({ file, error }) =>
+      error === undefined
+        ? []
+        : [
+            {
+              file,
+              code: (error as { code?: string }).code ?? 'ERR_INTERNAL',
+              message: error instanceof Error ? error.message : String(error),
+            },
+          ],
+    ),
+  }
+}
