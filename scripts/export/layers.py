@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .cpu_kernels import attention, linear_relu
+
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
     """[B,N,C] -> [B,H,N,C/H] (a view)."""
@@ -44,7 +46,7 @@ class Attention(nn.Module):
         q = split_heads(self.q_proj(query), self.heads)
         k = split_heads(self.k_proj(key), self.heads)
         v = split_heads(self.v_proj(value), self.heads)
-        return self.out_proj(merge_heads(F.scaled_dot_product_attention(q, k, v)))
+        return self.out_proj(merge_heads(attention(q, k, v)))
 
 
 class FusedAttention(nn.Module):
@@ -67,6 +69,8 @@ class FusedAttention(nn.Module):
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Optional[Tensor]) -> Tensor:
         q, k, v = split_heads(q, self.heads), split_heads(k, self.heads), split_heads(v, self.heads)
+        if mask is None:
+            return self.out_proj(merge_heads(attention(q, k, v)))
         return self.out_proj(merge_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=mask)))
 
     def self_attention(self, x: Tensor, mask: Optional[Tensor] = None) -> Tensor:
@@ -100,7 +104,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[...,dim] -> [...,dim]."""
-        return self.fc2(F.relu(self.fc1(x)))
+        return self.fc2(linear_relu(x, self.fc1.weight, self.fc1.bias))
 
 
 class MLP(nn.Module):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import Sam3Config
+from .cpu_kernels import attention, linear_relu
 from .layers import merge_heads, split_heads
 from .positions import apply_rope, axial_rope, sine_map
 
@@ -30,7 +30,7 @@ class RopeCrossAttention(nn.Module):
         frames = turned // rope.shape[0]
         k = torch.cat((apply_rope(k[:, :, :turned], rope.repeat(frames, 1)), k[:, :, turned:]), 2)
         v = split_heads(self.v_proj(value), self.heads)
-        return self.out_proj(merge_heads(F.scaled_dot_product_attention(q, k, v)))
+        return self.out_proj(merge_heads(attention(q, k, v)))
 
 
 class MemoryAttentionLayer(nn.Module):
@@ -52,7 +52,7 @@ class MemoryAttentionLayer(nn.Module):
         y = self.norm1(x)
         x = x + self.self_attn(y, y, y, rope, 0)
         x = x + self.memory_attn(self.norm2(x), key, value, rope, pointers)
-        return x + self.fc2(F.relu(self.fc1(self.norm3(x))))
+        return x + self.fc2(linear_relu(self.norm3(x), self.fc1.weight, self.fc1.bias))
 
 
 class MemoryAttention(nn.Module):

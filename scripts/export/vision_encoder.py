@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import Sam3Config
+from .cpu_kernels import attention, linear_gelu
 from .positions import apply_rope, axial_rope
 
 
@@ -24,7 +24,7 @@ class RopeAttention(nn.Module):
         qkv = self.qkv(x).unflatten(-1, [3, self.heads, x.shape[-1] // self.heads])
         qk = apply_rope(qkv[:, :, :2], rope[:, None, None])
         q, k, v = qk[:, :, 0].transpose(1, 2), qk[:, :, 1].transpose(1, 2), qkv[:, :, 2].transpose(1, 2)
-        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return self.proj(attention(q, k, v).transpose(1, 2).flatten(2))
 
 
 class GeluMLP(nn.Module):
@@ -37,7 +37,7 @@ class GeluMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[...,dim] -> [...,dim]."""
-        return self.fc2(F.gelu(self.fc1(x)))
+        return self.fc2(linear_gelu(x, self.fc1.weight, self.fc1.bias))
 
 
 class VisionLayer(nn.Module):

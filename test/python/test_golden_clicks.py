@@ -30,7 +30,7 @@ def tracked(program):
 
 def prompts_of(case: dict, size: int):
     """Points and labels as the program takes them: box corners first, as labels 2 and 3, scaled to the input."""
-    width, height = case["image_wh"]
+    width, height = case["image_wh"] if case.get("normalize_coords", True) else (1, 1)
     scale = torch.tensor([size / width, size / height])
     boxes = torch.tensor(case["box"], dtype=torch.float32).reshape(-1, 2, 2) if case.get("box") is not None else None
     points = torch.tensor(case["point_coords"], dtype=torch.float32) if case.get("point_coords") is not None else None
