@@ -1,0 +1,83 @@
+// The real name map on the real files of the golden model: SAM3_TEST_NAMES (a names.json) and SAM3_TEST_MODEL (a folder
+// with model.safetensors and sam3.pt, which hold the same weights). scripts/native-test.mjs sets both where the
+// fixtures are.
+#include <ATen/Functions.h>
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+#include "name_map.h"
+#include "support.h"
+
+using namespace sam3;
+using namespace sam3::test;
+
+namespace {
+
+using Bound = std::map<std::string, at::Tensor>;
+
+std::string setting(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+Bound bound_by(const NameMap& map, const std::string& path, at::ScalarType dtype) {
+  Bound bound;
+  const auto source = open_weights(path);
+  map.bind(*source, at::kCPU, dtype, [&](const std::string& name, at::Tensor tensor) { bound.emplace(name, tensor); });
+  return bound;
+}
+
+void check_equal(const Bound& a, const Bound& b) {
+  REQUIRE(a.size() == b.size());
+  for (const auto& [name, tensor] : a) {
+    CAPTURE(name);
+    REQUIRE(b.contains(name));
+    CHECK(at::equal(tensor, b.at(name)));
+  }
+}
+
+// The file's tensors in three shards and their index; returns the path of the index.
+std::string shard(const std::string& path, const TempFolder& folder) {
+  const auto source = open_weights(path);
+  std::vector<std::pair<std::string, at::Tensor>> parts[3];
+  std::string index = "{\"metadata\":{},\"weight_map\":{", separator;
+  size_t next = 0;
+  for (const auto& [name, info] : source->entries()) {
+    const size_t part = next++ % 3;
+    parts[part].emplace_back(name, source->read(name));
+    index += separator + "\"" + name + "\":\"model-" + std::to_string(part) + ".safetensors\"";
+    separator = ",";
+  }
+  for (size_t i = 0; i < 3; i++)
+    folder.write("model-" + std::to_string(i) + ".safetensors", make_safetensors(parts[i]));
+  return folder.write("model.safetensors.index.json", index + "}}");
+}
+
+}  // namespace
+
+TEST_CASE("golden weights: safetensors, shards and Meta's file give the same program tensors") {
+  const std::string names = setting("SAM3_TEST_NAMES"), model = setting("SAM3_TEST_MODEL");
+  if (names.empty() || model.empty()) {
+    MESSAGE("SAM3_TEST_NAMES and SAM3_TEST_MODEL are not set: nothing to test");
+    return;
+  }
+  const NameMap map = NameMap::load(names);
+  CHECK(map.architecture().image_size == 168);
+  const Bound exact = bound_by(map, model + "/model.safetensors", at::kFloat);
+  CHECK(exact.size() > 500);
+  check_equal(exact, bound_by(map, model + "/sam3.pt", at::kFloat));
+  const TempFolder folder;
+  check_equal(exact, bound_by(map, shard(model + "/model.safetensors", folder), at::kFloat));
+
+  const Bound cast = bound_by(map, model + "/sam3.pt", at::kBFloat16);
+  size_t kept = 0;
+  for (const auto& [name, tensor] : exact) {
+    CAPTURE(name);
+    const at::ScalarType dtype = cast.at(name).scalar_type();
+    kept += dtype == at::kFloat;
+    CHECK((dtype == at::kFloat || dtype == at::kBFloat16));
+    CHECK(at::equal(cast.at(name), tensor.to(dtype)));
+  }
+  CHECK(kept < 20);  // tables only
+}
