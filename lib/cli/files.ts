@@ -1,6 +1,6 @@
 /** The files that a command line names. */
 import { existsSync, statSync } from 'node:fs'
-import { basename, extname } from 'node:path'
+import { basename, extname, resolve } from 'node:path'
 import { glob, isDynamicPattern } from 'tinyglobby'
 import { Sam3InputError } from '../errors.js'
 
@@ -19,7 +19,14 @@ export async function expandFiles(names: readonly string[]): Promise<string[]> {
     else if (isDynamicPattern(name)) files.push(...(await matches(name)))
     else files.push(name)
   }
-  return [...new Set(files)]
+  // A file may be named by itself and by a glob, in two spellings of its path.
+  const seen = new Set<string>()
+  return files.filter((file) => {
+    const path = resolve(file)
+    const isNew = !seen.has(path)
+    seen.add(path)
+    return isNew
+  })
 }
 
 async function matches(pattern: string, folder?: string): Promise<string[]> {

@@ -31,12 +31,27 @@ export function checkCall(runtime: Runtime, options: CallOptions): void {
   checkSignal(options.signal)
 }
 
-/** An image as the engine takes it: its features where it was encoded, else its pixels. */
-async function toEngineImage(
+type EngineImage = NativeImage | NativeRawImage
+
+/** Runs `work` with images as the engine takes them: features where an image was encoded, else its pixels. */
+async function withImages<T>(
   runtime: Runtime,
-  image: ImageInput | EncodedImage,
-): Promise<NativeImage | NativeRawImage> {
-  return image instanceof EncodedImage ? image.native(runtime) : decodeImage(image)
+  images: readonly (ImageInput | EncodedImage)[],
+  work: (images: Promise<EngineImage>[]) => Promise<T>,
+): Promise<T> {
+  const lent: EncodedImage[] = []
+  try {
+    return await work(
+      images.map(async (image) => {
+        if (!(image instanceof EncodedImage)) return decodeImage(image)
+        const features = image.acquire(runtime)
+        lent.push(image)
+        return features
+      }),
+    )
+  } finally {
+    for (const image of lent) image.release()
+  }
 }
 
 /** Segments one image with one or several prompts; the answers come in the order of the prompts. */
@@ -80,7 +95,12 @@ export async function segmentItems(
   return results
 }
 
-function expandItem(item: BatchItem): { image: ImageInput | EncodedImage; prompts: Prompt[] } {
+interface ExpandedItem {
+  image: ImageInput | EncodedImage
+  prompts: Prompt[]
+}
+
+function expandItem(item: BatchItem): ExpandedItem {
   if (typeof item !== 'object' || item === null || !('image' in item)) {
     throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'it has no image.', {
       fix: "Pass { image: 'a.jpg', text: 'cat' }.",
@@ -99,38 +119,33 @@ function named(index: number, error: unknown): unknown {
   return error
 }
 
-async function segmentChunk(
+function segmentChunk(
   runtime: Runtime,
-  items: readonly { image: ImageInput | EncodedImage; prompts: Prompt[] }[],
+  items: readonly ExpandedItem[],
   options: CallOptions,
   firstIndex?: number,
 ): Promise<Segmentation[][]> {
-  const prepared = await Promise.all(
-    items.map(async ({ image, prompts }, index) => {
-      try {
-        const engineImage = await toEngineImage(runtime, image)
-        return {
-          image: engineImage,
-          prompts: prompts.map((prompt) => preparePrompt(prompt, engineImage, runtime.tokenizer)),
+  const images = items.map(({ image }) => image)
+  return withImages(runtime, images, async (loading) => {
+    const prepared = await Promise.all(
+      items.map(async ({ prompts }, index) => {
+        try {
+          const image = await loading[index]!
+          return { image, prompts: prompts.map((prompt) => preparePrompt(prompt, image, runtime.tokenizer)) }
+        } catch (error) {
+          throw firstIndex === undefined ? error : named(firstIndex + index, error)
         }
-      } catch (error) {
-        throw firstIndex === undefined ? error : named(firstIndex + index, error)
-      }
-    }),
-  )
-  const asked = prepared.filter(({ prompts }) => prompts.length > 0)
-  const answers = await runtime.run(options, (token) =>
-    asked.length === 0
-      ? Promise.resolve([])
-      : runtime.native.segment(
-          asked.map(({ image, prompts }) => ({ image, prompts: prompts.map(({ native }) => native) })),
-          token,
-        ),
-  )
-  return prepared.map(({ image, prompts }) => {
-    if (prompts.length === 0) return []
-    const answer = answers.shift()!
-    return prompts.map((prompt, index) => toSegmentation(answer[index]!, prompt, image.width, image.height))
+      }),
+    )
+    const asked = prepared.filter(({ prompts }) => prompts.length > 0)
+    const request = asked.map(({ image, prompts }) => ({ image, prompts: prompts.map(({ native }) => native) }))
+    const answers =
+      request.length === 0 ? [] : await runtime.run(options, (token) => runtime.native.segment(request, token))
+    return prepared.map(({ image, prompts }) => {
+      if (prompts.length === 0) return []
+      const answer = answers.shift()!
+      return prompts.map((prompt, index) => toSegmentation(answer[index]!, prompt, image.width, image.height))
+    })
   })
 }
 
@@ -142,34 +157,41 @@ export async function predictImage(
   options: CallOptions,
 ): Promise<Prediction | Prediction[]> {
   checkCall(runtime, options)
-  const isList = Array.isArray(input)
-  const engineImage = await toEngineImage(runtime, image)
-  const { width, height } = engineImage
-  const prepared = (isList ? (input as readonly PointPrompt[]) : [input as PointPrompt]).map((prompt, index) => {
-    try {
-      return { index, ...preparePointPrompt(prompt, engineImage, runtime.network) }
-    } catch (error) {
-      throw isList ? named(index, error) : error
-    }
-  })
-  const results: Prediction[] = []
-  // The engine answers all sets of a call with three masks or all with one.
-  for (const multimask of [true, false]) {
-    const sets = prepared.filter((prompt) => prompt.multimask === multimask)
-    if (sets.length === 0) continue
-    const answer = await runtime.run(options, (token) =>
-      runtime.native.predict(
-        engineImage,
-        sets.map(({ native }) => native),
-        { multimask },
-        token,
-      ),
-    )
-    toPredictions(answer, width, height).forEach((prediction, at) => {
-      results[sets[at]!.index] = prediction
+  if (!Array.isArray(input)) return (await predictAll(runtime, image, [input as PointPrompt], options))[0]!
+  return predictAll(runtime, image, input as readonly PointPrompt[], options, true)
+}
+
+function predictAll(
+  runtime: Runtime,
+  image: ImageInput | EncodedImage,
+  prompts: readonly PointPrompt[],
+  options: CallOptions,
+  isBatch = false,
+): Promise<Prediction[]> {
+  return withImages(runtime, [image], async ([loading]) => {
+    const engineImage = await loading!
+    const prepared = prompts.map((prompt, index) => {
+      try {
+        return { index, ...preparePointPrompt(prompt, engineImage, runtime.network) }
+      } catch (error) {
+        throw isBatch ? named(index, error) : error
+      }
     })
-  }
-  return isList ? results : results[0]!
+    const results: Prediction[] = []
+    // The engine answers all sets of a call with three masks, or all with one.
+    for (const multimask of [true, false]) {
+      const sets = prepared.filter((prompt) => prompt.multimask === multimask)
+      if (sets.length === 0) continue
+      const request = sets.map(({ native }) => native)
+      const answer = await runtime.run(options, (token) =>
+        runtime.native.predict(engineImage, request, { multimask }, token),
+      )
+      for (const [at, prediction] of toPredictions(answer, engineImage.width, engineImage.height).entries()) {
+        results[sets[at]!.index] = prediction
+      }
+    }
+    return results
+  })
 }
 
 /** Encodes one image for many questions. */

@@ -26,7 +26,9 @@ export class EncodedImage {
   /** Height in pixels, EXIF orientation applied. */
   readonly height: number
   readonly #runtime: Runtime
-  #native: NativeImage | undefined
+  readonly #native: NativeImage
+  #calls = 0
+  #disposed = false
 
   /** @internal Made by `model.encode`. */
   constructor(runtime: Runtime, native: NativeImage) {
@@ -66,8 +68,8 @@ export class EncodedImage {
 
   /** Gives the device memory back. Calls that are under way finish; later ones fail with `ERR_DISPOSED`. Safe to call twice. */
   dispose(): void {
-    this.#native?.dispose()
-    this.#native = undefined
+    this.#disposed = true
+    if (this.#calls === 0) this.#native.dispose()
   }
 
   /** {@link EncodedImage.dispose}, for `using`. */
@@ -75,16 +77,23 @@ export class EncodedImage {
     this.dispose()
   }
 
-  /** @internal The features, for a call of the model that made them. */
-  native(runtime: Runtime): NativeImage {
+  /** @internal Lends the features to a call of the model that made them, until `release`. */
+  acquire(runtime: Runtime): NativeImage {
     if (runtime !== this.#runtime) {
       throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'The image was encoded by another model.', {
         fix: 'Encode it with the model that is asked.',
       })
     }
-    if (!this.#native) {
+    if (this.#disposed) {
       throw new Sam3RuntimeError('ERR_DISPOSED', 'The encoded image was disposed.', { fix: 'Encode it again.' })
     }
+    this.#calls++
     return this.#native
+  }
+
+  /** @internal The call is over. */
+  release(): void {
+    this.#calls--
+    if (this.#disposed && this.#calls === 0) this.#native.dispose()
   }
 }

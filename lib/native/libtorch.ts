@@ -30,6 +30,8 @@ export interface LibtorchQuery {
   packageRoot: string
   /** Default: `process.env`. */
   env?: NodeJS.ProcessEnv
+  /** The interpreter that is asked for its torch. Default: `python3`. */
+  python?: string
 }
 
 const LIBRARY = 'libtorch.so'
@@ -75,10 +77,10 @@ function inEnvironment(folder: string): string[] {
     .map((name) => join(lib, name, 'site-packages', 'torch'))
 }
 
-function ofPython(): string[] {
+function ofPython(python: string): string[] {
   try {
     const options = { encoding: 'utf8' as const, timeout: 10_000, stdio: 'pipe' as const }
-    const folder = execFileSync('python3', ['-c', PYTHON_QUESTION], options).trim()
+    const folder = execFileSync(python, ['-c', PYTHON_QUESTION], options).trim()
     return folder ? [folder] : []
   } catch {
     return [] // no Python, or a broken one: the next place may do
@@ -86,18 +88,15 @@ function ofPython(): string[] {
 }
 
 /** Places by falling preference. Lazy, because asking Python costs a tenth of a second. */
-function* places({
-  recorded,
-  packageRoot,
-  env = process.env,
-}: LibtorchQuery): Generator<[source: string, folder: string]> {
+function* places(query: LibtorchQuery): Generator<[source: string, folder: string]> {
+  const { recorded, packageRoot, env = process.env, python = 'python3' } = query
   if (recorded) yield ['the folder it was built with', recorded]
   for (const folder of inEnvironment(join(packageRoot, '.venv'))) yield ["the package's .venv", folder]
   for (const variable of ['VIRTUAL_ENV', 'CONDA_PREFIX']) {
     const active = env[variable]
     if (active) for (const folder of inEnvironment(active)) yield [variable, folder]
   }
-  for (const folder of ofPython()) yield ['python3', folder]
+  for (const folder of ofPython(python)) yield [python, folder]
   const cache = join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'sam3-node', 'libtorch')
   if (existsSync(cache)) for (const name of readdirSync(cache).sort().reverse()) yield ['the cache', join(cache, name)]
 }
