@@ -22,7 +22,7 @@ export {
 } from './errors.js'
 export type { ImageInput, RawImage } from './image/source.js'
 export { buildSam3ImageModel } from './model/build.js'
-export type { BatchItem } from './model/calls.js'
+export type { BatchImage, BatchItem, BatchPrompts } from './model/calls.js'
 export { EncodedImage } from './model/encoded-image.js'
 export { type ModelInfo, Sam3ImageModel } from './model/image-model.js'
 export type { Dtype, ImageModelOptions, LoadProgress } from './model/options.js'
@@ -39,9 +39,17 @@ export type {
   PromptList,
   PromptSettings,
 } from './prompt/types.js'
-export { type CocoAnnotation, type CocoEntry, type CocoJson, type CocoOptions, toCocoJson } from './result/coco.js'
+export {
+  type CocoAnnotation,
+  type CocoCategory,
+  type CocoEntry,
+  type CocoImage,
+  type CocoJson,
+  type CocoOptions,
+  toCocoJson,
+} from './result/coco.js'
 export { Mask, type MaskLogits } from './result/mask.js'
 export { overlay, type OverlayInstance, type OverlayOptions } from './result/overlay.js'
 export type { Polygon, PolygonOptions, Vertex } from './result/polygons.js'
 export type { CocoRle } from './result/rle.js'
-export type { Instance, Prediction, Segmentation } from './result/types.js'
+export type { Instance, Prediction, ScoredMask, Segmentation } from './result/types.js'

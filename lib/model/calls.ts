@@ -12,12 +12,20 @@ import { EncodedImage } from './encoded-image.js'
 import { toPredictions, toSegmentation } from './results.js'
 import { checkSignal, type Runtime } from './runtime.js'
 
+/** The image of an item of a batch. */
+export interface BatchImage {
+  /** Anything that `segment` takes. */
+  image: ImageInput | EncodedImage
+}
+
+/** Several prompts of an item of a batch, each with settings of its own. */
+export interface BatchPrompts {
+  /** Texts or prompts. */
+  prompts: readonly PromptInput[]
+}
+
 /** One image of a batch with its prompt: `{ image, text: 'cat' }`, `{ image, text: ['cat', 'dog'] }` or `{ image, prompts: […] }`. */
-export type BatchItem = { image: ImageInput | EncodedImage } & (
-  | Prompt
-  | PromptList
-  | { prompts: readonly PromptInput[] }
-)
+export type BatchItem = BatchImage & (Prompt | PromptList | BatchPrompts)
 
 /** Images decoded and handed to the engine at a time: a thousand decoded photographs would fill the memory. */
 const IMAGES_AT_A_TIME = 16

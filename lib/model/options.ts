@@ -9,7 +9,9 @@ export type Dtype = 'auto' | 'float32' | 'bfloat16' | 'float16'
 
 /** Bytes of weights read so far, and of all. */
 export interface LoadProgress {
+  /** Bytes read. */
   done: number
+  /** Bytes in all. */
   total: number
 }
 

@@ -12,6 +12,7 @@ export type PromptLabel = 'positive' | 'negative' | 1 | 0
 
 /** An exemplar: an example of what to find, or of what not to find. */
 export interface BoxPrompt {
+  /** Around the example. */
   box: Box
   /** Default `'positive'`. */
   label?: PromptLabel
@@ -41,6 +42,7 @@ export interface Prompt extends PromptSettings {
 
 /** Several texts at once, each a prompt of its own with the same settings. */
 export interface PromptList extends PromptSettings {
+  /** Short noun phrases. */
   text: readonly string[]
 }
 
