@@ -49,21 +49,21 @@ async function configure(sanitize) {
 }
 
 /**
- * The golden model's weight files and, exported for its configuration, the map of their names; empty where the fixtures have
+ * The golden model's weight files and the program exported for its configuration; empty where the fixtures have
  * not been unpacked (`node scripts/setup.mjs fixtures`).
  */
 async function goldenModel() {
   const model = 'test/fixtures/golden/model'
   if (!['model.safetensors', 'sam3.pt'].every((name) => existsSync(path.join(root, model, name)))) return {}
-  const folder = 'build/test-models/names'
+  const folder = 'build/test-models/program'
   const inputs = { files: ['scripts/export', `${model}/config.json`] }
-  if (!isStamped(folder, ['names.json'], inputs)) {
+  if (!isStamped(folder, ['program.pt', 'names.json'], inputs)) {
     const { executable } = await projectPython()
     const args = ['-m', 'scripts.export', 'program', '--config', `${model}/config.json`, '--out', folder]
     await must(executable, args, 'Read the last lines above: the export of the golden model failed.')
     stamp(folder, inputs)
   }
-  return { SAM3_TEST_NAMES: path.join(root, folder, 'names.json'), SAM3_TEST_MODEL: path.join(root, model) }
+  return { SAM3_TEST_PROGRAM: path.join(root, folder), SAM3_TEST_MODEL: path.join(root, model) }
 }
 
 const separator = process.argv.indexOf('--')

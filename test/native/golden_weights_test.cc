@@ -1,11 +1,8 @@
-// The real name map on the real files of the golden model: SAM3_TEST_NAMES (a names.json) and SAM3_TEST_MODEL (a folder
-// with model.safetensors and sam3.pt, which hold the same weights). scripts/native-test.mjs sets both where the
-// fixtures are.
+// The real name map on the real files of the golden model.
 #include <ATen/Functions.h>
 #include <doctest/doctest.h>
 
-#include <cstdlib>
-
+#include "golden.h"
 #include "name_map.h"
 #include "support.h"
 
@@ -15,11 +12,6 @@ using namespace sam3::test;
 namespace {
 
 using Bound = std::map<std::string, at::Tensor>;
-
-std::string setting(const char* name) {
-  const char* value = std::getenv(name);
-  return value ? value : "";
-}
 
 Bound bound_by(const NameMap& map, const std::string& path, at::ScalarType dtype) {
   Bound bound;
@@ -57,12 +49,10 @@ std::string shard(const std::string& path, const TempFolder& folder) {
 }  // namespace
 
 TEST_CASE("golden weights: safetensors, shards and Meta's file give the same program tensors") {
-  const std::string names = setting("SAM3_TEST_NAMES"), model = setting("SAM3_TEST_MODEL");
-  if (names.empty() || model.empty()) {
-    MESSAGE("SAM3_TEST_NAMES and SAM3_TEST_MODEL are not set: nothing to test");
-    return;
-  }
-  const NameMap map = NameMap::load(names);
+  const GoldenModel golden = golden_model();
+  if (!golden) return;
+  const std::string& model = golden.model;
+  const NameMap map = NameMap::load(golden.program + "/names.json");
   CHECK(map.architecture().image_size == 168);
   const Bound exact = bound_by(map, model + "/model.safetensors", at::kFloat);
   CHECK(exact.size() > 500);
