@@ -1,0 +1,143 @@
+/** A picture of a result that a person would want to look at. */
+import sharp from 'sharp'
+import { Sam3InputError } from '../errors.js'
+import { decodeImage } from '../image/decode.js'
+import type { DecodedImage, ImageInput } from '../image/source.js'
+import { checkKeys } from '../prompt/checks.js'
+import type { Box } from '../prompt/types.js'
+import type { Mask } from './mask.js'
+import { overlaySvg } from './overlay-svg.js'
+import { instanceColor, type Rgb } from './palette.js'
+
+/** What can be drawn: an `Instance`, or any mask with what is known about it. */
+export interface OverlayInstance {
+  /** Of the size of the image. */
+  mask: Mask
+  /** Default: the box of the mask. */
+  box?: Box
+  /** Shown in the label. */
+  score?: number
+  /** Default: the number of the instance. */
+  label?: string
+}
+
+/** How an overlay is drawn. */
+export interface OverlayOptions {
+  /** How much of the picture the fill hides, 0..1. Default 0.42. */
+  opacity?: number
+  /** A crisp line around each mask. Default true. */
+  contours?: boolean
+  /** The detector's box. Default true. */
+  boxes?: boolean
+  /** Text and score. Default true. */
+  labels?: boolean
+  /**
+   * Picture pixels per image pixel, a whole number. Default `'auto'`: 1, more for images whose longer side has fewer
+   * than 480 pixels, on which no label could be read.
+   */
+  scale?: number | 'auto'
+  /** Default `'png'`. */
+  format?: 'png' | 'jpeg' | 'webp'
+}
+
+const OPTION_KEYS = ['opacity', 'contours', 'boxes', 'labels', 'scale', 'format'] as const
+const READABLE_SIDE = 480
+const DEFAULT_OPACITY = 0.42
+
+/**
+ * Draws masks, boxes and labels over an image.
+ *
+ * @param image The image that was segmented, in any form that `segment` takes.
+ * @param instances What was found; the first ones get the most distinct colours.
+ * @returns The bytes of a PNG (or of `options.format`).
+ * @throws Sam3InputError `ERR_INVALID_MASK` when a mask has not the size of the image; errors of the image as in `segment`.
+ *
+ * @example
+ * ```ts
+ * const { instances } = await model.segment('truck.jpg', { text: 'wheel' })
+ * await writeFile('wheels.png', await overlay('truck.jpg', instances))
+ * ```
+ */
+export async function overlay(
+  image: ImageInput,
+  instances: readonly OverlayInstance[],
+  options: OverlayOptions = {},
+): Promise<Buffer> {
+  checkKeys(options, OPTION_KEYS, 'The options of overlay')
+  const opacity = checkOpacity(options.opacity)
+  const decoded = await decodeImage(image)
+  for (const { mask } of instances) checkSize(mask, decoded)
+  const scale = pictureScale(options.scale, decoded)
+  const picture = await enlarge(decoded, scale)
+
+  const colored = instances.map((instance, index) => ({ instance, color: instanceColor(index) }))
+  // Large masks first, so that small ones on top of them stay visible.
+  for (const { instance, color } of colored.toSorted((a, b) => b.instance.mask.area - a.instance.mask.area)) {
+    fill(picture, instance.mask, color, opacity, scale)
+  }
+  const { width, height } = picture
+  const { contours = true, boxes = true, labels = true, format = 'png' } = options
+  const svg = overlaySvg(colored, { width, height, scale, contours, boxes, labels })
+  return (
+    sharp(picture.data, { raw: { width, height, channels: 3 } })
+      // A mask of noise has an outline of megabytes, which the SVG reader would refuse by default.
+      .composite([{ input: Buffer.from(svg), unlimited: true, limitInputPixels: false }])
+      .removeAlpha()
+      .toFormat(format, format === 'png' ? { compressionLevel: 7 } : { quality: 92 })
+      .toBuffer()
+  )
+}
+
+function checkOpacity(opacity: number = DEFAULT_OPACITY): number {
+  if (typeof opacity === 'number' && opacity >= 0 && opacity <= 1) return opacity
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `opacity must be a number from 0 to 1, not ${String(opacity)}.`, {
+    fix: 'Leave it out for the default.',
+  })
+}
+
+function checkSize(mask: Mask, image: DecodedImage): void {
+  if (mask.width === image.width && mask.height === image.height) return
+  throw new Sam3InputError(
+    'ERR_INVALID_MASK',
+    `A mask of ${mask.width} x ${mask.height} cannot be drawn on an image of ${image.width} x ${image.height}.`,
+    { fix: 'Pass the image that the mask was made from, at the same size.' },
+  )
+}
+
+function pictureScale(scale: OverlayOptions['scale'], { width, height }: DecodedImage): number {
+  if (scale === undefined || scale === 'auto') return Math.max(1, Math.ceil(READABLE_SIDE / Math.max(width, height)))
+  if (Number.isInteger(scale) && scale >= 1 && scale * Math.max(width, height) <= 65_535) return scale
+  throw new Sam3InputError(
+    'ERR_INVALID_ARGUMENT',
+    `scale must be 'auto' or a whole number of at least 1, not ${String(scale)}.`,
+    {
+      fix: "Use 'auto', or scale the result with sharp.",
+    },
+  )
+}
+
+async function enlarge(image: DecodedImage, scale: number): Promise<DecodedImage> {
+  const { width, height } = image
+  // The pixels may be the caller's own: never draw into them.
+  if (scale === 1) return { width, height, data: Uint8Array.from(image.data) }
+  const data = await sharp(image.data, { raw: { width, height, channels: 3 } })
+    .resize(width * scale, height * scale, { kernel: 'cubic', fit: 'fill' })
+    .raw()
+    .toBuffer()
+  return { width: width * scale, height: height * scale, data }
+}
+
+function fill({ data, width }: DecodedImage, mask: Mask, color: Rgb, opacity: number, scale: number): void {
+  const [red, green, blue] = color.map((channel) => channel * opacity) as [number, number, number]
+  const keep = 1 - opacity
+  mask.forEachStretch((x, y0, y1) => {
+    for (let y = y0 * scale; y < y1 * scale; y++) {
+      let at = (y * width + x * scale) * 3
+      for (let column = 0; column < scale; column++, at += 3) {
+        data[at] = data[at]! * keep + red
+        data[at + 1] = data[at + 1]! * keep + green
+        data[at + 2] = data[at + 2]! * keep + blue
+      }
+    }
+  })
+}
