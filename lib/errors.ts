@@ -40,8 +40,29 @@ export type RuntimeErrorCode =
   | 'ERR_INFERENCE'
   | 'ERR_INTERNAL'
 
+/** Codes raised while a model is looked for in the cache or fetched from the hub. */
+export type HubErrorCode =
+  | 'ERR_MODEL_ACCESS'
+  | 'ERR_REVISION_NOT_FOUND'
+  | 'ERR_OFFLINE'
+  | 'ERR_HUB_UNREACHABLE'
+  | 'ERR_HUB_RESPONSE'
+  | 'ERR_DOWNLOAD_CORRUPT'
+  | 'ERR_CACHE_NOT_WRITABLE'
+  | 'ERR_DISK_FULL'
+  | 'ERR_UNSAFE_PATH'
+
+/** Why the hub refuses a model: what has to be done about it differs. */
+export type AccessReason = 'token-missing' | 'token-invalid' | 'token-scope' | 'not-granted' | 'pending' | 'rejected'
+
 /** Every value that {@link Sam3Error.code} can take. Codes are part of the public API and do not change. */
-export type Sam3ErrorCode = InputErrorCode | ModelErrorCode | EnvironmentErrorCode | RuntimeErrorCode | 'ABORT_ERR'
+export type Sam3ErrorCode =
+  | InputErrorCode
+  | ModelErrorCode
+  | EnvironmentErrorCode
+  | HubErrorCode
+  | RuntimeErrorCode
+  | 'ABORT_ERR'
 
 /** What an error carries besides its message. */
 export interface Sam3ErrorDetails {
@@ -60,7 +81,11 @@ export class Sam3Error extends Error {
 
   constructor(code: Sam3ErrorCode, message: string, details: Sam3ErrorDetails = {}) {
     const fix = details.fix ?? ''
-    super(fix ? `${message} ${fix}` : message, details.cause === undefined ? undefined : { cause: details.cause })
+    // Messages of the native layer end with their fix already.
+    super(
+      fix && !message.endsWith(fix) ? `${message} ${fix}` : message,
+      details.cause === undefined ? undefined : { cause: details.cause },
+    )
     this.name = new.target.name
     this.code = code
     this.fix = fix
@@ -85,6 +110,17 @@ export class Sam3ModelError extends Sam3Error {
 export class Sam3EnvironmentError extends Sam3Error {
   constructor(code: EnvironmentErrorCode, message: string, details?: Sam3ErrorDetails) {
     super(code, message, details)
+  }
+}
+
+/** A model could not be fetched: no access, no network, no room, or an answer that is not what was promised. */
+export class Sam3HubError extends Sam3Error {
+  /** Set with `ERR_MODEL_ACCESS`. */
+  readonly reason?: AccessReason
+
+  constructor(code: HubErrorCode, message: string, details: Sam3ErrorDetails & { reason?: AccessReason } = {}) {
+    super(code, message, details)
+    if (details.reason) this.reason = details.reason
   }
 }
 
@@ -137,22 +173,36 @@ const RUNTIME_CODES: ReadonlySet<string> = new Set<RuntimeErrorCode>([
   'ERR_INTERNAL',
 ])
 
+/** What to do where the native layer says only the cause. */
+const GENERAL_FIXES: Readonly<Partial<Record<string, string>>> = {
+  ERR_DISPOSED: 'Build a new model with buildSam3ImageModel(), or encode the image again.',
+  ERR_QUEUE_FULL: 'Wait for some calls to finish, or raise queueLimit.',
+  ERR_OUT_OF_MEMORY: 'Ask for less at once: fewer images or prompts, or a smaller inputSize.',
+}
+const REPORT_IT = 'Please report it with the message and the stack of its cause.'
+
+/** The native layer writes the cause as the first sentence and what to do as the rest. */
+function fixIn(message: string, code: string): string {
+  const end = message.search(/\.\s+[A-Z]/)
+  return end < 0 ? (GENERAL_FIXES[code] ?? REPORT_IT) : message.slice(end + 1).trim()
+}
+
 /**
- * Gives an error of the native layer (a plain `Error` with a `code`) its class here. Its message already
- * says the cause and the fix, so it is kept as it is. Anything without a known code becomes `ERR_INTERNAL`.
+ * Gives an error of the native layer (a plain `Error` with a `code`) its class here. Anything without a known code
+ * becomes `ERR_INTERNAL`.
  */
 export function fromNativeError(error: unknown): Sam3Error {
   if (error instanceof Sam3Error) return error
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  const message = error instanceof Error ? error.message : String(error)
-  const details = { cause: error }
+  const message = (error instanceof Error ? error.message : String(error)).trim()
+  const details = { cause: error, fix: fixIn(message, code) }
   if (code === 'ABORT_ERR') return new Sam3AbortError(error)
   if (INPUT_CODES.has(code)) return new Sam3InputError(code as InputErrorCode, message, details)
   if (MODEL_CODES.has(code)) return new Sam3ModelError(code as ModelErrorCode, message, details)
   if (ENVIRONMENT_CODES.has(code)) return new Sam3EnvironmentError(code as EnvironmentErrorCode, message, details)
   if (RUNTIME_CODES.has(code)) return new Sam3RuntimeError(code as RuntimeErrorCode, message, details)
   return new Sam3RuntimeError('ERR_INTERNAL', `Unexpected error in the native engine: ${message}`, {
-    ...details,
-    fix: 'Please report it with the message and the stack of its cause.',
+    cause: error,
+    fix: REPORT_IT,
   })
 }

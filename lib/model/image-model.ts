@@ -23,6 +23,20 @@ export interface ModelInfo {
   weightBytes: number
 }
 
+/** Counters of a model. */
+export interface ModelStats {
+  /** Calls that wait. */
+  queued: number
+  /** Encoded images that are held. */
+  images: number
+  /** Texts whose features are remembered. */
+  textCache: number
+  /** Times that the engine took work from the queue. */
+  batches: number
+  /** Calls served by them; more than `batches` when calls were joined. */
+  calls: number
+}
+
 /**
  * SAM 3 for images. Calls only enqueue: one engine thread runs them, several together where that is faster, and the
  * event loop stays free. Built by {@link buildSam3ImageModel}.
@@ -112,10 +126,10 @@ export class Sam3ImageModel {
   }
 
   /**
-   * Counters of the engine: calls that wait, images that are held, texts that are remembered.
+   * Counters of the engine since the model was built.
    * @throws Sam3RuntimeError `ERR_DISPOSED`
    */
-  stats(): Record<string, number> {
+  stats(): ModelStats {
     this.#runtime.checkAlive()
     return this.#runtime.native.stats()
   }

@@ -120,6 +120,15 @@ export interface NativeModelInfo {
   config?: string
 }
 
+/** Counters of an engine thread. */
+export interface NativeStats {
+  queued: number
+  images: number
+  textCache: number
+  batches: number
+  calls: number
+}
+
 /** An image whose features lie on the device. */
 export interface NativeImage {
   readonly width: number
@@ -142,6 +151,6 @@ export interface NativeModel {
     options: { multimask: boolean; width?: number; height?: number },
     token?: NativeCancelToken,
   ): Promise<NativePrediction>
-  stats(): Record<string, number>
+  stats(): NativeStats
   dispose(): Promise<void>
 }

@@ -44,7 +44,7 @@ function readManifest(folder: string): EngineManifest {
 }
 
 /** Finds the built loader and gives it and the folder it lies in, where the engine lies as well. */
-export function openLoader(): { loader: NativeLoader; folder: string } {
+function openLoader(): { loader: NativeLoader; folder: string } {
   const nodeGypBuild = require('node-gyp-build') as NodeGypBuild
   try {
     const folder = dirname(nodeGypBuild.resolve(packageRoot()))

@@ -1,0 +1,116 @@
+/**
+ * Paths of the Hugging Face cache, the same as Python's huggingface_hub makes:
+ * `models--<owner>--<name>/{blobs/<hash>, refs/<revision>, snapshots/<commit>/<file>}`. Every part of a path that comes
+ * from a server or a user is checked here, so that none can lead out of the cache.
+ */
+import { join, sep } from 'node:path'
+import { Sam3HubError, Sam3InputError } from '../errors.js'
+
+const COMMIT = /^[0-9a-f]{40}$/
+const ETAG = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/
+const REPOSITORY = /^[\w-][\w.-]*\/[\w-][\w.-]*$/
+
+export function isRepositoryName(text: string): boolean {
+  return REPOSITORY.test(text) && !text.includes('..') && !text.includes('--')
+}
+
+export function isCommit(revision: string): boolean {
+  return COMMIT.test(revision)
+}
+
+/** Whether `path`, relative and with forward slashes, stays inside the folder it is joined to, on any system. */
+export function isSafePath(path: string): boolean {
+  return path.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && !/[\\:\x00-\x1f]/.test(part))
+}
+
+/** @throws Sam3InputError `ERR_INVALID_ARGUMENT` for what cannot be a branch, a tag or a commit. */
+export function checkRevision(revision: string): string {
+  if (isSafePath(revision) && !/[\s~^?*[]/.test(revision)) return revision
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `There is no revision ${JSON.stringify(revision)}.`, {
+    fix: "Use a branch such as 'main', a tag, or a commit of 40 characters.",
+  })
+}
+
+function unsafe(what: string, value: string): Sam3HubError {
+  return new Sam3HubError(
+    'ERR_UNSAFE_PATH',
+    `The hub answered with ${what} ${JSON.stringify(value)}, which is refused.`,
+    {
+      fix: 'Check HF_ENDPOINT: a hub that does this is broken, or hostile.',
+    },
+  )
+}
+
+/** Paths of one repository in one cache folder. */
+export class RepositoryLayout {
+  /** `models--owner--name` */
+  readonly folder: string
+  readonly locks: string
+
+  constructor(
+    readonly cache: string,
+    readonly repo: string,
+  ) {
+    const name = `models--${repo.replaceAll('/', '--')}`
+    this.folder = join(cache, name)
+    this.locks = join(cache, '.locks', name)
+  }
+
+  get blobs(): string {
+    return join(this.folder, 'blobs')
+  }
+
+  blob(etag: string): string {
+    if (!ETAG.test(etag)) throw unsafe('the hash', etag)
+    return join(this.blobs, etag)
+  }
+
+  /**
+   * The part of a blob that has arrived. Not `<etag>.incomplete`, to which older versions of huggingface_hub append:
+   * two programs appending to one file would spoil it.
+   */
+  partial(etag: string): string {
+    return `${this.blob(etag)}.sam3-node.incomplete`
+  }
+
+  /** Says that a blob's hash was found right, and of which state of the file that was said. */
+  verified(etag: string): string {
+    this.blob(etag)
+    return join(this.folder, '.sam3-node', 'verified', etag)
+  }
+
+  /** Folder of this library's lock of a blob. */
+  lock(etag: string): string {
+    this.blob(etag)
+    return join(this.locks, `${etag}.sam3-node`)
+  }
+
+  /** The lock file of Python's huggingface_hub. */
+  pythonLock(etag: string): string {
+    this.blob(etag)
+    return join(this.locks, `${etag}.lock`)
+  }
+
+  ref(revision: string): string {
+    return join(this.folder, 'refs', ...checkRevision(revision).split('/'))
+  }
+
+  get snapshots(): string {
+    return join(this.folder, 'snapshots')
+  }
+
+  snapshot(commit: string): string {
+    if (!isCommit(commit)) throw unsafe('the commit', commit)
+    return join(this.snapshots, commit)
+  }
+
+  pointer(commit: string, path: string): string {
+    if (!isSafePath(path)) throw unsafe('the file name', path)
+    return join(this.snapshot(commit), ...path.split('/'))
+  }
+}
+
+/** Whether `path` is `folder` or inside of it. Both absolute, with links resolved. */
+export function isInside(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep)
+}
