@@ -131,6 +131,13 @@ describe('sam3-node', () => {
     expect(readdirSync(folder)).toEqual(before)
   })
 
+  it('prints a table for a single file', async () => {
+    const args = ['a.png', '--text', 'cat', '--threshold', '0', '--max-instances', '2', '--out', 'single']
+    const { code, stdout } = await sam3('segment', ...args, ...model)
+    expect(code).toBe(0)
+    expect(stdout).toMatch(/concept +score +box \(x0, y0, x1, y1\) +area\n +1 +cat +0\.\d{3} .* \d+ px\n +2 +cat /)
+  })
+
   it('segments by boxes and by clicks', async () => {
     const boxes = await sam3(
       'segment',

@@ -1,10 +1,14 @@
 /** Where LibTorch is looked for, and what is said when it is not there or of another version. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
 import { findLibtorch, type LibtorchQuery, libtorchVersion } from '../lib/native/libtorch.js'
+import { goldenModels, repositoryRoot } from './support/paths.js'
 
+const enginesTorch: string = JSON.parse(readFileSync(`${repositoryRoot}/build/Release/sam3_engine.json`, 'utf8')).torch
 const folder = mkdtempSync(path.join(tmpdir(), 'sam3-libtorch-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
@@ -106,6 +110,23 @@ describe('findLibtorch', () => {
     expect(() => findLibtorch(query({ env: { ...nowhere, LIBTORCH: '/nowhere' } }))).toThrow(
       error('ERR_LIBTORCH_NOT_FOUND', '/nowhere'),
     )
+  })
+})
+
+describe('a process with the wrong LIBTORCH', () => {
+  it.each([
+    ['another version', () => fake('env-wrong', '2.12.1+cpu'), 'ERR_LIBTORCH_VERSION'],
+    ['a folder without one', () => folder, 'ERR_LIBTORCH_NOT_FOUND'],
+    ['a library that cannot be opened', () => fake('env-broken', enginesTorch), 'ERR_LIBTORCH_LOAD'],
+  ])('%s: a typed error, and the process lives', async (_name, libtorch, code) => {
+    const program = `
+      import { buildSam3ImageModel } from ${JSON.stringify(`${repositoryRoot}/dist/index.js`)}
+      const error = await buildSam3ImageModel({ model: ${JSON.stringify(goldenModels.safetensors)} }).catch((e) => e)
+      console.log(JSON.stringify({ name: error.name, code: error.code, fix: error.fix }))`
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', program], {
+      env: { ...process.env, LIBTORCH: libtorch() },
+    })
+    expect(JSON.parse(stdout)).toEqual({ name: 'Sam3EnvironmentError', code, fix: expect.stringMatching(/\S/) })
   })
 })
 

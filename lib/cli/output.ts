@@ -7,6 +7,14 @@ export function describeError(error: unknown): string {
   return 'code' in error && typeof error.code === 'string' ? `${error.code}: ${error.message}` : error.message
 }
 
+/** Columns of equal width, two spaces indented. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]!.length)))
+  return rows
+    .map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column]!)).join('   ')}`.trimEnd())
+    .join('\n')
+}
+
 /** Shows how far a run over many files has come. */
 export interface Progress {
   /** A file is done; `line` says what came of it. */

@@ -8,7 +8,7 @@ import type { Box, BoxPrompt, Point, PointPrompt, Prompt, PromptSettings } from 
 import type { Instance } from '../result/types.js'
 import { collect, parseBox, parseCount, parseNumber, parsePoint } from './arguments.js'
 import { expandFiles, resultNames } from './files.js'
-import { describeError, type Progress, startProgress } from './output.js'
+import { describeError, type Progress, startProgress, table } from './output.js'
 import { type FileReport, ResultWriter, type SegmentedFile } from './segment-results.js'
 
 /** What the options come to. */
@@ -215,11 +215,27 @@ function summary({ instances }: SegmentedFile): string {
   return [...counts].map(([label, count]) => `${count} x ${label}`).join(', ') || 'nothing found'
 }
 
+function details({ instances }: SegmentedFile): string {
+  const rows = instances.map(({ label = '', score, box, mask }, index) => [
+    `${index + 1}`,
+    label,
+    score.toFixed(3),
+    box.map((value) => value.toFixed(0)).join(', '),
+    `${mask.area} px`,
+  ])
+  return `${table([['', 'concept', 'score', 'box (x0, y0, x1, y1)', 'area'], ...rows])}\n\n`
+}
+
 function report(reports: readonly FileReport[], json: boolean, folder: string | undefined): void {
   const failed = reports.filter((one) => one.error !== undefined)
-  if (json) process.stdout.write(`${JSON.stringify(toJson(reports))}\n`)
-  else if (failed.length < reports.length)
+  const [only] = reports
+  if (json) {
+    process.stdout.write(`${JSON.stringify(toJson(reports))}\n`)
+  } else if (failed.length < reports.length) {
+    if (reports.length === 1 && only?.result && only.result.instances.length > 0)
+      process.stdout.write(details(only.result))
     process.stdout.write(`Results of ${reports.length - failed.length} of ${reports.length} files are in ${folder}.\n`)
+  }
   for (const { file, result } of reports) {
     for (const warning of result?.warnings ?? []) process.stderr.write(`${file}: ${warning}\n`)
   }

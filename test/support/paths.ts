@@ -4,9 +4,13 @@ import { fileURLToPath } from 'node:url'
 
 export const repositoryRoot = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
 
-/** The full golden set where it lies beside the repository, else the part of it that is kept as fixtures. */
-const goldenFolders = [`${repositoryRoot}/../shared/golden/public`, `${repositoryRoot}/test/fixtures/golden`]
-export const goldenRoot = goldenFolders.find((folder) => existsSync(`${folder}/cases`))
+/** The goldens: those that SAM3_GOLDEN names, the full set beside the repository, or the part kept as fixtures. */
+const goldenFolders = [
+  process.env.SAM3_GOLDEN,
+  `${repositoryRoot}/../shared/golden/public`,
+  `${repositoryRoot}/test/fixtures/golden`,
+]
+export const goldenRoot = goldenFolders.find((folder) => folder !== undefined && existsSync(`${folder}/cases`))
 
 const goldenModelFolder = `${repositoryRoot}/build/test-models`
 /** The golden weights as they are loaded: a folder of safetensors, Meta's file, a self-contained checkpoint. */

@@ -1,0 +1,130 @@
+/** Decides which folder is the cache, says why, and checks that it can be used. */
+import { accessSync, constants, mkdirSync, statSync } from 'node:fs'
+import { dirname, join, posix, win32 } from 'node:path'
+import { Sam3HubError, Sam3InputError } from '../errors.js'
+import { packageRoot } from '../native/package-root.js'
+import { type Environment, expandHome, huggingFaceHome } from './environment.js'
+
+/** The folder of the cache and where the decision came from. */
+export interface CacheFolder {
+  /** Absolute. */
+  path: string
+  /** Such as `the option cacheDir` or `SAM3_CACHE_DIR`. */
+  source: string
+  /** As it was given, when that was relative: the path above is it, resolved against the working directory. */
+  relative?: string
+  /** Whether the user chose it, rather than it being the default. */
+  chosen: boolean
+}
+
+function refuse(source: string, given: string, message: string, fix: string): never {
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `The cache folder ${JSON.stringify(given)} (${source}) ${message}`, {
+    fix,
+  })
+}
+
+/**
+ * An absolute path from what a user wrote. A relative one is resolved against the working directory. On Windows both
+ * slashes work; a Windows path elsewhere is refused, because it would quietly become a folder of that odd name here.
+ * @throws Sam3InputError `ERR_INVALID_ARGUMENT`
+ */
+export function absoluteFolder(
+  given: string,
+  source: string,
+  platform: NodeJS.Platform = process.platform,
+  workingDirectory: string = process.cwd(),
+): { path: string; relative?: string } {
+  const windows = platform === 'win32'
+  // 'C:\new' in a program's text holds a line break, 'C:\models' has lost its backslash.
+  if (/[\x00-\x1f]/.test(given)) {
+    refuse(source, given, 'holds a control character.', "In code, write C:/models or 'C:\\\\models': a single backslash starts an escape.")
+  }
+  if (/^[A-Za-z]:(?![\\/])/.test(given)) {
+    refuse(source, given, 'has a drive but no slash after it.', "In code, write C:/models or 'C:\\\\models': a single backslash starts an escape.")
+  }
+  if (!windows && /^(?:[A-Za-z]:[\\/]|\\\\)/.test(given)) {
+    refuse(source, given, 'is a Windows path, and this is not Windows.', 'Give the path as this system has it; in WSL, C:\\models is /mnt/c/models.')
+  }
+  const expanded = expandHome(given)
+  const rules = windows ? win32 : posix
+  if (rules.isAbsolute(expanded)) return { path: rules.normalize(expanded).replace(/(?<=[^\\/:])[\\/]+$/, '') }
+  return { path: rules.resolve(workingDirectory, expanded), relative: given }
+}
+
+/** Folder of Hugging Face's own cache, whether or not it is there. */
+export function huggingFaceCache(env: Environment): string {
+  const set = env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE
+  return set ? absoluteFolder(set, 'HF_HUB_CACHE').path : absoluteFolder(join(huggingFaceHome(env), 'hub'), 'HF_HOME').path
+}
+
+/** `models/` of this package. */
+export function packageCache(): string {
+  return join(packageRoot(), 'models')
+}
+
+/** The folder by falling precedence: option, `SAM3_CACHE_DIR`, Hugging Face's variables, `models/` of the package. */
+export function findCacheFolder(option: string | undefined, env: Environment): CacheFolder {
+  const chosen: [string | undefined, string][] = [
+    [option, 'the option cacheDir'],
+    [env.SAM3_CACHE_DIR, 'SAM3_CACHE_DIR'],
+    [env.HF_HUB_CACHE, 'HF_HUB_CACHE'],
+    [env.HUGGINGFACE_HUB_CACHE, 'HUGGINGFACE_HUB_CACHE'],
+    [env.HF_HOME && join(env.HF_HOME, 'hub'), 'HF_HOME'],
+  ]
+  for (const [given, source] of chosen) {
+    if (given) return { ...absoluteFolder(given, source), source, chosen: true }
+  }
+  return { path: packageCache(), source: 'the default: models/ of the package', chosen: false }
+}
+
+/** Who this process is, for the text of an error. */
+function whoami(): string {
+  return process.getuid ? `user ${process.getuid()}` : 'this user'
+}
+
+/** The nearest folder above `path` that exists, itself included. */
+export function existingFolder(path: string): string {
+  for (let folder = path; ; folder = dirname(folder)) {
+    try {
+      if (statSync(folder).isDirectory()) return folder
+    } catch {
+      // not there: its parent may be
+    }
+    if (folder === dirname(folder)) return folder
+  }
+}
+
+/** Why nothing can be written into `folder`, as an error that says who owns it and what to do. */
+export function notWritable(folder: CacheFolder, cause: unknown): Sam3HubError {
+  const code = (cause as NodeJS.ErrnoException | undefined)?.code
+  const at = existingFolder(folder.path)
+  const mounted = code === 'EROFS' ? 'it is on a read-only file system' : `${at} belongs to user ${statSync(at).uid}, this process runs as ${whoami()}`
+  const steps =
+    code === 'EROFS'
+      ? 'Mount it for writing (docker run -v without :ro), or fill it first with: sam3-node pull. '
+      : code === 'ENOTDIR' || code === 'EEXIST'
+        ? 'A file is where a folder must be: move it away. '
+        : `Give it to this user (chown -R ${process.getuid?.() ?? '<user>'} ${at}), or run the container with --user. `
+  const why = code === 'ENOTDIR' || code === 'EEXIST' ? 'a part of its path is a file' : mounted
+  return new Sam3HubError('ERR_CACHE_NOT_WRITABLE', `The model cache ${folder.path} (${folder.source}) is not writable: ${why}.`, {
+    cause,
+    fix: `${steps}Or choose another folder with SAM3_CACHE_DIR or the option cacheDir.`,
+  })
+}
+
+const NOT_WRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST'])
+
+/** Gives a file system's refusal to write the error above, and leaves other errors as they are. */
+export function asCacheError(error: unknown, folder: CacheFolder): unknown {
+  return NOT_WRITABLE.has((error as NodeJS.ErrnoException | undefined)?.code ?? '') ? notWritable(folder, error) : error
+}
+
+/** Makes the folder where it is missing. @throws Sam3HubError `ERR_CACHE_NOT_WRITABLE` */
+export function prepareFolder(folder: CacheFolder, path: string): void {
+  try {
+    mkdirSync(path, { recursive: true })
+    accessSync(path, constants.W_OK)
+  } catch (error) {
+    throw asCacheError(error, folder)
+  }
+}

@@ -1,0 +1,31 @@
+/** Whether there is room, asked before the first byte: a full disk after an hour of downloading helps nobody. */
+import { statfs } from 'node:fs/promises'
+import { Sam3HubError } from '../errors.js'
+import { existingFolder } from './cache-folder.js'
+
+/** `3.4 GB`, in powers of ten as disks are sold. */
+export function formatBytes(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB']
+  const power = Math.min(units.length - 1, bytes < 1000 ? 0 : Math.floor(Math.log10(bytes) / 3))
+  return `${(bytes / 1000 ** power).toFixed(power === 0 ? 0 : 1)} ${units[power]}`
+}
+
+/** Bytes that this user can still write where `folder` is or will be. */
+export async function freeSpace(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(existingFolder(folder))
+  return bavail * bsize
+}
+
+export function diskFull(folder: string, needed: number, free: number, cause?: unknown): Sam3HubError {
+  return new Sam3HubError(
+    'ERR_DISK_FULL',
+    `There is not enough room in ${folder}: ${formatBytes(needed)} are needed, ${formatBytes(free)} are free.`,
+    { cause, fix: 'Free some space, or choose another folder with SAM3_CACHE_DIR or the option cacheDir.' },
+  )
+}
+
+/** @throws Sam3HubError `ERR_DISK_FULL` with what is needed, what is free, and where. */
+export async function checkSpace(folder: string, needed: number): Promise<void> {
+  const free = await freeSpace(folder)
+  if (needed > free) throw diskFull(folder, needed, free)
+}
