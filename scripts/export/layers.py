@@ -26,6 +26,11 @@ def key_mask(valid: Tensor) -> Tensor:
     return valid[:, None, None, :]
 
 
+def pick_images(maps: Tensor, img_idx: Tensor) -> Tensor:
+    """maps [B,C,H,W], img_idx i64 [P] -> [P,C,H,W], channels last as the maps are (index_select alone would change the layout)."""
+    return maps.permute(0, 2, 3, 1).index_select(0, img_idx).permute(0, 3, 1, 2)
+
+
 class Attention(nn.Module):
     """Multi-head attention with separate query, key and value projections (the tracker's form, after SAM 1 and 2).
 

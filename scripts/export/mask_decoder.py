@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -68,4 +69,6 @@ class MaskDecoder(nn.Module):
         embedding = self.mask_embed(queries)
         projected = embedding @ self.instance_proj.weight.flatten(1)
         offset = embedding @ bias.unsqueeze(-1)
-        return (projected @ pixels.flatten(2) + offset).unflatten(-1, [pixels.shape[2], pixels.shape[3]])
+        # One product per prompt: a batched product would first copy the pixel map, which is channels-last.
+        masks = torch.stack([torch.addmm(offset[i], projected[i], pixels[i].flatten(1)) for i in range(pixels.shape[0])])
+        return masks.unflatten(-1, [pixels.shape[2], pixels.shape[3]])

@@ -14,6 +14,7 @@ from .config import Sam3Config
 from .detr_decoder import DetrDecoder
 from .detr_encoder import DetrEncoder
 from .geometry_encoder import GeometryEncoder
+from .layers import pick_images
 from .mask_decoder import MaskDecoder
 from .memory_attention import MemoryAttention
 from .memory_encoder import MemoryEncoder, ObjectPointer
@@ -93,7 +94,7 @@ class Sam3Program(nn.Module):
     @torch.jit.export
     def pixel_embed(self, f0: Tensor, f1: Tensor, f2: Tensor, img_idx: Tensor, encoded: Tensor, prompt: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Pixel map [P,256,4g,4g] for `masks`, semantic logits [P,1,4g,4g]."""
-        fine, middle = f0.index_select(0, img_idx), f1.index_select(0, img_idx)
+        fine, middle = pick_images(f0, img_idx), pick_images(f1, img_idx)
         return self.mask_decoder.embed_pixels(fine, middle, encoded, f2.shape[-1], prompt, valid)
 
     @torch.jit.export
