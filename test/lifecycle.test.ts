@@ -296,9 +296,11 @@ describe('the process', () => {
   `
   it('several worker threads have models of their own', async () => {
     const result = await runProgram(`${worker}
-      const workers = [start(true), start(true)]
-      const widths = await Promise.all(workers.map((w) => new Promise((resolve, reject) => { w.on('message', resolve); w.on('error', reject) })))
-      const codes = await Promise.all(workers.map((w) => new Promise((resolve) => w.on('exit', resolve))))
+      const outcomes = [start(true), start(true)].map((w) => [
+        new Promise((resolve, reject) => { w.on('message', resolve); w.on('error', reject) }),
+        new Promise((resolve) => w.on('exit', resolve)),
+      ])
+      const [widths, codes] = await Promise.all([0, 1].map((part) => Promise.all(outcomes.map((outcome) => outcome[part]))))
       const main = await buildSam3ImageModel(options)
       console.log(JSON.stringify([widths, codes, (await main.segment(image, 'cat')).width]))`)
     expect(result).toMatchObject({ code: 0, stderr: '' })
