@@ -114,6 +114,19 @@ describe('queue', () => {
     }
   })
 
+  it('keeps the answers of a long batch in the order of its items', async () => {
+    const images = Array.from({ length: 21 }, (_, index) => noiseImage(20 + index, 30, index))
+    const results = await model.segmentBatch(
+      images.map((one) => ({ image: one, text: 'cat', threshold: 0, maxInstances: 1 })),
+    )
+    expect(results.map(([first]) => first!.width)).toEqual(images.map(({ width }) => width))
+    const [alone] = await model.segment(images[17]!, [{ text: 'cat', threshold: 0, maxInstances: 1 }])
+    expect(results[17]![0]!.instances[0]!.score).toBeCloseTo(alone!.instances[0]!.score, 4)
+    const withBad = images.map((one, index) => ({ image: index === 13 ? Buffer.from('bad') : one, text: 'cat' }))
+    const error = await rejection(model.segmentBatch(withBad))
+    expect(error).toMatchObject({ code: 'ERR_INVALID_IMAGE', message: expect.stringContaining('Item 13 ') })
+  })
+
   it('leaves the event loop free', async () => {
     const delay = monitorEventLoopDelay({ resolution: 5 })
     const big = await buildTestModel({ inputSize: 336, threads: 1 })

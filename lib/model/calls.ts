@@ -28,7 +28,9 @@ export interface BatchPrompts {
 export type BatchItem = BatchImage & (Prompt | PromptList | BatchPrompts)
 
 /** Images decoded and handed to the engine at a time: a thousand decoded photographs would fill the memory. */
-const IMAGES_AT_A_TIME = 16
+const IMAGES_AT_A_TIME = 8
+/** While the engine works on some images, the next ones are decoded. */
+const CHUNKS_AT_A_TIME = 2
 
 const CALL_KEYS = ['signal'] as const
 
@@ -96,10 +98,22 @@ export async function segmentItems(
     }
   })
   const results: Segmentation[][] = []
-  for (let from = 0; from < expanded.length; from += IMAGES_AT_A_TIME) {
-    checkSignal(options.signal)
-    results.push(...(await segmentChunk(runtime, expanded.slice(from, from + IMAGES_AT_A_TIME), options, from)))
+  let next = 0
+  const worker = async () => {
+    while (next < expanded.length) {
+      const from = next
+      next += IMAGES_AT_A_TIME
+      checkSignal(options.signal)
+      const chunk = await segmentChunk(runtime, expanded.slice(from, from + IMAGES_AT_A_TIME), options, from).catch(
+        (error: unknown) => {
+          next = expanded.length // one bad item fails the batch: no further work for it
+          throw error
+        },
+      )
+      for (const [index, answers] of chunk.entries()) results[from + index] = answers
+    }
   }
+  await Promise.all(Array.from({ length: CHUNKS_AT_A_TIME }, worker))
   return results
 }
 
