@@ -1,0 +1,190 @@
+"""Every method of the exported program, reloaded from disk, at sizes other than the first: equal to eager mode; and all of it on the meta device."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import torch
+
+from conftest import assert_close
+from scripts.export.program import build, script
+
+
+@pytest.fixture(scope="module")
+def reloaded(program):
+    """The program after saving and loading, as the engine gets it."""
+    buffer = io.BytesIO()
+    torch.jit.save(program, buffer)
+    buffer.seek(0)
+    return torch.jit.load(buffer)
+
+
+class Inputs:
+    """Random arguments for every method; C hidden width, g grid."""
+
+    def __init__(self, config, grid: int, device: str = "cpu", dtype: torch.dtype = torch.float32):
+        self.config, self.g, self.device, self.dtype = config, grid, device, dtype
+        self.generator = torch.Generator().manual_seed(grid)
+
+    def randn(self, *shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=self.generator).to(self.device, self.dtype)
+
+    def index(self, images: int, prompts: int) -> torch.Tensor:
+        return (torch.arange(prompts) % images).to(self.device)
+
+    def valid(self, rows: int, columns: int) -> torch.Tensor:
+        valid = torch.ones(rows, columns, dtype=torch.bool)
+        if columns > 8:
+            valid[:, 5:8] = False
+        return valid.to(self.device)
+
+    def maps(self, images: int) -> tuple[torch.Tensor, ...]:
+        c, g = self.config.hidden_size, self.g
+        return self.randn(images, c, 4 * g, 4 * g), self.randn(images, c, 2 * g, 2 * g), self.randn(images, c, g, g)
+
+    def encode_image(self, images: int) -> tuple:
+        side = self.g * self.config.patch_size
+        return (self.randn(images, 3, side, side),)
+
+    def neck_detect(self, images: int) -> tuple:
+        return (self.randn(images, self.config.vision_width, self.g, self.g),)
+
+    neck_track = neck_detect
+
+    def encode_text(self, texts: int) -> tuple:
+        ids = torch.randint(1, self.config.text_vocab, (texts, 32), generator=self.generator)
+        ids[:, 7:] = 0
+        return ids.to(self.device), (ids != 0).to(self.device)
+
+    def encode_geometry(self, images: int, prompts: int, boxes: int) -> tuple:
+        box = torch.rand(prompts, boxes, 4, generator=self.generator) * 0.4 + 0.3
+        valid = torch.ones(prompts, boxes, dtype=torch.bool)
+        if boxes > 1:
+            valid[0, -1] = False
+        labels = torch.randint(0, 2, (prompts, boxes), generator=self.generator)
+        d = self.device
+        return box.to(d), labels.to(d), valid.to(d), self.maps(images)[2], self.index(images, prompts)
+
+    def detect(self, images: int, prompts: int, length: int) -> tuple:
+        c = self.config.hidden_size
+        return *self.maps(images), self.index(images, prompts), self.randn(prompts, length, c), self.valid(prompts, length)
+
+    def pixel_embed(self, images: int, prompts: int, length: int) -> tuple:
+        encoded = self.randn(prompts, self.g * self.g, self.config.hidden_size)
+        arguments = self.detect(images, prompts, length)
+        return *arguments[:4], encoded, *arguments[4:]
+
+    def masks(self, prompts: int, queries: int) -> tuple:
+        return self.maps(prompts)[0], self.randn(prompts, queries, self.config.hidden_size)
+
+    def prompt_encode(self, objects: int, points: int) -> tuple:
+        xy = torch.rand(objects, points, 2, generator=self.generator) * self.g * self.config.patch_size
+        labels = torch.randint(-1, 4, (objects, points), generator=self.generator)
+        use = torch.arange(objects) % 2 == 0
+        return xy.to(self.device), labels.to(self.device), self.randn(objects, 1, 4 * self.g, 4 * self.g), use.to(self.device)
+
+    def mask_decode(self, objects: int, tokens: int, images: int) -> tuple:
+        c, g = self.config.hidden_size, self.g
+        t0, t1 = self.randn(images, c // 8, 4 * g, 4 * g), self.randn(images, c // 4, 2 * g, 2 * g)
+        return t0, t1, self.randn(images, c, g, g), self.randn(objects, tokens, c), self.randn(objects, c, g, g)
+
+    def object_pointer(self, objects: int) -> tuple:
+        return self.randn(objects, self.config.hidden_size), self.randn(objects, 1)
+
+    def mask_to_prompt(self, objects: int) -> tuple:
+        return (self.randn(objects, 1, 16 * self.g, 16 * self.g),)
+
+    def memory_encode(self, objects: int) -> tuple:
+        return self.maps(objects)[2], self.randn(objects, 1, 16 * self.g, 16 * self.g), self.randn(objects, 1)
+
+    def memory_attend(self, objects: int, frames: int, pointer_tokens: int) -> tuple:
+        length = frames * self.g * self.g + pointer_tokens
+        memory = self.randn(objects, length, self.config.memory_size), self.randn(objects, length, self.config.memory_size)
+        return self.maps(objects)[2], *memory, torch.tensor(pointer_tokens)
+
+    def pointer_tpos(self, pointers: int) -> tuple:
+        return (torch.rand(pointers, generator=self.generator).to(self.device),)
+
+    def constants(self) -> tuple:
+        return (self.g,)
+
+
+# Per method: the sizes of several calls. The first is run first; the others must not depend on it.
+SIZES = {
+    "encode_image": [(2,), (1,), (3,)],
+    "neck_detect": [(2,), (1,)],
+    "neck_track": [(2,), (1,)],
+    "encode_text": [(2,), (1,), (6,)],
+    "encode_geometry": [(2, 3, 2), (1, 1, 0), (1, 4, 3), (3, 1, 7), (1, 1, 1)],
+    "detect": [(2, 3, 34), (1, 1, 32), (1, 6, 33), (3, 2, 40)],
+    "pixel_embed": [(2, 3, 34), (1, 1, 33), (1, 4, 36)],
+    "masks": [(2, 5), (1, 20), (3, 1), (1, 0)],
+    "prompt_encode": [(2, 3), (1, 1), (5, 7), (3, 0)],
+    "mask_decode": [(2, 4, 2), (1, 2, 1), (7, 9, 1), (2, 0, 2)],
+    "object_pointer": [(2,), (9,)],
+    "mask_to_prompt": [(2,), (5,)],
+    "memory_encode": [(2,), (1,), (6,)],
+    "memory_attend": [(2, 2, 6), (1, 1, 2), (2, 7, 32), (3, 3, 0)],
+    "pointer_tpos": [(5,), (1,), (20,)],
+    "constants": [()],
+}
+
+
+def as_tuple(result) -> tuple[torch.Tensor, ...]:
+    return result if isinstance(result, tuple) else (result,)
+
+
+@pytest.mark.parametrize("method", SIZES)
+def test_same_as_eager_at_other_sizes(method, reloaded, eager, config):
+    for grid in (12, 8, 4):
+        inputs = Inputs(config, grid)
+        for size in SIZES[method]:
+            arguments = getattr(inputs, method)(*size)
+            # apply_rope may overwrite its input, never an argument of a method.
+            copies = [a.clone() if isinstance(a, torch.Tensor) else a for a in arguments]
+            got, want = as_tuple(getattr(reloaded, method)(*arguments)), as_tuple(getattr(eager, method)(*copies))
+            for a, b in zip(arguments, copies):
+                assert not isinstance(a, torch.Tensor) or torch.equal(a, b), f"{method} changed an argument"
+            for i, (g, w) in enumerate(zip(got, want)):
+                assert_close(g, w, 1e-4, f"{method}{size} grid {grid} output {i}")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
+def test_meta_device(dtype, config):
+    """Nothing is pinned to the CPU: with all tensors on the meta device every method runs and stays there."""
+    program = build(config, "meta")
+    for name, parameter in program.named_parameters():
+        parameter.data = parameter.data.to(dtype)
+    program = script(program)
+    inputs = Inputs(config, 8, "meta", dtype)
+    for method, sizes in SIZES.items():
+        for size in sizes:
+            for tensor in as_tuple(getattr(program, method)(*getattr(inputs, method)(*size))):
+                assert tensor.device.type == "meta", method
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bfloat16", "float16"])
+def test_low_precision(dtype, config, eager):
+    """Only parameters are cast: results have the documented dtypes and stay near those of fp32."""
+    from scripts.export.program import FP32_PARAMETERS
+
+    low = build(config, "meta")
+    state = {n: p if n in FP32_PARAMETERS else p.to(dtype) for n, p in eager.named_parameters()}
+    low.load_state_dict(state, assign=True)
+    low = script(low.requires_grad_(False))
+    for method, sizes in SIZES.items():
+        half, full = Inputs(config, 8, "cpu", dtype), Inputs(config, 8)
+        arguments, same = getattr(half, method)(*sizes[0]), getattr(full, method)(*sizes[0])
+        got, want = as_tuple(getattr(low, method)(*arguments)), as_tuple(getattr(eager, method)(*same))
+        for i, (g, w) in enumerate(zip(got, want)):
+            fp32_output = method == "detect" and i < 3
+            assert g.dtype == (torch.bool if w.dtype == torch.bool else torch.float32 if fp32_output else dtype), f"{method} output {i}"
+            spread = w.float().std().item() + 1e-3
+            assert (g.float() - w.float()).abs().mean().item() < 0.1 * spread, f"{method} output {i}"
+
+
+def test_wrong_input_size(reloaded, config):
+    for side in (config.patch_size * 6, config.patch_size * 3):
+        with pytest.raises(torch.jit.Error, match="multiple of patch_size"):
+            reloaded.encode_image(torch.zeros(1, 3, side, side))
