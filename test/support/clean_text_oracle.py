@@ -24,7 +24,20 @@ ENTITIES = (
     "&szlig;|&SZLIG;|&frac12;|&FRAC12;|&&amp;;|&#xe9;&#769;|e&#x301;|&#xFEFF;x|&zwj;|&shy;"
 ).split("|")
 CONTROL = [chr(c) for c in (0, 1, 9, 10, 11, 12, 13, 27, 28, 31, 127, 0x80, 0x85, 0x93, 0x9D, 0xA0, 0x1680, 0x2003)] + [
-    "\u2028", "\u2029", "\u200b", "\u200d", "\ufeff", "\ufffd", "\ufffc", "\u206a", "\u3000", "\x1b[31m", "\r\n", "<br>", "<"]
+    "\u2028",
+    "\u2029",
+    "\u200b",
+    "\u200d",
+    "\ufeff",
+    "\ufffd",
+    "\ufffc",
+    "\u206a",
+    "\u3000",
+    "\x1b[31m",
+    "\r\n",
+    "<br>",
+    "<",
+]
 ENCODINGS = ["latin-1", "cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1257", "iso-8859-2", "mac-roman", "cp437"]
 
 
@@ -53,9 +66,21 @@ def sample(rng: random.Random) -> str:
         elif kind < 0.85:
             parts.append(rng.choice(CONTROL))
         elif kind < 0.95:
-            parts.append("".join(chr(rng.choice([rng.randint(0x20, 0x17F), rng.randint(0x2010, 0x2122),
-                                                 rng.randint(0x370, 0x4FF), rng.randint(0xFF00, 0xFFFF)]))
-                                 for _ in range(rng.randint(1, 6))))
+            parts.append(
+                "".join(
+                    chr(
+                        rng.choice(
+                            [
+                                rng.randint(0x20, 0x17F),
+                                rng.randint(0x2010, 0x2122),
+                                rng.randint(0x370, 0x4FF),
+                                rng.randint(0xFF00, 0xFFFF),
+                            ]
+                        )
+                    )
+                    for _ in range(rng.randint(1, 6))
+                )
+            )
         else:
             parts.append("<" if rng.random() < 0.3 else rng.choice(WORDS).upper())
     text = rng.choice(["", " ", "  "]).join(parts)
