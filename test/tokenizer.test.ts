@@ -35,6 +35,13 @@ describe.skipIf(!goldenRoot)('TextTokenizer against the reference', () => {
     expect(tokenizer.encode('cat '.repeat(31)).truncated).toBe(true)
   })
 
+  it('remembers rows, and keeps answering right after more texts than it remembers', () => {
+    const first = tokenizer.encode('a red ellipse')
+    expect(tokenizer.encode('a red ellipse')).toBe(first)
+    for (let index = 0; index < 1100; index++) tokenizer.encode(`text ${index}`)
+    expect(tokenizer.encode('a red ellipse')).toEqual(first)
+  })
+
   it('reads the reference names of the special tokens and no others', () => {
     expect([...tokenizer.encode('<start_of_text>x<end_of_text>').ids.slice(0, 5)]).toEqual([
       golden.sot,

@@ -1,7 +1,6 @@
 /** A user's text and exemplar prompts, checked and turned into what the engine takes. */
 import { Sam3InputError } from '../errors.js'
 import type { NativePrompt } from '../native/addon.js'
-import { cleanText } from '../tokenizer/clean.js'
 import { CONTEXT_LENGTH, type TextTokenizer } from '../tokenizer/tokenizer.js'
 import { checkBoolean, checkKeys, checkThreshold, checkWholeNumber } from './checks.js'
 import { type ImageSize, toCenterBox, toLabel, toUnitBox } from './geometry.js'
@@ -9,6 +8,8 @@ import type { BoxPrompt, Prompt, PromptInput, PromptList } from './types.js'
 
 /** The text that the network was trained to read as "look at the exemplars". */
 const EXEMPLARS_ONLY_TEXT = 'visual'
+/** Start and end token, and nothing between them. */
+const BLANK_LENGTH = 2
 /** Score above which an instance is kept, as in the reference. */
 export const DEFAULT_THRESHOLD = 0.5
 
@@ -61,6 +62,11 @@ export function preparePrompt(prompt: Prompt, size: ImageSize, tokenizer: TextTo
     })
   }
   const row = tokenizer.encode(text ?? EXEMPLARS_ONLY_TEXT)
+  if (row.length === BLANK_LENGTH) {
+    throw new Sam3InputError('ERR_EMPTY_PROMPT', 'The text of the prompt is blank.', {
+      fix: 'Pass a short noun phrase, or leave the text out when the prompt has boxes.',
+    })
+  }
   const native: NativePrompt = {
     ids: row.ids,
     threshold: checkThreshold(prompt.threshold ?? DEFAULT_THRESHOLD),
@@ -81,11 +87,6 @@ function checkText(text: unknown): string | undefined {
   if (typeof text !== 'string') {
     throw new Sam3InputError('ERR_INVALID_ARGUMENT', `The text of a prompt must be a string, not ${typeof text}.`, {
       fix: 'Pass a short noun phrase.',
-    })
-  }
-  if (cleanText(text) === '') {
-    throw new Sam3InputError('ERR_EMPTY_PROMPT', 'The text of the prompt is blank.', {
-      fix: 'Pass a short noun phrase, or leave the text out when the prompt has boxes.',
     })
   }
   return text

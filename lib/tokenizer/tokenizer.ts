@@ -8,13 +8,16 @@ export const CONTEXT_LENGTH = 32
 
 /** One prompt as the text encoder takes it. */
 export interface TokenRow {
-  /** `CONTEXT_LENGTH` ids: start, text, end, then 0 as padding. */
+  /** `CONTEXT_LENGTH` ids: start, text, end, then 0 as padding. Shared between calls: do not write to it. */
   ids: Int32Array
-  /** How many of them are not padding. */
+  /** How many of them are not padding; 2 when the text was blank. */
   length: number
   /** True when the text was longer than the row and its end was cut off. */
   truncated: boolean
 }
+
+/** Rows that are remembered: services ask for the same few phrases over and over. */
+const REMEMBERED_ROWS = 1000
 
 /** The names by which the reference tokenizer recognises its two special tokens inside a text. */
 const SPECIAL = /(<start_of_text>|<end_of_text>)/
@@ -31,6 +34,7 @@ export class TextTokenizer {
   readonly #bpe: Tokenizer
   readonly #start: number
   readonly #end: number
+  readonly #rows = new Map<string, TokenRow>()
 
   /**
    * @param json The text of a `tokenizer.json` (Hugging Face tokenizers format, CLIP byte-level BPE).
@@ -63,6 +67,16 @@ export class TextTokenizer {
 
   /** Cleans and encodes one prompt. Never fails: too long a text is cut, its last token then is the end token. */
   encode(text: string): TokenRow {
+    const known = this.#rows.get(text)
+    if (known) return known
+    const row = this.#encode(text)
+    // The oldest row makes room; a long text is not worth the memory of its key.
+    if (this.#rows.size >= REMEMBERED_ROWS) this.#rows.delete(this.#rows.keys().next().value!)
+    if (text.length <= 1000) this.#rows.set(text, row)
+    return row
+  }
+
+  #encode(text: string): TokenRow {
     const ids = [this.#start]
     for (const piece of cleanText(text).split(SPECIAL)) {
       if (piece === '<start_of_text>') ids.push(this.#start)
