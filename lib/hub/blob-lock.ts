@@ -109,7 +109,12 @@ export async function takeLock(
   }
 }
 
-async function takeTurn(folder: string, number: number, alone: boolean, timing: LockTiming): Promise<BlobLock | undefined> {
+async function takeTurn(
+  folder: string,
+  number: number,
+  alone: boolean,
+  timing: LockTiming,
+): Promise<BlobLock | undefined> {
   const path = join(folder, String(number))
   const key = randomUUID()
   try {

@@ -37,13 +37,28 @@ export function absoluteFolder(
   const windows = platform === 'win32'
   // 'C:\new' in a program's text holds a line break, 'C:\models' has lost its backslash.
   if (/[\x00-\x1f]/.test(given)) {
-    refuse(source, given, 'holds a control character.', "In code, write C:/models or 'C:\\\\models': a single backslash starts an escape.")
+    refuse(
+      source,
+      given,
+      'holds a control character.',
+      "In code, write C:/models or 'C:\\\\models': a single backslash starts an escape.",
+    )
   }
   if (/^[A-Za-z]:(?![\\/])/.test(given)) {
-    refuse(source, given, 'has a drive but no slash after it.', "In code, write C:/models or 'C:\\\\models': a single backslash starts an escape.")
+    refuse(
+      source,
+      given,
+      'has a drive but no slash after it.',
+      "In code, write C:/models or 'C:\\\\models': a single backslash starts an escape.",
+    )
   }
   if (!windows && /^(?:[A-Za-z]:[\\/]|\\\\)/.test(given)) {
-    refuse(source, given, 'is a Windows path, and this is not Windows.', 'Give the path as this system has it; in WSL, C:\\models is /mnt/c/models.')
+    refuse(
+      source,
+      given,
+      'is a Windows path, and this is not Windows.',
+      'Give the path as this system has it; in WSL, C:\\models is /mnt/c/models.',
+    )
   }
   const expanded = expandHome(given)
   const rules = windows ? win32 : posix
@@ -54,7 +69,9 @@ export function absoluteFolder(
 /** Folder of Hugging Face's own cache, whether or not it is there. */
 export function huggingFaceCache(env: Environment): string {
   const set = env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE
-  return set ? absoluteFolder(set, 'HF_HUB_CACHE').path : absoluteFolder(join(huggingFaceHome(env), 'hub'), 'HF_HOME').path
+  return set
+    ? absoluteFolder(set, 'HF_HUB_CACHE').path
+    : absoluteFolder(join(huggingFaceHome(env), 'hub'), 'HF_HOME').path
 }
 
 /** `models/` of this package. */
@@ -98,7 +115,10 @@ export function existingFolder(path: string): string {
 export function notWritable(folder: CacheFolder, cause: unknown): Sam3HubError {
   const code = (cause as NodeJS.ErrnoException | undefined)?.code
   const at = existingFolder(folder.path)
-  const mounted = code === 'EROFS' ? 'it is on a read-only file system' : `${at} belongs to user ${statSync(at).uid}, this process runs as ${whoami()}`
+  const mounted =
+    code === 'EROFS'
+      ? 'it is on a read-only file system'
+      : `${at} belongs to user ${statSync(at).uid}, this process runs as ${whoami()}`
   const steps =
     code === 'EROFS'
       ? 'Mount it for writing (docker run -v without :ro), or fill it first with: sam3-node pull. '
@@ -106,10 +126,14 @@ export function notWritable(folder: CacheFolder, cause: unknown): Sam3HubError {
         ? 'A file is where a folder must be: move it away. '
         : `Give it to this user (chown -R ${process.getuid?.() ?? '<user>'} ${at}), or run the container with --user. `
   const why = code === 'ENOTDIR' || code === 'EEXIST' ? 'a part of its path is a file' : mounted
-  return new Sam3HubError('ERR_CACHE_NOT_WRITABLE', `The model cache ${folder.path} (${folder.source}) is not writable: ${why}.`, {
-    cause,
-    fix: `${steps}Or choose another folder with SAM3_CACHE_DIR or the option cacheDir.`,
-  })
+  return new Sam3HubError(
+    'ERR_CACHE_NOT_WRITABLE',
+    `The model cache ${folder.path} (${folder.source}) is not writable: ${why}.`,
+    {
+      cause,
+      fix: `${steps}Or choose another folder with SAM3_CACHE_DIR or the option cacheDir.`,
+    },
+  )
 }
 
 const NOT_WRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST'])

@@ -14,7 +14,13 @@ export function etagHash(etag: string, size: number): Hash {
 }
 
 /** Feeds the first `bytes` of a file to `hash`. */
-export async function hashFile(path: string, bytes: number, hash: Hash, signal?: AbortSignal, onBytes?: (done: number) => void): Promise<void> {
+export async function hashFile(
+  path: string,
+  bytes: number,
+  hash: Hash,
+  signal?: AbortSignal,
+  onBytes?: (done: number) => void,
+): Promise<void> {
   if (bytes === 0) return
   const stream = createReadStream(path, { end: bytes - 1, highWaterMark: READ_SIZE, signal })
   let done = 0
@@ -54,7 +60,12 @@ export async function rememberGood(layout: RepositoryLayout, etag: string): Prom
 }
 
 /** Hashes a blob that lies in the cache. */
-export async function isBlobRight(layout: RepositoryLayout, etag: string, signal?: AbortSignal, onBytes?: (done: number) => void): Promise<boolean> {
+export async function isBlobRight(
+  layout: RepositoryLayout,
+  etag: string,
+  signal?: AbortSignal,
+  onBytes?: (done: number) => void,
+): Promise<boolean> {
   const path = layout.blob(etag)
   const { size } = await stat(path)
   const hash = etagHash(etag, size)

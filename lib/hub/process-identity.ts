@@ -23,7 +23,9 @@ function tryRead(read: () => string): string {
 /** State and start time of a process, empty where there is none (or no /proc). */
 function processState(pid: number): { state: string; started: string } {
   // The name of the program, in brackets, may itself hold spaces and brackets.
-  const fields = tryRead(() => readFileSync(`/proc/${pid}/stat`, 'utf8')).replace(/^.*\) /s, '').split(' ')
+  const fields = tryRead(() => readFileSync(`/proc/${pid}/stat`, 'utf8'))
+    .replace(/^.*\) /s, '')
+    .split(' ')
   return { state: fields[0] ?? '', started: fields[19] ?? '' }
 }
 

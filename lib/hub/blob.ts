@@ -1,0 +1,107 @@
+/** Makes sure that one blob is in the cache, complete and right, whoever brings it. */
+import { copyFile, mkdir, rename, rm, stat } from 'node:fs/promises'
+import { constants } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { takeLock } from './blob-lock.js'
+import { isBlobRight, isKnownGood, rememberGood } from './hashes.js'
+import type { HubClient } from './hub-client.js'
+import type { RepositoryLayout } from './layout.js'
+import type { FileReporter } from './progress.js'
+import { isFlocked } from './python-lock.js'
+import { partialSize, transfer } from './transfer.js'
+import type { RemoteFile, RemoteSnapshot } from './types.js'
+
+const PYTHON_POLL = 300
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  return stat(path).then(
+    ({ size }) => size,
+    () => undefined,
+  )
+}
+
+/**
+ * Whether the blob is there and right. One that nobody has checked yet, or that was changed since, is hashed; one that
+ * is wrong is deleted, so that it is fetched again.
+ */
+async function isThere(
+  layout: RepositoryLayout,
+  file: RemoteFile,
+  client: HubClient,
+  reporter: FileReporter,
+): Promise<boolean> {
+  const path = layout.blob(file.etag)
+  const size = await sizeOf(path)
+  if (size === undefined) return false
+  if (size === file.size) {
+    if (await isKnownGood(layout, file.etag)) return true
+    if (await isBlobRight(layout, file.etag, client.signal, (done) => reporter.report('verifying', done))) {
+      await rememberGood(layout, file.etag)
+      return true
+    }
+  }
+  await rm(path, { force: true })
+  return false
+}
+
+/** Python's huggingface_hub may be downloading the same blob: its result is as good as ours. */
+async function waitForPython(
+  layout: RepositoryLayout,
+  file: RemoteFile,
+  client: HubClient,
+  reporter: FileReporter,
+): Promise<void> {
+  while ((await sizeOf(layout.blob(file.etag))) === undefined && (await isFlocked(layout.pythonLock(file.etag)))) {
+    reporter.report('waiting', await partialSize(layout.partial(file.etag)))
+    await sleep(PYTHON_POLL, undefined, { signal: client.signal })
+  }
+}
+
+/** Gives the partial file a new identity: an owner that was wrongly presumed dead keeps writing to the old one. */
+async function copyPartial(partial: string): Promise<void> {
+  const copy = `${partial}.copy`
+  try {
+    await copyFile(partial, copy, constants.COPYFILE_FICLONE)
+    await rename(copy, partial)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  }
+}
+
+/** Brings one blob. @returns whether anything was downloaded. */
+export async function ensureBlob(
+  layout: RepositoryLayout,
+  snapshot: RemoteSnapshot,
+  file: RemoteFile,
+  client: HubClient,
+  reporter: FileReporter,
+): Promise<boolean> {
+  const blob = layout.blob(file.etag)
+  const partial = layout.partial(file.etag)
+  if ((await sizeOf(blob)) === file.size && (await isKnownGood(layout, file.etag))) {
+    reporter.report('cached', file.size)
+    return false
+  }
+  await mkdir(layout.blobs, { recursive: true })
+  const onWait = async () => reporter.report('waiting', (await sizeOf(blob)) ?? (await partialSize(partial)))
+  for (;;) {
+    const lock = await takeLock(layout.lock(file.etag), { signal: client.signal, onWait })
+    try {
+      await waitForPython(layout, file, client, reporter)
+      if (await isThere(layout, file, client, reporter)) {
+        reporter.report('cached', file.size)
+        return false
+      }
+      if (!lock.alone) await copyPartial(partial)
+      await transfer({ snapshot, file, partial, client, reporter })
+      // A process that slept through its turn must leave the file to the one that has the lock now.
+      if (!(await lock.isMine())) continue
+      await rename(partial, blob)
+      await rememberGood(layout, file.etag)
+      reporter.report('done', file.size)
+      return true
+    } finally {
+      await lock.release()
+    }
+  }
+}

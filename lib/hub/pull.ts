@@ -1,0 +1,134 @@
+/** Downloads what a model needs into the cache. */
+import { mkdir, rename, stat, writeFile } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { dirname } from 'node:path'
+import { Sam3AbortError, Sam3HubError } from '../errors.js'
+import { ensureBlob } from './blob.js'
+import { asCacheError, type CacheFolder, prepareFolder } from './cache-folder.js'
+import { checkSpace } from './disk-space.js'
+import { type HubClient, hubError, readRemote } from './hub-client.js'
+import { isCommit, RepositoryLayout } from './layout.js'
+import { linkPointer } from './links.js'
+import { selectFiles, type WeightsKind } from './needed-files.js'
+import { ProgressBoard } from './progress.js'
+import { readRef } from './snapshot.js'
+import { partialSize } from './transfer.js'
+import type { PullProgress, RemoteFile, RemoteSnapshot } from './types.js'
+
+/** Files that are downloaded at the same time. */
+const FILES_AT_A_TIME = 4
+
+/** What to bring, and where to. */
+export interface PullJob {
+  repo: string
+  revision: string
+  folder: CacheFolder
+  client: HubClient
+  weights?: WeightsKind
+  onProgress?: (progress: PullProgress) => void
+}
+
+/** What came of it. */
+export interface PullResult {
+  /** Absolute path of the snapshot. */
+  folder: string
+  commit: string
+  files: RemoteFile[]
+  /** Files that were not in the cache before. */
+  downloaded: string[]
+}
+
+/**
+ * Brings a revision of a repository. Every file becomes visible only when it is complete and its hash is right; the
+ * revision's name points to the new commit only when all of its files are there.
+ * @throws Sam3HubError, Sam3ModelError `ERR_MODEL_NOT_FOUND`, Sam3AbortError
+ */
+export async function pullSnapshot(job: PullJob): Promise<PullResult> {
+  const { repo, revision, folder, client } = job
+  const layout = new RepositoryLayout(folder.path, repo)
+  try {
+    client.signal?.throwIfAborted()
+    prepareFolder(folder, layout.folder)
+    prepareFolder(folder, layout.locks)
+    const snapshot = await readRemote(repo, revision, client)
+    const files = neededFiles(snapshot, job.weights)
+    await checkSpace(folder.path, await bytesToCome(layout, files))
+    const downloaded = await bringAll(layout, snapshot, files, job)
+    if (!isCommit(revision)) await writeRef(layout, revision, snapshot.commit)
+    return { folder: layout.snapshot(snapshot.commit), commit: snapshot.commit, files, downloaded }
+  } catch (error) {
+    if (client.signal?.aborted) throw new Sam3AbortError(client.signal.reason)
+    const known = asCacheError(error, folder)
+    throw isFileError(known) ? known : hubError(known, repo, revision, client)
+  }
+}
+
+/** Errors of the disk stay what they are; the rest of what is left by then comes from the network. */
+function isFileError(error: unknown): boolean {
+  return error instanceof Error && 'syscall' in error && 'path' in error
+}
+
+function neededFiles(snapshot: RemoteSnapshot, weights: WeightsKind | undefined): RemoteFile[] {
+  const names = snapshot.files.map(({ path }) => path)
+  const { files, missing } = selectFiles(names, weights)
+  if (missing.length > 0) {
+    throw new Sam3HubError('ERR_HUB_RESPONSE', `${snapshot.repo} at ${snapshot.commit} lacks ${missing.join(', ')}.`, {
+      fix: 'It is not a SAM 3 model in the form that this library reads: use facebook/sam3 or a copy of it.',
+    })
+  }
+  return snapshot.files.filter(({ path }) => files.includes(path))
+}
+
+/** Bytes that are neither in the cache nor in a partial file. */
+async function bytesToCome(layout: RepositoryLayout, files: readonly RemoteFile[]): Promise<number> {
+  const missing = await Promise.all(
+    files.map(async ({ etag, size }) => {
+      const there = await stat(layout.blob(etag)).then(
+        () => size,
+        () => partialSize(layout.partial(etag)),
+      )
+      return Math.max(0, size - there)
+    }),
+  )
+  return missing.reduce((sum, size) => sum + size, 0)
+}
+
+/** Several at a time; the first failure stops the others, and what they have is kept. */
+async function bringAll(
+  layout: RepositoryLayout,
+  snapshot: RemoteSnapshot,
+  files: readonly RemoteFile[],
+  job: PullJob,
+): Promise<string[]> {
+  const board = new ProgressBoard(files, job.onProgress)
+  const failed = new AbortController()
+  const outer = job.client.signal
+  const client = { ...job.client, signal: outer ? AbortSignal.any([outer, failed.signal]) : failed.signal }
+  const downloaded: string[] = []
+  // Small files first: a refusal shows at once, not after the weights.
+  const waiting = [...files].sort((one, other) => one.size - other.size)
+  let failure: unknown
+  const worker = async () => {
+    for (let file = waiting.shift(); file && !failed.signal.aborted; file = waiting.shift()) {
+      try {
+        if (await ensureBlob(layout, snapshot, file, client, board.file(file))) downloaded.push(file.path)
+        await linkPointer(layout.blob(file.etag), layout.pointer(snapshot.commit, file.path))
+      } catch (error) {
+        if (!failed.signal.aborted) failure = error
+        failed.abort(error)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: FILES_AT_A_TIME }, worker))
+  if (failed.signal.aborted) throw failure
+  return downloaded
+}
+
+async function writeRef(layout: RepositoryLayout, revision: string, commit: string): Promise<void> {
+  if ((await readRef(layout, revision)) === commit) return
+  const path = layout.ref(revision)
+  await mkdir(dirname(path), { recursive: true })
+  const temporary = `${layout.folder}/.ref-${randomUUID().slice(0, 8)}.tmp`
+  await writeFile(temporary, commit)
+  await rename(temporary, path)
+}
