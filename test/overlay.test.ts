@@ -1,9 +1,10 @@
 import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
-import { Mask, overlay, type OverlayInstance, type RawImage } from '../lib/index.js'
+import { Mask, overlay, type OverlayInstance, type Polygon, type RawImage, type Vertex } from '../lib/index.js'
 import { placeLabel, type Rectangle } from '../lib/result/label-layout.js'
 import { labelSize } from '../lib/result/overlay-svg.js'
 import { instanceColor, readableOn, type Rgb } from '../lib/result/palette.js'
+import { smoothOutline } from '../lib/result/smooth-outline.js'
 import { fitText, textPath, textWidth } from '../lib/result/text-path.js'
 import { rejection } from './support/model.js'
 
@@ -145,6 +146,29 @@ describe('labels', () => {
     expect(short).toMatch(/^a rath?e?r?.*…$/)
     expect(textWidth(short, 16)).toBeLessThanOrEqual(80)
     expect(fitText('ok', 16, 80)).toBe('ok')
+  })
+})
+
+describe('smoothOutline', () => {
+  it('turns the staircase of a disc into a circle, and leaves specks alone', () => {
+    const size = 200
+    const disc = Uint8Array.from({ length: size * size }, (_, i) =>
+      Math.hypot((i % size) + 0.5 - 100, Math.floor(i / size) + 0.5 - 100) < 80 ? 1 : 0,
+    )
+    const [{ outline }] = Mask.fromBitmap(disc, size, size).toPolygons() as [Polygon]
+    const offCircle = (ring: readonly Vertex[]) =>
+      Math.max(...ring.map(([x, y]) => Math.abs(Math.hypot(x - 100, y - 100) - 80)))
+    const smooth = smoothOutline(outline)
+    expect(offCircle(outline)).toBeGreaterThan(0.6)
+    expect(offCircle(smooth)).toBeLessThan(0.5)
+    expect(smooth.length).toBeLessThan(outline.length)
+    const speck: Vertex[] = [
+      [3, 3],
+      [5, 3],
+      [5, 5],
+      [3, 5],
+    ]
+    expect(smoothOutline(speck)).toEqual(speck)
   })
 })
 

@@ -4,6 +4,7 @@ import { placeLabel, type Rectangle } from './label-layout.js'
 import type { OverlayInstance } from './overlay.js'
 import { readableOn, type Rgb, toHex } from './palette.js'
 import type { Vertex } from './polygons.js'
+import { smoothOutline } from './smooth-outline.js'
 import { fitText, textPath, textWidth } from './text-path.js'
 
 /** What to draw and how large; sizes in pixels of the picture. */
@@ -17,19 +18,17 @@ export interface OverlayDrawing {
   labels: boolean
 }
 
-/** Outlines may leave the pixel staircase by this much of the picture: enough to smooth it, too little to see. */
-const CONTOUR_TOLERANCE = 0.8
-
 function ringPath(ring: readonly Vertex[], scale: number): string {
-  return `M${ring.map(([x, y]) => `${x * scale} ${y * scale}`).join('L')}Z`
+  const text = (value: number) => (value * scale).toFixed(1)
+  return `M${ring.map(([x, y]) => `${text(x)} ${text(y)}`).join('L')}Z`
 }
 
 function contour({ mask }: OverlayInstance, color: Rgb, line: number, scale: number): string {
   const path = mask
     // A line round a speck would hide it, and a noisy mask has thousands.
-    .toPolygons({ tolerance: CONTOUR_TOLERANCE / scale, minArea: ((2 * line) / scale) ** 2 })
+    .toPolygons({ minArea: ((2 * line) / scale) ** 2 })
     .flatMap(({ outline, holes }) => [outline, ...holes])
-    .map((ring) => ringPath(ring, scale))
+    .map((ring) => ringPath(smoothOutline(ring), scale))
     .join('')
   if (!path) return ''
   // A dark line below the coloured one keeps it visible on a background of its own colour.

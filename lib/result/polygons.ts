@@ -134,7 +134,8 @@ function keepCorners(ring: readonly Vertex[], first: number, last: number, toler
   }
 }
 
-function simplify(ring: Vertex[], tolerance: number): Vertex[] {
+/** Drops corners whose absence moves the ring by less than `tolerance`. */
+export function simplifyRing(ring: Vertex[], tolerance: number): Vertex[] {
   if (tolerance <= 0 || ring.length <= 4) return ring
   // Two corners far from each other stay; the two halves between them are simplified.
   let opposite = 0
@@ -184,6 +185,6 @@ export function bitmapToPolygons(
 
   // One pixel of padding was added on the left and on top.
   const finish = ({ corners }: Ring): Vertex[] =>
-    simplify(corners, tolerance).map(([x, y]): Vertex => [x + left - 1, y + top - 1])
+    simplifyRing(corners, tolerance).map(([x, y]): Vertex => [x + left - 1, y + top - 1])
   return outlines.map((outline, index) => ({ outline: finish(outline), holes: holesOf[index]!.map(finish) }))
 }
