@@ -20,8 +20,9 @@ std::string last_line(const std::string& message) {
   if (message.find("TorchScript") == std::string::npos) return message;
   const auto end = message.find_last_not_of(" \n\t");
   if (end == std::string::npos) return message;
-  const auto start = message.find_last_of('\n', end);
-  return message.substr(start == std::string::npos ? 0 : start + 1, end - (start == std::string::npos ? 0 : start));
+  const auto newline = message.find_last_of('\n', end);
+  const auto begin = newline == std::string::npos ? 0 : newline + 1;
+  return message.substr(begin, end + 1 - begin);
 }
 
 [[noreturn]] void throw_out_of_memory(const std::string& context, const std::string& cause) {

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <set>
 #include <string_view>
 
 #include "error.h"
 #include "json.h"
 #include "mapped_file.h"
+#include "tensor_view.h"
 
 namespace sam3 {
 namespace {
@@ -25,6 +27,7 @@ constexpr size_t kListed = 20;  // names of each kind in a message; a foreign fi
 std::vector<int64_t> shape_of(const Json& json) {
   std::vector<int64_t> shape;
   for (const Json& size : json.as_array("shape")) shape.push_back(size.as_int("a size in shape"));
+  if (checked_numel(shape) < 0) throw JsonError("shape is negative or too large");
   return shape;
 }
 
@@ -101,21 +104,23 @@ NameMap NameMap::parse(const std::string& json_text, const std::string& path) {
       throw JsonError("format is \"" + format + "\", this engine reads \"" + std::string(kFormat) + "\"");
     map.architecture_ = architecture_of(root);
     for (const Json& json : root.at("tensors").as_array("tensors")) {
-      Target target;
-      target.name = json.at("name").as_string("name");
-      where = "tensor " + target.name + ": ";
-      target.shape = shape_of(json.at("shape"));
-      target.keep_float32 = json.at("fp32").as_bool("fp32");
+      ProgramTensor tensor;
+      tensor.name = json.at("name").as_string("name");
+      where = "tensor " + tensor.name + ": ";
+      tensor.shape = shape_of(json.at("shape"));
+      tensor.keep_float32 = json.at("fp32").as_bool("fp32");
       for (size_t naming = 0; naming < kNamings.size(); naming++) {
         const Json& source = json.at(kNamings[naming]);
-        Recipe& recipe = target.recipes[naming];
+        Recipe& recipe = tensor.recipes[naming];
         recipe.operation = parse_operation(source.at("op").as_string("op"));
         recipe.from = strings_of(source.at("from"), "from");
         if (recipe.operation == Operation::reshape) recipe.source_shape = shape_of(source.at("source_shape"));
         if (recipe.from.empty() || (recipe.operation != Operation::concat && recipe.from.size() != 1))
           throw JsonError("from has the wrong number of names");
+        if (recipe.operation == Operation::reshape && checked_numel(recipe.source_shape) != checked_numel(tensor.shape))
+          throw JsonError("source_shape has another number of elements than shape");
       }
-      map.targets_.push_back(std::move(target));
+      map.tensors_.push_back(std::move(tensor));
     }
     where = "";
     for (size_t naming = 0; naming < kNamings.size(); naming++)
@@ -135,8 +140,9 @@ NameMap::Operation NameMap::parse_operation(const std::string& name) {
   throw JsonError("unknown op \"" + name + "\"");
 }
 
-// The shape that a recipe makes of these source shapes; empty where they do not fit together.
-std::vector<int64_t> NameMap::result_shape(const Recipe& recipe, const std::vector<std::vector<int64_t>>& sources) {
+// The shape that a recipe makes of these source shapes; nothing where they do not fit together.
+std::optional<std::vector<int64_t>> NameMap::result_shape(const Recipe& recipe,
+                                                          const std::vector<std::vector<int64_t>>& sources) {
   std::vector<int64_t> shape = sources[0];
   switch (recipe.operation) {
     case Operation::copy:
@@ -145,30 +151,30 @@ std::vector<int64_t> NameMap::result_shape(const Recipe& recipe, const std::vect
       for (size_t i = 1; i < sources.size(); i++) {
         if (shape.empty() || sources[i].size() != shape.size() ||
             !std::equal(shape.begin() + 1, shape.end(), sources[i].begin() + 1))
-          return {};
+          return std::nullopt;
         shape[0] += sources[i][0];
       }
       return shape;
     case Operation::transpose:
-      if (shape.size() != 2) return {};
+      if (shape.size() != 2) return std::nullopt;
       std::swap(shape[0], shape[1]);
       return shape;
     case Operation::drop_first:
-      if (shape.size() < 2 || shape[1] < 1) return {};
+      if (shape.size() < 2 || shape[1] < 1) return std::nullopt;
       shape[1]--;
       return shape;
   }
-  return {};
+  return std::nullopt;
 }
 
 // The naming of which more source tensors exist.
 size_t NameMap::naming_of(const WeightSource& source) const {
   std::array<size_t, kNamings.size()> found{};
-  for (const Target& target : targets_)
+  for (const ProgramTensor& tensor : tensors_)
     for (size_t naming = 0; naming < kNamings.size(); naming++)
-      for (const std::string& name : target.recipes[naming].from) found[naming] += source.entries().contains(name);
+      for (const std::string& name : tensor.recipes[naming].from) found[naming] += source.entries().contains(name);
   const size_t best = found[1] > found[0] ? 1 : 0;
-  if (found[best] == 0 && !targets_.empty()) {
+  if (found[best] == 0 && !tensors_.empty()) {
     std::vector<std::string> names;
     for (const auto& [name, info] : source.entries()) names.push_back(name);
     throw Error("ERR_MODEL_FORMAT", source.path() + " holds no weights of SAM 3: not one tensor has a name that " +
@@ -179,10 +185,10 @@ size_t NameMap::naming_of(const WeightSource& source) const {
 }
 
 void NameMap::check(const WeightSource& source, size_t naming) const {
-  std::vector<std::string> missing, unexpected, misshaped;
+  std::vector<std::string> missing, unexpected, misshaped, mistyped;
   std::set<std::string_view> used;
-  for (const Target& target : targets_) {
-    const Recipe& recipe = target.recipes[naming];
+  for (const ProgramTensor& tensor : tensors_) {
+    const Recipe& recipe = tensor.recipes[naming];
     std::vector<std::vector<int64_t>> shapes;
     for (const std::string& name : recipe.from) {
       const auto place = source.entries().find(name);
@@ -192,34 +198,35 @@ void NameMap::check(const WeightSource& source, size_t naming) const {
       }
       used.insert(place->first);
       shapes.push_back(place->second.shape);
+      if (!at::isFloatingType(place->second.dtype)) mistyped.push_back(name + " " + at::toString(place->second.dtype));
     }
     if (shapes.size() != recipe.from.size()) continue;
     const bool reshapes = recipe.operation == Operation::reshape;
-    if (result_shape(recipe, shapes) == (reshapes ? recipe.source_shape : target.shape)) continue;
+    if (result_shape(recipe, shapes) == (reshapes ? recipe.source_shape : tensor.shape)) continue;
     std::string got;
     for (size_t i = 0; i < shapes.size(); i++) got += (i ? " + " : "") + recipe.from[i] + " " + text_of(shapes[i]);
-    misshaped.push_back(got + " does not make " + target.name + " " + text_of(target.shape));
+    misshaped.push_back(got + " does not make " + tensor.name + " " + text_of(tensor.shape));
   }
   for (const auto& [name, info] : source.entries()) {
     const auto ignores = [&, &name = name](const std::string& pattern) { return matches(name, pattern); };
     if (!used.contains(name) && std::none_of(ignored_[naming].begin(), ignored_[naming].end(), ignores))
       unexpected.push_back(name);
   }
-  if (missing.empty() && unexpected.empty() && misshaped.empty()) return;
+  if (missing.empty() && unexpected.empty() && misshaped.empty() && mistyped.empty()) return;
   throw Error("ERR_WEIGHTS_MISMATCH",
               source.path() + " (" + kNamings[naming] + " names) does not fit the program of " + path_ +
                   ". Use weights of the same model and version as the program, or export a program from "
                   "the config.json of these weights." +
-                  list_of("missing", missing) + list_of("unexpected", unexpected) + list_of("wrong shape", misshaped));
+                  list_of("missing", missing) + list_of("unexpected", unexpected) + list_of("wrong shape", misshaped) +
+                  list_of("not floating-point", mistyped));
 }
 
 // Copies into a fresh tensor, so that nothing refers to the mapping any more. Each source is cast where it arrives: on
 // the device, which casts faster than the host.
-at::Tensor NameMap::assemble(const WeightSource& source, const Target& target, const Recipe& recipe, at::Device device,
-                             at::ScalarType dtype) const {
-  const at::ScalarType stored = source.entries().at(recipe.from[0]).dtype;
-  const at::ScalarType wanted = !at::isFloatingType(stored) ? stored : target.keep_float32 ? at::kFloat : dtype;
-  at::Tensor out = at::empty(target.shape, at::TensorOptions(wanted).device(device));
+at::Tensor NameMap::assemble(const WeightSource& source, const ProgramTensor& tensor, const Recipe& recipe,
+                             at::Device device, at::ScalarType dtype) const {
+  const at::ScalarType wanted = tensor.keep_float32 ? at::kFloat : dtype;
+  at::Tensor out = at::empty(tensor.shape, at::TensorOptions(wanted).device(device));
   int64_t row = 0;
   for (const std::string& name : recipe.from) {
     at::Tensor piece = source.read(name);
@@ -228,7 +235,7 @@ at::Tensor NameMap::assemble(const WeightSource& source, const Target& target, c
     row += recipe.operation == Operation::concat ? piece.size(0) : 0;
     if (recipe.operation == Operation::transpose) piece = piece.t();
     if (recipe.operation == Operation::drop_first) piece = piece.narrow(1, 1, piece.size(1) - 1);
-    if (recipe.operation == Operation::reshape) piece = piece.reshape(target.shape);
+    if (recipe.operation == Operation::reshape) piece = piece.reshape(tensor.shape);
     place.copy_(piece.to(device));
     source.release(name);
   }
@@ -241,12 +248,12 @@ void NameMap::bind(const WeightSource& source, at::Device device, at::ScalarType
   const size_t naming = naming_of(source);
   check(source, naming);
   uint64_t done = 0, total = 0;
-  for (const Target& target : targets_)
-    for (const std::string& name : target.recipes[naming].from) total += bytes_of(source.entries().at(name));
-  for (const Target& target : targets_) {
-    const Recipe& recipe = target.recipes[naming];
-    bind(target.name, translate("ERR_INTERNAL", "Loading the tensor " + target.name + " from " + source.path(),
-                                [&] { return assemble(source, target, recipe, device, dtype); }));
+  for (const ProgramTensor& tensor : tensors_)
+    for (const std::string& name : tensor.recipes[naming].from) total += bytes_of(source.entries().at(name));
+  for (const ProgramTensor& tensor : tensors_) {
+    const Recipe& recipe = tensor.recipes[naming];
+    bind(tensor.name, translate("ERR_INTERNAL", "Loading the tensor " + tensor.name + " from " + source.path(),
+                                [&] { return assemble(source, tensor, recipe, device, dtype); }));
     for (const std::string& name : recipe.from) done += bytes_of(source.entries().at(name));
     if (progress) progress(done, total);
   }

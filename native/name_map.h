@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,12 +41,12 @@ class NameMap {
 
   const Architecture& architecture() const { return architecture_; }
 
-  // Hands every tensor of the program to `bind`, one at a time: assembled, on `device`, floating-point tensors as
-  // `dtype` (as float32 where the map says so), and owning its memory, so that `source` may go afterwards. Beside the
-  // tensors already bound, at most one source tensor is resident or on the device. `progress` gets the bytes of the
-  // file read so far, and in all. Before anything is read every tensor is checked: ERR_WEIGHTS_MISMATCH lists all that
-  // are missing, unexpected or of the wrong shape, ERR_MODEL_FORMAT says that the file holds other weights than SAM
-  // 3's. ERR_OUT_OF_MEMORY where memory ends.
+  // Hands every tensor of the program to `bind`, one at a time: assembled, on `device`, as `dtype` (as float32 where
+  // the map says so), and owning its memory, so that `source` may go afterwards. Beside the tensors already bound, at
+  // most one source tensor is resident or on the device. `progress` gets the bytes of the file read so far, and in all.
+  // Before anything is read every tensor is checked: ERR_WEIGHTS_MISMATCH lists all that are missing, unexpected, of
+  // the wrong shape or no floating-point numbers, ERR_MODEL_FORMAT says that the file holds other weights than SAM 3's.
+  // ERR_OUT_OF_MEMORY where memory ends.
   void bind(const WeightSource& source, at::Device device, at::ScalarType dtype,
             const std::function<void(const std::string&, at::Tensor)>& bind,
             const std::function<void(uint64_t, uint64_t)>& progress = {}) const;
@@ -57,23 +58,24 @@ class NameMap {
     std::vector<std::string> from;
     std::vector<int64_t> source_shape;  // reshape only
   };
-  struct Target {
+  struct ProgramTensor {
     std::string name;
     std::vector<int64_t> shape;
     bool keep_float32;
     Recipe recipes[2];  // by naming
   };
   static Operation parse_operation(const std::string& name);
-  static std::vector<int64_t> result_shape(const Recipe& recipe, const std::vector<std::vector<int64_t>>& sources);
+  static std::optional<std::vector<int64_t>> result_shape(const Recipe& recipe,
+                                                          const std::vector<std::vector<int64_t>>& sources);
 
   size_t naming_of(const WeightSource& source) const;
   void check(const WeightSource& source, size_t naming) const;
-  at::Tensor assemble(const WeightSource& source, const Target& target, const Recipe& recipe, at::Device device,
+  at::Tensor assemble(const WeightSource& source, const ProgramTensor& tensor, const Recipe& recipe, at::Device device,
                       at::ScalarType dtype) const;
 
   std::string path_;
   Architecture architecture_{};
-  std::vector<Target> targets_;
+  std::vector<ProgramTensor> tensors_;
   std::vector<std::string> ignored_[2];  // by naming: exact names, or patterns with *
 };
 

@@ -32,5 +32,7 @@ TEST_CASE("error: every exception becomes one with a code, a cause, and no backt
         "The following operation failed in the TorchScript interpreter.\nTraceback ...\nRuntimeError: why\n");
   });
   CHECK(scripted == "ERR_INFERENCE: Running x failed: RuntimeError: why");
+  CHECK(translated([] { throw std::runtime_error("no TorchScript file"); }) ==
+        "ERR_INFERENCE: Running x failed: no TorchScript file");
   CHECK(translate("ERR_INFERENCE", "Running x", [] { return 7; }) == 7);
 }

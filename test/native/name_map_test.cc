@@ -24,7 +24,7 @@ std::string names_json() {
     {"name":"proj","shape":[3,2],"part":"x","fp32":false,"transformers":{"op":"copy","from":["t.proj"]},"meta":{"op":"transpose","from":["m.proj"]}},
     {"name":"pos","shape":[1,4,2],"part":"x","fp32":false,"transformers":{"op":"copy","from":["t.pos"]},"meta":{"op":"drop_first","from":["m.pos"]}},
     {"name":"table","shape":[4],"part":"x","fp32":true,"transformers":{"op":"copy","from":["t.table"]},"meta":{"op":"reshape","from":["m.table"],"source_shape":[1,2,2]}},
-    {"name":"index","shape":[3],"part":"x","fp32":false,"transformers":{"op":"copy","from":["t.index"]},"meta":{"op":"copy","from":["m.index"]}}],
+    {"name":"bias","shape":[3],"part":"x","fp32":false,"transformers":{"op":"copy","from":["t.bias"]},"meta":{"op":"copy","from":["m.bias"]}}],
     "ignored":{"transformers":["t.unused"],"meta":["m.points.*","*freqs_cis"]}})";
 }
 
@@ -32,7 +32,7 @@ using Tensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 struct Weights {
   at::Tensor plain = at::randn({2, 3}), qkv = at::randn({6, 2}), proj = at::randn({3, 2}), pos = at::randn({1, 4, 2}),
-             table = at::randn({4}), index = at::arange(3);
+             table = at::randn({4}), bias = at::randn({3});
   Tensors transformers() const {
     return {{"t.plain", plain},
             {"t.q", qkv.narrow(0, 0, 2)},
@@ -41,7 +41,7 @@ struct Weights {
             {"t.proj", proj},
             {"t.pos", pos},
             {"t.table", table},
-            {"t.index", index},
+            {"t.bias", bias},
             {"t.unused", at::ones({1})}};
   }
   Tensors meta() const {
@@ -50,7 +50,7 @@ struct Weights {
             {"m.proj", proj.t()},
             {"m.pos", at::cat({at::zeros({1, 1, 2}), pos}, 1)},
             {"m.table", table.view({1, 2, 2})},
-            {"m.index", index},
+            {"m.bias", bias},
             {"m.points.a.b", at::ones({1})},
             {"x.freqs_cis", at::ones({1})}};
   }
@@ -101,12 +101,12 @@ TEST_CASE("name_map: both namings make the same tensors, which outlive the file"
     CHECK(at::equal(bound.at("proj"), weights.proj));
     CHECK(at::equal(bound.at("pos"), weights.pos));
     CHECK(at::equal(bound.at("table"), weights.table));
-    CHECK(at::equal(bound.at("index"), weights.index));
+    CHECK(at::equal(bound.at("bias"), weights.bias));
     for (const auto& [name, tensor] : bound) CHECK(tensor.is_contiguous());
   }
 }
 
-TEST_CASE("name_map: floating-point tensors are cast, but not tables and indices") {
+TEST_CASE("name_map: tensors are cast, but not tables") {
   const Fixture fixture;
   const Weights weights;
   for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf, at::kFloat}) {
@@ -114,7 +114,7 @@ TEST_CASE("name_map: floating-point tensors are cast, but not tables and indices
     CHECK(at::equal(bound.at("plain"), weights.plain.to(dtype)));
     CHECK(at::equal(bound.at("qkv"), weights.qkv.to(dtype)));
     CHECK(at::equal(bound.at("table"), weights.table));
-    CHECK(at::equal(bound.at("index"), weights.index));
+    CHECK(at::equal(bound.at("bias"), weights.bias.to(dtype)));
   }
   Tensors half = weights.transformers();
   for (auto& [name, tensor] : half)
@@ -152,7 +152,7 @@ TEST_CASE("name_map: progress reaches the bytes of all tensors") {
   REQUIRE(steps.size() == 6);
   for (size_t i = 1; i < steps.size(); i++) CHECK(steps[i].first > steps[i - 1].first);
   CHECK(steps.back().first == steps.back().second);
-  CHECK(steps.back().second == 4 * (6 + 12 + 6 + 8 + 4) + 8 * 3);
+  CHECK(steps.back().second == 4 * (6 + 12 + 6 + 8 + 4 + 3));
 }
 
 TEST_CASE("name_map: an error lists all tensors that do not fit, before any is read") {
@@ -169,6 +169,9 @@ TEST_CASE("name_map: an error lists all tensors that do not fit, before any is r
   CHECK(holds(error, "t.proj [2, 3] does not make proj [3, 2]"));
   CHECK(holds(error, "t.pos [8] does not make pos [1, 4, 2]"));
   CHECK(holds(error, "names.json"));
+  const auto typed = fixture.mismatch(with(Weights().transformers(), "t.bias", at::arange(3)));
+  CHECK(typed.starts_with("ERR_WEIGHTS_MISMATCH: "));
+  CHECK(holds(typed, "not floating-point (1):\n  t.bias Long"));
 }
 
 TEST_CASE("name_map: each recipe refuses shapes that it cannot use") {
@@ -226,6 +229,8 @@ TEST_CASE("name_map: a broken map names what is wrong") {
   CHECK(holds(parse_changed("\"t.q\",\"t.k\",\"t.v\"", ""), "wrong number of names"));
   CHECK(holds(parse_changed("[\"t.plain\"]", "[\"t.plain\",\"t.q\"]"), "wrong number of names"));
   CHECK(holds(parse_changed(",\"source_shape\":[1,2,2]", ""), "\"source_shape\" is missing"));
+  CHECK(holds(parse_changed("[1,2,2]", "[1,2,3]"), "source_shape has another number of elements"));
+  CHECK(holds(parse_changed("\"shape\":[6,2]", "\"shape\":[-6,2]"), "shape is negative"));
   CHECK(holds(parse_changed("\"fp32\":false,", ""), "\"fp32\" is missing"));
   const TempFolder folder;
   CHECK(error_of([&] { NameMap::load(folder.path("names.json")); }).starts_with("ERR_MODEL_NOT_FOUND"));
