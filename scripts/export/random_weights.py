@@ -41,61 +41,63 @@ def _draw(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
     if len(shape) == 1 or "embed" in name or "token" in name:
         return noise * (1.0 if "query_embed" in name or "token_embed" in name else 0.1)
     fan_in = shape[0] if "deconv" in name or "upscale" in name else shape.numel() // shape[0]
-    return noise / fan_in**0.5
+    # What all queries of a prompt receive alike must not drown what tells them apart.
+    gain = 0.4 if "detr_decoder.layers" in name and ("out_proj" in name or "fc2" in name) else 1.0
+    return gain * noise / fan_in**0.5
 
 
 @torch.no_grad()
 def _calibrate(program: Sam3Program, config: Sam3Config, generator: torch.Generator, dtype: torch.dtype) -> None:
-    """Centres and scales the heads on one synthetic image at the smallest input size."""
-    size = config.patch_size * config.window_size
-    grid = config.window_size
-    coarse = torch.rand(1, 3, 6, 6, generator=generator) * 2 - 1
+    """Centres and scales the heads on two synthetic images, each with eight prompts, at the smallest input size."""
+    images, prompts, grid = 2, 16, config.window_size
+    size = config.patch_size * grid
+    coarse = torch.rand(images, 3, 6, 6, generator=generator) * 2 - 1
     pixels = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic").to(dtype)
-    ids = torch.randint(1, config.text_vocab, (4, config.text_context), generator=generator)
-    valid = torch.arange(config.text_context).unsqueeze(0).expand(4, -1) < 6
+    ids = torch.randint(1, config.text_vocab, (prompts, config.text_context), generator=generator)
+    valid = torch.arange(config.text_context).unsqueeze(0).expand(prompts, -1) < 6
     vit = program.encode_image(pixels)
     f0, f1, f2 = program.neck_detect(vit)
     text = program.encode_text(ids, valid)
-    index = torch.zeros(4, dtype=torch.int64)
-    boxes, labels = torch.zeros(4, 0, 4), torch.zeros(4, 0, dtype=torch.int64)
-    tokens, token_valid = program.encode_geometry(boxes, labels, labels.bool(), f2, index)
+    index = torch.arange(prompts) % images
+    no_boxes = torch.zeros(prompts, 0, dtype=torch.int64)
+    tokens, token_valid = program.encode_geometry(torch.zeros(prompts, 0, 4), no_boxes, no_boxes.bool(), f2, index)
     prompt, prompt_valid = torch.cat((text, tokens), 1), torch.cat((valid, token_valid), 1)
 
     scoring = program.scoring
     _, _, presence, queries, encoded = program.detect(f0, f1, f2, index, prompt, prompt_valid)
-    _center(scoring.query_proj, queries)
-    logits = scoring(queries, prompt, prompt_valid)
-    scoring.query_proj.weight.mul_(2.5 / logits.std().item())
-    scoring.query_proj.bias.mul_(2.5 / logits.std().item())
+    # Scores must differ between the queries of one prompt: the score head is made blind to what all of them share.
+    _project_out(scoring.query_proj, queries.float().mean(1))
+    gain = 2.5 / scoring(queries, prompt, prompt_valid).std().item()
+    scoring.query_proj.weight.mul_(gain)
     head = program.detr_decoder.presence_head.layers[-1]
     head.bias.add_((2.0 - presence.mean()).to(dtype))
 
     pixel_map, _ = program.pixel_embed(f0, f1, f2, index, encoded, prompt, prompt_valid)
     decoder = program.mask_decoder
-    _center(decoder.instance_proj, pixel_map.flatten(2).transpose(1, 2))
-    masks = program.masks(pixel_map, queries)
-    gain = 6.0 / masks.float().std().item()
+    _project_out(decoder.instance_proj, pixel_map.float().mean((2, 3)))
+    gain = 6.0 / program.masks(pixel_map, queries).float().std().item()
     decoder.mask_embed.layers[-1].weight.mul_(gain)
     decoder.mask_embed.layers[-1].bias.mul_(gain)
-    # A trained model's masks cover part of the image: shift the typical logit below zero.
-    decoder.mask_embed.layers[-1].bias.add_(0.1 * torch.randn(config.hidden_size, generator=generator).to(dtype))
 
-    _calibrate_clicks(program, vit, grid, size, generator, dtype)
+    _calibrate_clicks(program, vit[:1], size, generator, dtype)
 
 
-def _center(layer: torch.nn.Module, inputs: Tensor) -> None:
-    """Sets the bias of a linear layer or 1x1 convolution so that its output has mean zero over `inputs` [...,C]."""
-    mean = inputs.float().flatten(0, -2).mean(0)
-    layer.bias.copy_(-(layer.weight.flatten(1).float() @ mean))
+def _project_out(layer: torch.nn.Module, shared: Tensor) -> None:
+    """Makes a linear layer or 1x1 convolution map every vector of `shared` [n,C] to zero."""
+    basis = torch.linalg.qr(shared.t().contiguous()).Q
+    weight = layer.weight.flatten(1).float()
+    layer.weight.copy_((weight - weight @ basis @ basis.t()).view_as(layer.weight))
+    layer.bias.zero_()
 
 
-def _calibrate_clicks(program: Sam3Program, vit: Tensor, grid: int, size: int, generator: torch.Generator, dtype: torch.dtype) -> None:
+def _calibrate_clicks(program: Sam3Program, vit: Tensor, size: int, generator: torch.Generator, dtype: torch.dtype) -> None:
+    """Scales mask logits, IoUs and object scores of sixteen clicks on one image."""
     t0, t1, t2 = program.neck_track(vit)
-    count = 16
+    count, low_resolution = 16, t0.shape[-1]
     points = torch.rand(count, 1, 2, generator=generator) * size
     labels = torch.ones(count, 1, dtype=torch.int64)
     no_mask = torch.zeros(count, dtype=torch.bool)
-    sparse, dense = program.prompt_encode(points, labels, torch.zeros(count, 1, 4 * grid, 4 * grid, dtype=dtype), no_mask)
+    sparse, dense = program.prompt_encode(points, labels, torch.zeros(count, 1, low_resolution, low_resolution, dtype=dtype), no_mask)
     decoder = program.sam_mask_decoder
     masks, _, _, objects = program.mask_decode(t0, t1, t2, sparse, dense)
     for i, mlp in enumerate(decoder.mask_mlps):
