@@ -1,4 +1,5 @@
 /** The vector part of an overlay: contours, boxes and labels as one SVG. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Box } from '../prompt/types.js'
 import { placeLabel, type Rectangle } from './label-layout.js'
 import type { OverlayInstance } from './overlay.js'
@@ -68,14 +69,19 @@ function label(text: string, box: Box, color: Rgb, drawing: OverlayDrawing, take
 }
 
 /** The SVG of an overlay; instances come with the colour that they have in the picture. */
-export function overlaySvg(
+export async function overlaySvg(
   instances: readonly { instance: OverlayInstance; color: Rgb }[],
   drawing: OverlayDrawing,
-): string {
+): Promise<string> {
   const { width, height, scale } = drawing
   const line = Math.max(2, Math.max(width, height) / 480)
   const parts: string[] = []
-  if (drawing.contours) parts.push(...instances.map(({ instance, color }) => contour(instance, color, line, scale)))
+  if (drawing.contours) {
+    for (const { instance, color } of instances) {
+      await nextTurn() // a long outline takes milliseconds: let the event loop breathe between two
+      parts.push(contour(instance, color, line, scale))
+    }
+  }
   if (drawing.boxes)
     parts.push(...instances.map(({ instance, color }) => rectangle(boxOf(instance, scale), color, line)))
   if (drawing.labels) {

@@ -1,4 +1,5 @@
 /** A picture of a result that a person would want to look at. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import sharp from 'sharp'
 import { Sam3InputError } from '../errors.js'
 import { decodeImage } from '../image/decode.js'
@@ -73,11 +74,12 @@ export async function overlay(
   const colored = instances.map((instance, index) => ({ instance, color: instanceColor(index) }))
   // Large masks first, so that small ones on top of them stay visible.
   for (const { instance, color } of colored.toSorted((a, b) => b.instance.mask.area - a.instance.mask.area)) {
+    await nextTurn() // a mask of a large image takes milliseconds: let the event loop breathe between two
     fill(picture, instance.mask, color, opacity, scale)
   }
   const { width, height } = picture
   const { contours = true, boxes = true, labels = true, format = 'png' } = options
-  const svg = overlaySvg(colored, { width, height, scale, contours, boxes, labels })
+  const svg = await overlaySvg(colored, { width, height, scale, contours, boxes, labels })
   return (
     sharp(picture.data, { raw: { width, height, channels: 3 } })
       // A mask of noise has an outline of megabytes, which the SVG reader would refuse by default.
