@@ -20,9 +20,13 @@ export interface HubClient {
 /** Python's name for the same thing is HF_HUB_DOWNLOAD_TIMEOUT, in seconds. */
 const STALL_TIMEOUT = 30_000
 
-export function makeClient(
-  from: Pick<HubClient, 'endpoint' | 'token' | 'signal'> & { retry?: Partial<RetryPolicy>; stallTimeout?: number },
-): HubClient {
+/** How long to wait for what. The defaults are those of a user; tests are less patient. */
+export interface Patience {
+  retry?: Partial<RetryPolicy>
+  stallTimeout?: number
+}
+
+export function makeClient(from: Pick<HubClient, 'endpoint' | 'token' | 'signal'> & Patience): HubClient {
   return { ...from, retry: { ...DEFAULT_RETRY, ...from.retry }, stallTimeout: from.stallTimeout ?? STALL_TIMEOUT }
 }
 

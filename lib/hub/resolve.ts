@@ -4,7 +4,7 @@ import { basename, dirname } from 'node:path'
 import { Sam3HubError } from '../errors.js'
 import { type CacheFolder, findCacheFolder, huggingFaceCache, packageCache } from './cache-folder.js'
 import { type Environment, hubEndpoint, isOffline } from './environment.js'
-import { makeClient } from './hub-client.js'
+import { makeClient, type Patience } from './hub-client.js'
 import { checkRevision, RepositoryLayout } from './layout.js'
 import { isBlobRight, isKnownGood, rememberGood } from './hashes.js'
 import { pullSnapshot } from './pull.js'
@@ -48,6 +48,7 @@ export async function resolveRepository(
   repo: string,
   options: HubOptions = {},
   env: Environment = process.env,
+  patience: Patience = {},
 ): Promise<string> {
   const revision = checkRevision(options.revision ?? DEFAULT_REVISION)
   const folder = findCacheFolder(options.cacheDir, env)
@@ -65,7 +66,7 @@ export async function resolveRepository(
   }
   if (options.offline ?? isOffline(env)) throw offline(repo, revision, folder, own, options.offline === true)
   const token = findToken(options.accessToken, env)
-  const client = makeClient({ endpoint: hubEndpoint(env), token, signal: options.signal })
+  const client = makeClient({ endpoint: hubEndpoint(env), token, signal: options.signal, ...patience })
   const { folder: snapshot } = await pullSnapshot({ repo, revision, folder, client, onProgress: options.onProgress })
   return snapshot
 }

@@ -33,6 +33,8 @@ export interface Fault {
   ignoreRange?: boolean
   /** Send the body in pieces of this many bytes with a pause (ms) between. */
   trickle?: { bytes: number; pause: number }
+  /** Called when this many bytes of the body have been sent. */
+  at?: { bytes: number; call: () => void }
 }
 
 /** Gives the fault of a request, or none. */
@@ -74,12 +76,16 @@ export async function sendContent(
 async function sendBody(
   response: ServerResponse,
   body: Buffer,
-  { trickle, breakAfter, hangAfter }: Fault,
+  { trickle, breakAfter, hangAfter, at }: Fault,
 ): Promise<void> {
   const step = trickle?.bytes ?? Math.max(1, body.length)
   for (let sent = 0; sent < body.length && !response.destroyed; sent += step) {
     // The callback comes with an error when the client has gone.
     await new Promise<void>((resolve) => response.write(body.subarray(sent, sent + step), () => resolve()))
+    if (at && sent + step >= at.bytes) {
+      at.call()
+      at = undefined
+    }
     if (trickle) await sleep(trickle.pause)
   }
   // What was written has to leave before the connection breaks, or the client sees less than the test says.
