@@ -130,7 +130,7 @@ def main() -> int:
         elif options.command == "random":
             write_random(read_config(options.config), options.out, options.seed, DTYPES[options.dtype], options.tokenizer)
         else:
-            write_random(DEMO, options.out, 7, torch.float32, options.tokenizer)
+            write_random(DEMO, options.out, 8, torch.float32, options.tokenizer)
             write_program(DEMO, options.out)
     except (WeightsError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

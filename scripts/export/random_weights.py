@@ -1,7 +1,8 @@
 """Random weights: for benchmarks at the true size, and for the demo model.
 
-Plain random weights make every query score alike and every mask all set or all clear. So after drawing them, the heads are centred
-and scaled on a synthetic image: scores, boxes, masks and IoUs then vary as those of a trained model do (without meaning anything).
+Plain random weights make every query score alike and every mask all set, all clear or a checkerboard. So kernels are smooth, and
+after drawing, the heads are centred and scaled on a synthetic image: scores, boxes, masks and IoUs then vary as those of a trained
+model do (without meaning anything).
 """
 
 from __future__ import annotations
@@ -40,10 +41,19 @@ def _draw(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
         return 1.0 + 0.1 * noise
     if len(shape) == 1 or "embed" in name or "token" in name:
         return noise * (1.0 if "query_embed" in name or "token_embed" in name else 0.1)
+    if len(shape) == 4 and shape[-1] > 1:
+        noise = _smooth_kernel(shape[-1]) * torch.randn(shape[:2] + (1, 1), generator=generator)
     fan_in = shape[0] if "deconv" in name or "upscale" in name else shape.numel() // shape[0]
     # What all queries of a prompt receive alike must not drown what tells them apart.
     gain = 0.4 if "detr_decoder.layers" in name and ("out_proj" in name or "fc2" in name) else 1.0
     return gain * noise / fan_in**0.5
+
+
+def _smooth_kernel(side: int) -> Tensor:
+    """A kernel [side,side] of mean square 1: flat where kernels do not overlap (2 and 4), else falling off to the edges."""
+    line = torch.ones(side) if side in (2, 4) else torch.hann_window(side + 2, periodic=False)[1:-1]
+    kernel = torch.outer(line, line)
+    return kernel / kernel.square().mean().sqrt()
 
 
 @torch.no_grad()
@@ -78,6 +88,10 @@ def _calibrate(program: Sam3Program, config: Sam3Config, generator: torch.Genera
     gain = 6.0 / program.masks(pixel_map, queries).float().std().item()
     decoder.mask_embed.layers[-1].weight.mul_(gain)
     decoder.mask_embed.layers[-1].bias.mul_(gain)
+    # A trained model's masks cover a part of the image: opposite offsets along one direction lower every logit by 6, one deviation.
+    direction = torch.nn.functional.normalize(torch.randn(config.hidden_size, generator=generator), dim=0).to(dtype)
+    decoder.mask_embed.layers[-1].bias.sub_(direction * 6.0**0.5)
+    decoder.instance_proj.bias.add_(direction * 6.0**0.5)
 
     _calibrate_clicks(program, vit[:1], size, generator, dtype)
 
