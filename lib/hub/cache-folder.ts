@@ -146,8 +146,9 @@ export function asCacheError(error: unknown, folder: CacheFolder): unknown {
 /** Makes the folder where it is missing. @throws Sam3HubError `ERR_CACHE_NOT_WRITABLE` */
 export function prepareFolder(folder: CacheFolder, path: string): void {
   try {
+    // Asked first, because making a folder on a read-only file system fails with a misleading "no such file".
+    accessSync(existingFolder(path), constants.W_OK)
     mkdirSync(path, { recursive: true })
-    accessSync(path, constants.W_OK)
   } catch (error) {
     throw asCacheError(error, folder)
   }

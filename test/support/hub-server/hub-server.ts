@@ -60,7 +60,8 @@ export class HubServer {
   /** Requests that carry content, rather than only headers or metadata. */
   contentRequests(): HubRequest[] {
     return this.requests.filter(
-      ({ method, path, status }) => method === 'GET' && status < 300 && (!path.startsWith('/api/models') || path.includes('/resolve-cache/')),
+      ({ method, path, status }) =>
+        method === 'GET' && status < 300 && (!path.startsWith('/api/models') || path.includes('/resolve-cache/')),
     )
   }
 
