@@ -88,10 +88,10 @@ def _calibrate(program: Sam3Program, config: Sam3Config, generator: torch.Genera
     gain = 6.0 / program.masks(pixel_map, queries).float().std().item()
     decoder.mask_embed.layers[-1].weight.mul_(gain)
     decoder.mask_embed.layers[-1].bias.mul_(gain)
-    # A trained model's masks cover a part of the image: opposite offsets along one direction lower every logit by 6, one deviation.
+    # A trained model's masks cover a part of the image: opposite offsets along one direction lower every logit by 3, half a deviation.
     direction = torch.nn.functional.normalize(torch.randn(config.hidden_size, generator=generator), dim=0).to(dtype)
-    decoder.mask_embed.layers[-1].bias.sub_(direction * 6.0**0.5)
-    decoder.instance_proj.bias.add_(direction * 6.0**0.5)
+    decoder.mask_embed.layers[-1].bias.sub_(direction * 3.0**0.5)
+    decoder.instance_proj.bias.add_(direction * 3.0**0.5)
 
     _calibrate_clicks(program, vit[:1], size, generator, dtype)
 
