@@ -133,26 +133,33 @@ async function memory(settings) {
   for (const side of ['ours', 'reference']) {
     const worker = settings.sides[side]()
     try {
-      await worker.ask('load', loadRequest(settings))
+      const { startToReadyMs, baseMb } = await worker.ask('load', loadRequest(settings))
       const loaded = await worker.ask('memory')
       const request = (texts) => ({ image: settings.image, texts, threshold: settings.threshold })
-      await worker.ask('segment', request(freshTexts(1)))
+      const first = await worker.ask('segment', request(freshTexts(1)))
       const one = await worker.ask('memory')
       await worker.ask('segment', request(freshTexts(8)))
-      peaks[side] = { loaded, one, eight: await worker.ask('memory') }
+      peaks[side] = { loaded, one, eight: await worker.ask('memory'), baseMb, firstMs: startToReadyMs + first.ms }
     } finally {
       await worker.close()
     }
   }
   const { ours, reference } = peaks
-  const weightsMb = weightBytes(settings.model) / 2 ** 20
-  const activations = Math.max(0, reference.one.peakMb - reference.loaded.residentMb)
   const compare = (name, key) => {
     const [a, b] = [ours[key].peakMb, reference[key].peakMb]
     return row(name, { ours: a, reference: b, unit: 'MB', ratio: a / b })
   }
-  const bound = weightsMb + activations
+  // What the reference holds beyond Python and its imports: the weights and the activations.
+  const bound = reference.one.peakMb - reference.baseMb
+  const weightsMb = weightBytes(settings.model) / 2 ** 20
   return [
+    // Loading alone compares unlike things: the reference maps its weights and reads them during the first image.
+    row('process start to the first masks (times as fast)', {
+      ours: ours.firstMs,
+      reference: reference.firstMs,
+      unit: 'ms',
+      ratio: reference.firstMs / ours.firstMs,
+    }),
     compare('peak memory while loading (share of the reference)', 'loaded'),
     compare('peak memory, one image and one text (share)', 'one'),
     compare('peak memory, one image and 8 texts (share)', 'eight'),
@@ -162,7 +169,7 @@ async function memory(settings) {
       unit: 'MB',
       ratio: ours.one.peakMb / bound,
       goal: '<= 1.2',
-      note: `weight file ${weightsMb.toFixed(0)} MB, activations ${activations.toFixed(0)} MB`,
+      note: `weight file ${weightsMb.toFixed(0)} MB`,
     }),
   ]
 }

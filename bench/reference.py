@@ -51,6 +51,7 @@ class Reference:
         logging.disable_progress_bar()
         torch.set_num_threads(threads)
         self.torch, self.device, self.dtype = torch, device, getattr(torch, dtype)
+        base_mb = memory_mb("VmRSS")
         imported = time.perf_counter()
         side = json.loads((Path(model) / "config.json").read_text())["detector_config"]["vision_config"]
         side = side["backbone_config"]["image_size"]
@@ -62,7 +63,7 @@ class Reference:
         self.model = Sam3Model.from_pretrained(model, dtype=self.dtype).to(device).eval()
         self.synchronize()
         ready = time.perf_counter()
-        return {"ms": (ready - imported) * 1e3, "startToReadyMs": (ready - STARTED) * 1e3}
+        return {"ms": (ready - imported) * 1e3, "startToReadyMs": (ready - STARTED) * 1e3, "baseMb": base_mb}
 
     def synchronize(self) -> None:
         if self.device.startswith("cuda"):
