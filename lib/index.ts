@@ -7,7 +7,9 @@
  * @packageDocumentation
  */
 export {
+  type AccessReason,
   type EnvironmentErrorCode,
+  type HubErrorCode,
   type InputErrorCode,
   type ModelErrorCode,
   type RuntimeErrorCode,
@@ -16,10 +18,12 @@ export {
   Sam3Error,
   type Sam3ErrorCode,
   type Sam3ErrorDetails,
+  Sam3HubError,
   Sam3InputError,
   Sam3ModelError,
   Sam3RuntimeError,
 } from './errors.js'
+export type { HubOptions, PullProgress } from './hub/types.js'
 export type { ImageInput, RawImage } from './image/source.js'
 export { buildSam3ImageModel } from './model/build.js'
 export type { BatchImage, BatchItem, BatchPrompts } from './model/calls.js'

@@ -186,7 +186,7 @@ describe('bad options', () => {
     ['a queue of none', { queueLimit: 0 }, 'ERR_INVALID_ARGUMENT'],
     ['progress to nobody', { onLoadProgress: 'console' }, 'ERR_INVALID_ARGUMENT'],
     ['a missing model', { model: './nowhere' }, 'ERR_MODEL_NOT_FOUND'],
-    ['a repository that is not here', { model: 'nobody/nothing' }, 'ERR_MODEL_NOT_FOUND'],
+    ['a repository that is not here', { model: 'nobody/nothing', offline: true }, 'ERR_OFFLINE'],
     ['another LibTorch than the one that is open', { libtorch: '/' }, 'ERR_LIBTORCH_NOT_FOUND'],
   ])('%s', async (_name, options, code) => {
     const all = { model: goldenModels.safetensors, device: 'cpu', ...(options as object) } as ImageModelOptions

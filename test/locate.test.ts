@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
-import { locateModel } from '../lib/model/locate.js'
+import { findModel, locateModel } from '../lib/model/locate.js'
 import { goldenModels, repositoryRoot } from './support/paths.js'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'sam3-locate-'))
@@ -60,16 +60,17 @@ describe('locateModel', () => {
     expect(() => locateModel(other)).toThrow(expect.objectContaining({ code: 'ERR_MODEL_FORMAT' }))
   })
 
-  it('finds a repository in the models folder, in the layout of the Hugging Face cache', () => {
-    const snapshot = path.join(cached, 'snapshots/0123abcd')
-    mkdirSync(path.join(cached, 'refs'), { recursive: true })
-    mkdirSync(path.join(cached, 'snapshots/9999ffff'), { recursive: true })
-    mkdirSync(snapshot)
-    mkdirSync(path.join(cached, 'blobs'))
-    writeFileSync(path.join(cached, 'refs/main'), '0123abcd\n')
-    writeFileSync(path.join(cached, 'blobs/weights'), '')
-    symlinkSync('../../blobs/weights', path.join(snapshot, 'model.safetensors'))
-    expect(locateModel('sam3-node-test/cached').weights).toBe(path.join(snapshot, 'model.safetensors'))
+  it('finds a repository in the models folder, in the layout of the Hugging Face cache', async () => {
+    const commit = '0123456789'.repeat(4)
+    const snapshot = path.join(cached, 'snapshots', commit)
+    for (const name of ['refs', 'blobs', `snapshots/${commit}`]) mkdirSync(path.join(cached, name), { recursive: true })
+    writeFileSync(path.join(cached, 'refs/main'), `${commit}\n`)
+    writeFileSync(path.join(cached, 'blobs/any'), '{}')
+    for (const name of ['model.safetensors', 'config.json', 'tokenizer.json']) {
+      symlinkSync('../../blobs/any', path.join(snapshot, name))
+    }
+    const found = await findModel('sam3-node-test/cached', { offline: true })
+    expect(found.weights).toBe(path.join(snapshot, 'model.safetensors'))
   })
 
   it.each([

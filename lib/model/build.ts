@@ -5,15 +5,17 @@ import type { NativeModel } from '../native/addon.js'
 import { loadEngine } from '../native/loader.js'
 import { TextTokenizer } from '../tokenizer/tokenizer.js'
 import { Sam3ImageModel } from './image-model.js'
-import { locateModel, type ModelFiles } from './locate.js'
+import { findModel, type ModelFiles } from './locate.js'
 import { checkModelOptions, type ImageModelOptions } from './options.js'
 import { checkSignal, Runtime } from './runtime.js'
 
 /**
- * Loads SAM 3 for images. Weights are memory-mapped and moved to the device one tensor at a time.
+ * Loads SAM 3 for images. Weights are memory-mapped and moved to the device one tensor at a time. A model that is named
+ * by its repository, such as the default `facebook/sam3`, is downloaded once.
  *
  * @throws Sam3InputError for a bad option, Sam3ModelError (`ERR_MODEL_NOT_FOUND`, `ERR_MODEL_FORMAT`,
- * `ERR_WEIGHTS_CORRUPT`, `ERR_WEIGHTS_MISMATCH`), Sam3EnvironmentError (`ERR_LIBTORCH_NOT_FOUND`,
+ * `ERR_WEIGHTS_CORRUPT`, `ERR_WEIGHTS_MISMATCH`), Sam3HubError (`ERR_MODEL_ACCESS`, `ERR_OFFLINE`, `ERR_DISK_FULL`, …:
+ * the model could not be downloaded), Sam3EnvironmentError (`ERR_LIBTORCH_NOT_FOUND`,
  * `ERR_LIBTORCH_VERSION`, `ERR_ENGINE_NOT_BUILT`, `ERR_DEVICE_UNAVAILABLE`), Sam3RuntimeError
  * (`ERR_OUT_OF_MEMORY`), Sam3AbortError
  *
@@ -26,7 +28,7 @@ import { checkSignal, Runtime } from './runtime.js'
 export async function buildSam3ImageModel(options: ImageModelOptions = {}): Promise<Sam3ImageModel> {
   const engineOptions = checkModelOptions(options)
   checkSignal(options.signal)
-  const { tokenizer: tokenizerPath, ...files } = locateModel(options.model)
+  const { tokenizer: tokenizerPath, ...files } = await findModel(options.model, options)
   const engine = loadEngine(options.libtorch)
   const { onLoadProgress } = options
   const loading = engine.load(

@@ -1,7 +1,10 @@
-/** Where the files of a model are: a folder, a single file, or a repository in the models folder. No network. */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+/** Where the files of a model are: a folder, a single file, or a repository of the hub, which is downloaded if need be. */
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { Sam3ModelError } from '../errors.js'
+import { isRepositoryName } from '../hub/layout.js'
+import { resolveRepository } from '../hub/resolve.js'
+import type { HubOptions } from '../hub/types.js'
 import { packageRoot } from '../native/package-root.js'
 
 /** Absolute paths. A self-contained checkpoint carries program and tokenizer inside; the paths then go unused. */
@@ -28,16 +31,6 @@ function packagedProgram(): string {
 
 function ifThere(path: string): string | undefined {
   return existsSync(path) ? path : undefined
-}
-
-/** The folder of the newest snapshot of a repository in the cache layout that Hugging Face's tools use. */
-function inCache(repository: string): string | undefined {
-  const folder = join(packageRoot(), 'models', `models--${repository.replaceAll('/', '--')}`)
-  const snapshots = join(folder, 'snapshots')
-  if (!existsSync(snapshots)) return undefined
-  const main = join(folder, 'refs', 'main')
-  const commit = existsSync(main) ? readFileSync(main, 'utf8').trim() : readdirSync(snapshots).sort().at(-1)
-  return commit === undefined ? undefined : ifThere(join(snapshots, commit))
 }
 
 function notFound(message: string, fix: string): Sam3ModelError {
@@ -107,20 +100,24 @@ function fromFolder(folder: string): ModelFiles {
 }
 
 /**
- * Finds the files of `model`: a path, or the name of a repository such as `facebook/sam3`.
+ * Finds the files of `model`, a path.
  * @throws Sam3ModelError `ERR_MODEL_NOT_FOUND` or `ERR_MODEL_FORMAT`
  */
-export function locateModel(model: string = DEFAULT_MODEL): ModelFiles {
+export function locateModel(model: string): ModelFiles {
   const path = resolve(model)
   if (existsSync(path)) return statSync(path).isDirectory() ? fromFolder(path) : complete(path, dirname(path))
-  const isRepository = /^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(model)
-  const snapshot = isRepository ? inCache(model) : undefined
-  if (snapshot) return fromFolder(snapshot)
-  if (isRepository) {
-    throw notFound(
-      `There is no model ${model}: no such path, and not in ${join(packageRoot(), 'models')}.`,
-      `Download its files into a folder and pass that: hf download ${model} --local-dir ./sam3, then model: './sam3'.`,
-    )
-  }
-  throw notFound(`There is no model at ${path}.`, 'Pass the path of a model folder or of a checkpoint file.')
+  throw notFound(
+    `There is no model at ${path}.`,
+    `Pass the path of a model folder or of a checkpoint file, or the name of a repository such as '${DEFAULT_MODEL}'.`,
+  )
+}
+
+/**
+ * Finds the files of `model`: a path, or else the name of a repository such as `facebook/sam3`, which is downloaded
+ * unless it is in a cache.
+ * @throws Sam3ModelError, Sam3HubError, Sam3InputError, Sam3AbortError
+ */
+export async function findModel(model: string = DEFAULT_MODEL, hub: HubOptions = {}): Promise<ModelFiles> {
+  if (existsSync(resolve(model)) || !isRepositoryName(model)) return locateModel(model)
+  return fromFolder(await resolveRepository(model, hub))
 }

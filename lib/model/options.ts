@@ -1,7 +1,9 @@
 /** What a model can be built with, and the checks of it. */
 import { availableParallelism } from 'node:os'
 import { Sam3InputError } from '../errors.js'
+import type { HubOptions } from '../hub/types.js'
 import type { NativeLoadOptions } from '../native/addon.js'
+import { checkHubOptions } from '../hub/options.js'
 import { checkKeys, checkWholeNumber } from '../prompt/checks.js'
 
 /** Number type of weights and activations. `'auto'`: bfloat16 where the device is fast in it, else float32. */
@@ -16,10 +18,10 @@ export interface LoadProgress {
 }
 
 /** Options of {@link buildSam3ImageModel}. All have defaults. */
-export interface ImageModelOptions {
+export interface ImageModelOptions extends HubOptions {
   /**
    * A model folder (config.json, model.safetensors or sam3.pt, tokenizer.json), a checkpoint file, or the name of a
-   * repository in the models folder of this package. Default `'facebook/sam3'`. Never needs a network.
+   * repository, which is downloaded once and then needs no network. Default `'facebook/sam3'`.
    */
   model?: string
   /** `'auto'` (default: CUDA where there is a usable GPU), `'cpu'`, `'cuda'` or `'cuda:1'`. */
@@ -40,7 +42,7 @@ export interface ImageModelOptions {
   libtorch?: string
   /** Called while weights are read, about a hundred times. */
   onLoadProgress?: (progress: LoadProgress) => void
-  /** Gives up waiting for the model. */
+  /** Gives up waiting for the model; a download stops at once, and what has arrived is kept for the next time. */
   signal?: AbortSignal
 }
 
@@ -56,6 +58,11 @@ const OPTION_KEYS = [
   'libtorch',
   'onLoadProgress',
   'signal',
+  'accessToken',
+  'cacheDir',
+  'revision',
+  'offline',
+  'onProgress',
 ] as const
 const DTYPES: readonly string[] = ['auto', 'float32', 'bfloat16', 'float16']
 
@@ -68,6 +75,7 @@ export function checkModelOptions(
 ): Omit<NativeLoadOptions, 'program' | 'names' | 'weights'> {
   checkKeys(options, OPTION_KEYS, 'The options of a model')
   const { device = 'auto', dtype = 'auto', inputSize } = options
+  checkHubOptions(options)
   for (const name of ['model', 'libtorch'] as const) {
     if (options[name] !== undefined && (typeof options[name] !== 'string' || options[name] === '')) {
       throw new Sam3InputError(
