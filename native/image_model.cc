@@ -48,11 +48,11 @@ std::vector<int64_t> ImageModel::valid_input_sizes() const {
   return sizes;
 }
 
-at::Tensor ImageModel::encode_batch(const RawImage* images, size_t count) {
+at::Tensor ImageModel::encode_batch(const RawImage* images, size_t count, const CancelProbe& cancel) {
   std::vector<at::Tensor> pixels;
   for (size_t i = 0; i < count; i++)
     pixels.push_back(translate("ERR_INFERENCE", "Preparing an image", [&] { return preprocess(images[i], input_size_, program_.target()); }));
-  return program_.encode_image(count == 1 ? pixels[0] : at::cat(pixels));
+  return program_.encode_image(count == 1 ? pixels[0] : at::cat(pixels), [&] { cancel.check(); });
 }
 
 std::vector<ImageFeaturesPtr> ImageModel::encode(const std::vector<RawImage>& images, const CancelProbe& cancel) {
@@ -60,7 +60,7 @@ std::vector<ImageFeaturesPtr> ImageModel::encode(const std::vector<RawImage>& im
   for (size_t begin = 0; begin < images.size(); begin += max_batch_) {
     cancel.check();
     const size_t count = std::min<size_t>(max_batch_, images.size() - begin);
-    const auto vit = encode_batch(&images[begin], count);
+    const auto vit = encode_batch(&images[begin], count, cancel);
     for (size_t i = 0; i < count; i++) {
       auto features = std::make_shared<ImageFeatures>();
       features->width = images[begin + i].width;

@@ -95,7 +95,7 @@ class ImageModel {
   struct Group;  // images whose prompts share one decoder batch, see segment.cc
   struct Pair;   // one (image, prompt) of a group
 
-  at::Tensor encode_batch(const RawImage* images, size_t count);
+  at::Tensor encode_batch(const RawImage* images, size_t count, const CancelProbe& cancel);
   const Program::Levels& detector_levels(ImageFeatures& image);
   const Program::Levels& tracker_levels(ImageFeatures& image);
   int64_t pairs_per_batch() const;

@@ -19,6 +19,7 @@ struct Architecture {
   int64_t patch_size;    // pixels
   int64_t window_size;   // patches: the grid of patches must be a multiple of it
   int64_t vision_width;  // channels of the image encoder
+  int64_t vision_layers;
   int64_t hidden_size;   // channels of everything after it
   int64_t num_queries;   // detections per prompt, kept or not
   int64_t text_context;  // tokens

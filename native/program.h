@@ -53,7 +53,8 @@ class Program {
     at::Tensor masks, iou, tokens, object;  // [B,4,4G,4G] logits, [B,4], [B,4,C], [B,1] logit
   };
 
-  at::Tensor encode_image(const at::Tensor& pixels) const;
+  // [B,3,S,S] -> [B,Cv,G,G]. `between_layers` is called before each group of ViT layers and may throw to stop.
+  at::Tensor encode_image(const at::Tensor& pixels, const std::function<void()>& between_layers) const;
   Levels neck_detect(const at::Tensor& vit) const;
   Levels neck_track(const at::Tensor& vit) const;
   at::Tensor encode_text(const at::Tensor& ids, const at::Tensor& valid) const;

@@ -99,7 +99,7 @@ ImageModel::Group ImageModel::make_group(const std::vector<SegmentItem>& items, 
   at::Tensor vit;
   Program::Levels fresh;
   if (!raw.empty()) {
-    vit = encode_batch(raw.data(), raw.size());
+    vit = encode_batch(raw.data(), raw.size(), cancel);
     cancel.check();
     fresh = program_.neck_detect(vit);
   }

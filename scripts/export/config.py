@@ -141,7 +141,7 @@ class Sam3Config:
 
     def architecture(self) -> dict[str, int]:
         """The sizes that the engine needs, as they stand in names.json and in a self-contained checkpoint."""
-        keys = ("image_size", "patch_size", "window_size", "vision_width", "hidden_size", "num_queries", "text_context", "text_vocab", "memory_size")
+        keys = ("image_size", "patch_size", "window_size", "vision_width", "vision_layers", "hidden_size", "num_queries", "text_context", "text_vocab", "memory_size")
         return {key: getattr(self, key) for key in keys}
 
     def checks(self) -> dict[str, Any]:

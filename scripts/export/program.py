@@ -56,6 +56,23 @@ class Sam3Program(nn.Module):
         """Pixels [B,3,S,S] in -1..1 -> ViT map [B,C,g,g]."""
         return self.vision_encoder(pixels)
 
+    # The same in steps, so that a caller can stop half-way: at the true size it is the longest call by far.
+
+    @torch.jit.export
+    def embed_patches(self, pixels: Tensor) -> Tensor:
+        """Pixels [B,3,S,S] in -1..1 -> tokens [B,g*g,C], in an order that only `encode_layers` and `join_tokens` know."""
+        return self.vision_encoder.embed(pixels)
+
+    @torch.jit.export
+    def encode_layers(self, tokens: Tensor, first: int, count: int) -> Tensor:
+        """ViT layers `first` to `first + count - 1`: [B,g*g,C] -> [B,g*g,C]."""
+        return self.vision_encoder.run_layers(tokens, first, count)
+
+    @torch.jit.export
+    def join_tokens(self, tokens: Tensor) -> Tensor:
+        """Tokens after the last layer -> ViT map [B,C,g,g]."""
+        return self.vision_encoder.join(tokens)
+
     @torch.jit.export
     def neck_detect(self, vit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """ViT map -> detector features f0 [B,256,4g,4g], f1 [B,256,2g,2g], f2 [B,256,g,g]."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -96,16 +98,32 @@ class VisionEncoder(nn.Module):
         tiles = (grid + p - 1) // p
         return self.pos_embed.unflatten(1, [p, p]).repeat(1, tiles, tiles, 1)[:, :grid, :grid]
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Pixels [B,3,S,S] in -1..1 -> [B,C,g,g], g = S / patch_size, which must be a multiple of the window."""
+    def embed(self, pixels: Tensor) -> Tensor:
+        """Pixels [B,3,S,S] in -1..1 -> tokens [B,g*g,C] in window order; g = S / patch_size must be a multiple of the window."""
         x = self.patch_embed(pixels).permute(0, 2, 3, 1)
         grid = x.shape[1]
         if grid != x.shape[2] or grid % self.window != 0:
             raise ValueError("the input must be square, its side a multiple of patch_size * window_size")
-        x = self._to_windows(self.norm_pre(x + self._position_map(grid)))
+        return self._to_windows(self.norm_pre(x + self._position_map(grid)))
+
+    def run_layers(self, x: Tensor, first: int, count: int) -> Tensor:
+        """`count` layers from the `first` on: [B,g*g,C] -> [B,g*g,C], tokens in window order."""
+        grid = self._grid(x)
         local_rope = axial_rope(self.window, self.head_dim, self.theta, 1.0, x.device)
         global_rope = axial_rope(grid, self.head_dim, self.theta, self.window / grid, x.device)
         global_rope = self._to_windows(global_rope.unflatten(0, [grid, grid]).unsqueeze(0)).squeeze(0)
         for i, layer in enumerate(self.layers):
-            x = layer(x, global_rope if i in self.global_layers else local_rope)
-        return self._from_windows(x, grid).permute(0, 3, 1, 2)
+            if first <= i and i < first + count:
+                x = layer(x, global_rope if i in self.global_layers else local_rope)
+        return x
+
+    def join(self, x: Tensor) -> Tensor:
+        """Tokens [B,g*g,C] in window order -> map [B,C,g,g]."""
+        return self._from_windows(x, self._grid(x)).permute(0, 3, 1, 2)
+
+    def _grid(self, x: Tensor) -> int:
+        return int(math.sqrt(x.shape[1]) + 0.5)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Pixels [B,3,S,S] in -1..1 -> [B,C,g,g]: all three steps."""
+        return self.join(self.run_layers(self.embed(pixels), 0, len(self.layers)))

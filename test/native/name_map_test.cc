@@ -12,7 +12,7 @@ using namespace sam3::test;
 namespace {
 
 constexpr const char* kArchitecture =
-    R"({"image_size":1008,"patch_size":14,"window_size":24,"vision_width":1024,"hidden_size":256,"num_queries":200,)"
+    R"({"image_size":1008,"patch_size":14,"window_size":24,"vision_width":1024,"vision_layers":32,"hidden_size":256,"num_queries":200,)"
     R"("text_context":32,"text_vocab":49408,"memory_size":64})";
 
 // A map with one tensor of each kind of recipe.

@@ -47,6 +47,14 @@ class Inputs:
         side = self.g * self.config.patch_size
         return (self.randn(images, 3, side, side),)
 
+    embed_patches = encode_image
+
+    def encode_layers(self, images: int, first: int, count: int) -> tuple:
+        return self.randn(images, self.g * self.g, self.config.vision_width), first, count
+
+    def join_tokens(self, images: int) -> tuple:
+        return (self.randn(images, self.g * self.g, self.config.vision_width),)
+
     def neck_detect(self, images: int) -> tuple:
         return (self.randn(images, self.config.vision_width, self.g, self.g),)
 
@@ -113,6 +121,9 @@ class Inputs:
 # Per method: the sizes of several calls. The first is run first; the others must not depend on it.
 SIZES = {
     "encode_image": [(2,), (1,), (3,)],
+    "embed_patches": [(2,), (1,)],
+    "encode_layers": [(2, 0, 1), (1, 1, 2), (1, 3, 8), (1, 0, 0)],
+    "join_tokens": [(2,), (1,)],
     "neck_detect": [(2,), (1,)],
     "neck_track": [(2,), (1,)],
     "encode_text": [(2,), (1,), (6,)],
@@ -148,6 +159,15 @@ def test_same_as_eager_at_other_sizes(method, reloaded, eager, config):
                 assert not isinstance(a, torch.Tensor) or torch.equal(a, b), f"{method} changed an argument"
             for i, (g, w) in enumerate(zip(got, want)):
                 assert_close(g, w, 1e-4, f"{method}{size} grid {grid} output {i}")
+
+
+def test_image_in_steps(reloaded, config):
+    """The steps that can be stopped between give the bytes of the whole."""
+    (pixels,) = Inputs(config, 12).encode_image(2)
+    tokens = reloaded.embed_patches(pixels)
+    for first in range(0, config.vision_layers, 3):
+        tokens = reloaded.encode_layers(tokens, first, 3)
+    assert torch.equal(reloaded.join_tokens(tokens), reloaded.encode_image(pixels))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
