@@ -76,6 +76,9 @@ DEMO = Sam3Config(
     fuser_mlp=256,
 )
 
+# Drawn so that the picture of the demo shows something.
+DEMO_SEED = 8
+
 
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
@@ -87,7 +90,9 @@ def parser() -> argparse.ArgumentParser:
     program.add_argument("--out", type=Path, required=True)
 
     checkpoint = commands.add_parser("checkpoint", help="network, weights, configuration and tokenizer in one .pt file")
-    checkpoint.add_argument("--weights", required=True, help="model.safetensors, model.safetensors.index.json or sam3.pt")
+    checkpoint.add_argument(
+        "--weights", required=True, help="model.safetensors, model.safetensors.index.json or sam3.pt"
+    )
     checkpoint.add_argument("--config", help="config.json of the model (default: facebook/sam3)")
     checkpoint.add_argument("--tokenizer", help="tokenizer.json of the model")
     checkpoint.add_argument("--dtype", choices=DTYPES, default="float32")
@@ -104,7 +109,9 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--tokenizer", required=True, help="tokenizer.json of facebook/sam3")
     demo.add_argument("--out", type=Path, required=True)
 
-    precision = commands.add_parser("precision", help="errors of bfloat16 and float16 against float32, as a Markdown table")
+    precision = commands.add_parser(
+        "precision", help="errors of bfloat16 and float16 against float32, as a Markdown table"
+    )
     precision.add_argument("--weights", help="weight file (default: random weights)")
     precision.add_argument("--config", help="config.json (default: facebook/sam3)")
     precision.add_argument("--input-size", type=int, help="side of the input in pixels (default: the model's)")
@@ -126,11 +133,20 @@ def main() -> int:
             write_program(read_config(options.config), options.out)
         elif options.command == "checkpoint":
             weights = open_weights(options.weights)
-            write_checkpoint(read_config(options.config), weights, DTYPES[options.dtype], options.config, options.tokenizer, options.out)
+            write_checkpoint(
+                read_config(options.config),
+                weights,
+                DTYPES[options.dtype],
+                options.config,
+                options.tokenizer,
+                options.out,
+            )
         elif options.command == "random":
-            write_random(read_config(options.config), options.out, options.seed, DTYPES[options.dtype], options.tokenizer)
+            write_random(
+                read_config(options.config), options.out, options.seed, DTYPES[options.dtype], options.tokenizer
+            )
         else:
-            write_random(DEMO, options.out, 8, torch.float32, options.tokenizer)
+            write_random(DEMO, options.out, DEMO_SEED, torch.float32, options.tokenizer)
             write_program(DEMO, options.out)
     except (WeightsError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -15,7 +15,14 @@ from .weights import load
 FORMAT = "sam3-checkpoint/1"
 
 
-def write_checkpoint(config: Sam3Config, file: WeightFile, dtype: torch.dtype, config_path: str | None, tokenizer_path: str | None, out: Path) -> None:
+def write_checkpoint(
+    config: Sam3Config,
+    file: WeightFile,
+    dtype: torch.dtype,
+    config_path: str | None,
+    tokenizer_path: str | None,
+    out: Path,
+) -> None:
     """Writes `out`; its extra files are sam3.json (format, dtype, architecture), config.json and tokenizer.json.
 
     Raises:

@@ -78,7 +78,9 @@ class Sam3Config:
         """
         kind = config.get("model_type", "sam3_video")
         if kind != "sam3_video":
-            raise ValueError(f"config.json describes a {kind!r} model; use the config.json of a SAM 3 repository (model_type 'sam3_video')")
+            raise ValueError(
+                f"config.json describes a {kind!r} model; use the config.json of a SAM 3 repository (model_type 'sam3_video')"
+            )
         values = {}
         for f in fields(cls):
             value = _lookup(config, f.metadata["path"], f.default)
@@ -96,7 +98,11 @@ class Sam3Config:
 
     def to_dict(self) -> dict[str, Any]:
         """The config.json of this architecture, readable by transformers and by from_dict."""
-        config: dict[str, Any] = {"architectures": ["Sam3VideoModel"], "model_type": "sam3_video", "low_res_mask_size": 4 * self.grid}
+        config: dict[str, Any] = {
+            "architectures": ["Sam3VideoModel"],
+            "model_type": "sam3_video",
+            "low_res_mask_size": 4 * self.grid,
+        }
         for path, value in self._derived().items():
             _store(config, path, value)
         for path, value in FIXED.items():
@@ -141,12 +147,33 @@ class Sam3Config:
 
     def architecture(self) -> dict[str, int]:
         """The sizes that the engine needs, as they stand in names.json and in a self-contained checkpoint."""
-        keys = ("image_size", "patch_size", "window_size", "vision_width", "vision_layers", "hidden_size", "num_queries", "text_context", "text_vocab", "memory_size")
+        keys = (
+            "image_size",
+            "patch_size",
+            "window_size",
+            "vision_width",
+            "vision_layers",
+            "hidden_size",
+            "num_queries",
+            "text_context",
+            "text_vocab",
+            "memory_size",
+        )
         return {key: getattr(self, key) for key in keys}
 
     def checks(self) -> dict[str, Any]:
         """Entries of config.json that the shapes of the weights cannot show and that the program was built for."""
-        names = ("image_size", "patch_size", "window_size", "global_layers", "rope_theta", "vision_heads", "text_heads", "geometry_heads", "roi_size")
+        names = (
+            "image_size",
+            "patch_size",
+            "window_size",
+            "global_layers",
+            "rope_theta",
+            "vision_heads",
+            "text_heads",
+            "geometry_heads",
+            "roi_size",
+        )
         names += ("encoder_heads", "decoder_heads", "mask_heads", "sam_heads", "memory_heads")
         by_name = {f.name: f for f in fields(self)}
         checks = {by_name[n].metadata["path"]: getattr(self, n) for n in names}

@@ -29,7 +29,11 @@ def block_attention(q: Tensor, k: Tensor, v: Tensor, scores_per_block: int = 1 <
     row_step = min(rows, max(1, scores_per_block // keys))
     head_step = max(1, scores_per_block // (row_step * keys))
     # One contiguous [rows,D] matrix per head: products of other layouts copy them in every block.
-    q, k, v = (q * dim**-0.5).flatten(0, 1).contiguous(), k.flatten(0, 1).contiguous().transpose(1, 2), v.flatten(0, 1).contiguous()
+    q, k, v = (
+        (q * dim**-0.5).flatten(0, 1).contiguous(),
+        k.flatten(0, 1).contiguous().transpose(1, 2),
+        v.flatten(0, 1).contiguous(),
+    )
     out = torch.empty_like(q)
     for h in range(0, batch * heads, head_step):
         for r in range(0, rows, row_step):

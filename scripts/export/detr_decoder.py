@@ -26,11 +26,22 @@ class DecoderLayer(nn.Module):
         self.mlp = FeedForward(dim, config.decoder_mlp)
         self.mlp_norm = nn.LayerNorm(dim)
 
-    def forward(self, x: Tensor, query_pos: Tensor, prompt: Tensor, prompt_mask: Tensor, image: Tensor, image_pos: Tensor, box_bias: Tensor) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        query_pos: Tensor,
+        prompt: Tensor,
+        prompt_mask: Tensor,
+        image: Tensor,
+        image_pos: Tensor,
+        box_bias: Tensor,
+    ) -> Tensor:
         """x, query_pos [P,1+Q,C]; prompt [P,L,C]; image [P,g*g,C]; box_bias [P,heads,1+Q,g*g] -> [P,1+Q,C]."""
         x = self.self_norm(x + self.self_attn.self_attention_with_position(x, query_pos))
         x = self.prompt_norm(x + self.prompt_attn.cross_attention(x + query_pos, prompt, prompt_mask))
-        x = self.image_norm(x + self.image_attn.cross_attention_with_position(x + query_pos, image, image_pos, box_bias))
+        x = self.image_norm(
+            x + self.image_attn.cross_attention_with_position(x + query_pos, image, image_pos, box_bias)
+        )
         return self.mlp_norm(x + self.mlp(x))
 
 
@@ -76,7 +87,9 @@ class DetrDecoder(nn.Module):
         y, x = F.pad(y.permute(0, 3, 1, 2), (0, 0, 1, 0)), F.pad(x.permute(0, 3, 1, 2), (0, 0, 1, 0))
         return (y.unsqueeze(-1) + x.unsqueeze(-2)).flatten(-2)
 
-    def forward(self, image: Tensor, image_pos: Tensor, grid: int, prompt: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, image: Tensor, image_pos: Tensor, grid: int, prompt: Tensor, valid: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Decodes P prompts.
 
         Args:
@@ -93,7 +106,15 @@ class DetrDecoder(nn.Module):
         boxes = self.reference_points.weight.float().sigmoid().unsqueeze(0).expand(prompts, -1, -1)
         queries = x[:, 1:]
         for layer in self.layers:
-            x = layer(x, self._query_position(boxes, dtype), prompt, prompt_mask, image, image_pos, self._box_bias(boxes, grid, dtype))
+            x = layer(
+                x,
+                self._query_position(boxes, dtype),
+                prompt,
+                prompt_mask,
+                image,
+                image_pos,
+                self._box_bias(boxes, grid, dtype),
+            )
             queries = self.norm(x[:, 1:])
             boxes = (self.box_head(queries).float() + inverse_sigmoid(boxes)).sigmoid()
         presence = self.presence_head(self.presence_norm(x[:, :1])).squeeze(-1)

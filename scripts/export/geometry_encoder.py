@@ -84,7 +84,9 @@ class GeometryEncoder(nn.Module):
         pooled = torch.einsum("pnxj,pnyjc->pncyx", weight_x, rows).to(image.dtype)
         return F.linear(pooled.flatten(2), self.pool_proj.weight.flatten(1), self.pool_proj.bias)
 
-    def forward(self, boxes: Tensor, labels: Tensor, valid: Tensor, image: Tensor, img_idx: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, boxes: Tensor, labels: Tensor, valid: Tensor, image: Tensor, img_idx: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Boxes of P prompts, padded on the right to N (N may be 0).
 
         Args:
@@ -103,12 +105,19 @@ class GeometryEncoder(nn.Module):
         half = self.dim // 2
         center = torch.cat((sine_encoding(boxes[..., 1], half), sine_encoding(boxes[..., 0], half)), -1)
         position = torch.cat((center, boxes[..., 3:4], boxes[..., 2:3]), -1)
-        tokens = self.box_proj(boxes.to(dtype)) + self._pool(boxes, image) + self.pos_proj(position.to(dtype)) + self.label_embed(labels)
+        tokens = (
+            self.box_proj(boxes.to(dtype))
+            + self._pool(boxes, image)
+            + self.pos_proj(position.to(dtype))
+            + self.label_embed(labels)
+        )
         tokens = tokens * valid.unsqueeze(-1).to(dtype)
         # The CLS token takes the first free place, so that valid tokens stay together.
         used = valid.sum(1, keepdim=True)
         cls = self.cls_embed.weight.unsqueeze(0).expand(prompts, 1, self.dim)
-        tokens = torch.cat((tokens, torch.zeros_like(cls)), 1).scatter(1, used.unsqueeze(-1).expand(prompts, 1, self.dim), cls)
+        tokens = torch.cat((tokens, torch.zeros_like(cls)), 1).scatter(
+            1, used.unsqueeze(-1).expand(prompts, 1, self.dim), cls
+        )
         token_valid = torch.arange(count + 1, device=boxes.device).unsqueeze(0) <= used
         x = self.norm(self.final_proj(tokens))
         mask = key_mask(token_valid)

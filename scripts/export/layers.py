@@ -93,7 +93,9 @@ class FusedAttention(nn.Module):
         k, v = self._project(memory, 1, 2).chunk(2, dim=-1)
         return self._attend(self._project(query, 0, 1), k, v, mask)
 
-    def cross_attention_with_position(self, query: Tensor, memory: Tensor, position: Tensor, mask: Optional[Tensor] = None) -> Tensor:
+    def cross_attention_with_position(
+        self, query: Tensor, memory: Tensor, position: Tensor, mask: Optional[Tensor] = None
+    ) -> Tensor:
         """Queries from `query`, keys from `memory + position`, values from `memory`."""
         k, v = self._project(memory + position, 1, 1), self._project(memory, 2, 1)
         return self._attend(self._project(query, 0, 1), k, v, mask)

@@ -44,7 +44,9 @@ class MaskDecoder(nn.Module):
         self.instance_proj = nn.Conv2d(dim, dim, 1)
         self.semantic_proj = nn.Conv2d(dim, 1, 1)
 
-    def embed_pixels(self, fine: Tensor, middle: Tensor, encoded: Tensor, grid: int, prompt: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def embed_pixels(
+        self, fine: Tensor, middle: Tensor, encoded: Tensor, grid: int, prompt: Tensor, valid: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Pixel map and semantic logits of P prompts.
 
         Args:
@@ -70,5 +72,7 @@ class MaskDecoder(nn.Module):
         projected = embedding @ self.instance_proj.weight.flatten(1)
         offset = embedding @ bias.unsqueeze(-1)
         # One product per prompt: a batched product would first copy the pixel map, which is channels-last.
-        masks = torch.stack([torch.addmm(offset[i], projected[i], pixels[i].flatten(1)) for i in range(pixels.shape[0])])
+        masks = torch.stack(
+            [torch.addmm(offset[i], projected[i], pixels[i].flatten(1)) for i in range(pixels.shape[0])]
+        )
         return masks.unflatten(-1, [pixels.shape[2], pixels.shape[3]])

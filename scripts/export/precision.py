@@ -57,7 +57,9 @@ def make_inputs(config: Sam3Config, size: int) -> dict[str, Tensor]:
     ids = torch.randint(1, config.text_vocab, (2, config.text_context), generator=generator)
     ids[:, 6:] = 0
     grid = size // config.patch_size
-    mask = torch.nn.functional.interpolate(torch.randn(1, 1, 6, 6, generator=generator), size=(16 * grid, 16 * grid), mode="bicubic")
+    mask = torch.nn.functional.interpolate(
+        torch.randn(1, 1, 6, 6, generator=generator), size=(16 * grid, 16 * grid), mode="bicubic"
+    )
     return {"pixels": pixels, "ids": ids, "point": torch.tensor([[[0.4, 0.6]]]) * size, "mask": mask}
 
 
@@ -76,7 +78,9 @@ def run_all(program: Sam3Program, inputs: dict[str, Tensor], dtype: torch.dtype)
     masks = program.masks(pixel_map, queries)
     t0, t1, t2 = program.neck_track(vit)
     low = torch.zeros(1, 1, t0.shape[-2], t0.shape[-1], dtype=dtype)
-    sparse, dense = program.prompt_encode(inputs["point"], torch.ones(1, 1, dtype=torch.int64), low, torch.zeros(1, dtype=torch.bool))
+    sparse, dense = program.prompt_encode(
+        inputs["point"], torch.ones(1, 1, dtype=torch.int64), low, torch.zeros(1, dtype=torch.bool)
+    )
     clicked, ious, mask_tokens, objects = program.mask_decode(t0, t1, t2, sparse, dense)
     pointer = program.object_pointer(mask_tokens[:, 0], objects)
     memory = program.memory_encode(t2, (inputs["mask"].sigmoid() * 20 - 10).to(dtype), objects)

@@ -93,23 +93,31 @@ class Sam3Program(nn.Module):
         return self.text_encoder(ids, mask)
 
     @torch.jit.export
-    def encode_geometry(self, boxes: Tensor, labels: Tensor, valid: Tensor, f2: Tensor, img_idx: Tensor) -> tuple[Tensor, Tensor]:
+    def encode_geometry(
+        self, boxes: Tensor, labels: Tensor, valid: Tensor, f2: Tensor, img_idx: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """boxes fp32 [P,N,4] cxcywh in 0..1, labels i64 [P,N], valid bool [P,N] -> [P,N+1,256], bool [P,N+1]. N may be 0."""
         return self.geometry_encoder(boxes, labels, valid, f2, img_idx)
 
     @torch.jit.export
-    def detect(self, f0: Tensor, f1: Tensor, f2: Tensor, img_idx: Tensor, prompt: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def detect(
+        self, f0: Tensor, f1: Tensor, f2: Tensor, img_idx: Tensor, prompt: Tensor, valid: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """prompt [P,L,256] = text then geometry, valid bool [P,L].
 
         Returns logits fp32 [P,Q], boxes fp32 [P,Q,4] xyxy in 0..1, presence logits fp32 [P,1], queries [P,Q,256], encoded [P,g*g,256].
         The score of a query is sigmoid(logit) * sigmoid(presence).
         """
         encoded = self.detr_encoder(f2, img_idx, prompt, valid)
-        queries, boxes, presence = self.detr_decoder(encoded, self.detr_encoder.position(f2), f2.shape[-1], prompt, valid)
+        queries, boxes, presence = self.detr_decoder(
+            encoded, self.detr_encoder.position(f2), f2.shape[-1], prompt, valid
+        )
         return self.scoring(queries, prompt, valid), cxcywh_to_xyxy(boxes), presence.float(), queries, encoded
 
     @torch.jit.export
-    def pixel_embed(self, f0: Tensor, f1: Tensor, f2: Tensor, img_idx: Tensor, encoded: Tensor, prompt: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+    def pixel_embed(
+        self, f0: Tensor, f1: Tensor, f2: Tensor, img_idx: Tensor, encoded: Tensor, prompt: Tensor, valid: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Pixel map [P,256,4g,4g] for `masks`, semantic logits [P,1,4g,4g]."""
         fine, middle = pick_images(f0, img_idx), pick_images(f1, img_idx)
         return self.mask_decoder.embed_pixels(fine, middle, encoded, f2.shape[-1], prompt, valid)
@@ -127,7 +135,9 @@ class Sam3Program(nn.Module):
         return self.prompt_encoder(points, labels, mask, use_mask)
 
     @torch.jit.export
-    def mask_decode(self, t0: Tensor, t1: Tensor, image: Tensor, sparse: Tensor, dense: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def mask_decode(
+        self, t0: Tensor, t1: Tensor, image: Tensor, sparse: Tensor, dense: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """-> masks [B,4,4g,4g], IoU [B,4], tokens [B,4,256], object score logits [B,1]. t0, t1 and image may have batch 1: one image, B prompts."""
         return self.sam_mask_decoder(t0, t1, image, self.prompt_encoder.dense_position(dense.shape[-1]), sparse, dense)
 
@@ -170,7 +180,15 @@ class Sam3Program(nn.Module):
         image_pos = sine_map(self.hidden_size, g, device).to(dtype)
         memory_pos = sine_map(self.memory_size, g, device).to(dtype)
         dense_pos = self.prompt_encoder.dense_position(g)
-        return image_pos, memory_pos, dense_pos, m.temporal_embed, m.no_memory_embed, self.object_pointers.no_object, self.memory_encoder.no_object_embed
+        return (
+            image_pos,
+            memory_pos,
+            dense_pos,
+            m.temporal_embed,
+            m.no_memory_embed,
+            self.object_pointers.no_object,
+            self.memory_encoder.no_object_embed,
+        )
 
 
 # Parameters that no dtype may round: the frequencies of SAM's random Fourier features and the first boxes.

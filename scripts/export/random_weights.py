@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from .config import Sam3Config
-from .names import Entry, entries, unused_transformers
+from .name_tables import unused_transformers
+from .names import Entry, entries
 from .program import FP32_PARAMETERS, Sam3Program, build
 from .weight_files import write_safetensors
 
@@ -104,14 +105,18 @@ def _project_out(layer: torch.nn.Module, shared: Tensor) -> None:
     layer.bias.zero_()
 
 
-def _calibrate_clicks(program: Sam3Program, vit: Tensor, size: int, generator: torch.Generator, dtype: torch.dtype) -> None:
+def _calibrate_clicks(
+    program: Sam3Program, vit: Tensor, size: int, generator: torch.Generator, dtype: torch.dtype
+) -> None:
     """Scales mask logits, IoUs and object scores of sixteen clicks on one image."""
     t0, t1, t2 = program.neck_track(vit)
     count, low_resolution = 16, t0.shape[-1]
     points = torch.rand(count, 1, 2, generator=generator) * size
     labels = torch.ones(count, 1, dtype=torch.int64)
     no_mask = torch.zeros(count, dtype=torch.bool)
-    sparse, dense = program.prompt_encode(points, labels, torch.zeros(count, 1, low_resolution, low_resolution, dtype=dtype), no_mask)
+    sparse, dense = program.prompt_encode(
+        points, labels, torch.zeros(count, 1, low_resolution, low_resolution, dtype=dtype), no_mask
+    )
     decoder = program.sam_mask_decoder
     masks, _, _, objects = program.mask_decode(t0, t1, t2, sparse, dense)
     for i, mlp in enumerate(decoder.mask_mlps):
@@ -127,7 +132,11 @@ def transformers_tensors(program: Sam3Program, config: Sam3Config, found: list[E
     state = program.state_dict()
     for entry in found:
         source, tensor = entry.transformers, state[entry.name]
-        pieces = tensor.chunk(len(source.names), 0) if source.op == "concat" else [tensor.reshape(source.shape or entry.shape)]
+        pieces = (
+            tensor.chunk(len(source.names), 0)
+            if source.op == "concat"
+            else [tensor.reshape(source.shape or entry.shape)]
+        )
         yield from zip(source.names, pieces)
     dtype = program.text_encoder.pos_embed.dtype
     for name, shape in unused_transformers(config).items():

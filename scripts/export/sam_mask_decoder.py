@@ -47,7 +47,9 @@ class TwoWayTransformer(nn.Module):
     def __init__(self, config: Sam3Config):
         super().__init__()
         self.layers = nn.ModuleList(TwoWayLayer(config, i == 0) for i in range(config.sam_layers))
-        self.final_attn = Attention(config.hidden_size, config.sam_heads, inner_dim=config.hidden_size // config.sam_downsample)
+        self.final_attn = Attention(
+            config.hidden_size, config.sam_heads, inner_dim=config.hidden_size // config.sam_downsample
+        )
         self.final_norm = nn.LayerNorm(config.hidden_size)
 
     def forward(self, tokens: Tensor, image: Tensor, image_pos: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,7 +84,9 @@ class SamMaskDecoder(nn.Module):
         """Skip features, computed once per image: [B,C,4g,4g], [B,C,2g,2g] -> [B,C/8,4g,4g], [B,C/4,2g,2g]."""
         return self.conv_s0(fine), self.conv_s1(middle)
 
-    def forward(self, t0: Tensor, t1: Tensor, image: Tensor, image_pos: Tensor, sparse: Tensor, dense: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(
+        self, t0: Tensor, t1: Tensor, image: Tensor, image_pos: Tensor, sparse: Tensor, dense: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Masks of B prompts.
 
         Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import mmap
 import struct
@@ -13,7 +14,16 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-_DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64, "I32": torch.int32, "U8": torch.uint8, "BOOL": torch.bool}
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
@@ -78,7 +88,9 @@ class Safetensors:
         for n in entry["shape"]:
             numel *= n
         if not 0 <= low <= high <= end - start or high - low != numel * dtype.itemsize:
-            raise WeightsError(f"{path}: the bytes {low}..{high} of {name} do not fit its shape or the file; download the file again")
+            raise WeightsError(
+                f"{path}: the bytes {low}..{high} of {name} do not fit its shape or the file; download the file again"
+            )
         return _Slot(dtype, tuple(entry["shape"]), start + low, numel)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -134,7 +146,9 @@ def open_weights(path: str | Path) -> WeightFile:
     return MetaCheckpoint(path) if is_zip else Safetensors([path])
 
 
-def write_safetensors(path: Path, tensors: Iterable[tuple[str, Tensor]], layout: dict[str, tuple[tuple[int, ...], torch.dtype]]) -> None:
+def write_safetensors(
+    path: Path, tensors: Iterable[tuple[str, Tensor]], layout: dict[str, tuple[tuple[int, ...], torch.dtype]]
+) -> None:
     """Writes tensors one at a time: `layout` gives names, shapes and dtypes in the order in which `tensors` yields them."""
     header, offset = {}, 0
     for name, (shape, dtype) in layout.items():
@@ -151,4 +165,6 @@ def write_safetensors(path: Path, tensors: Iterable[tuple[str, Tensor]], layout:
         for name, tensor in tensors:
             shape, dtype = layout[name]
             assert tuple(tensor.shape) == shape and tensor.dtype == dtype, name
-            file.write(tensor.contiguous().view(torch.uint8 if tensor.dim() else tensor.dtype).numpy().tobytes())
+            tensor = tensor.contiguous()
+            if tensor.numel():
+                file.write((ctypes.c_char * tensor.nbytes).from_address(tensor.data_ptr()))

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from .config import Sam3Config
-from .names import IGNORED, Entry, Source, entries
+from .name_tables import IGNORED, Source
+from .names import Entry, entries
 from .program import Sam3Program, build
 from .weight_files import WeightFile, WeightsError
 
@@ -23,8 +24,6 @@ def assembled_shape(source: Source, shapes: list[tuple[int, ...]]) -> tuple[int,
     first = shapes[0]
     if source.op == "concat":
         return (sum(s[0] for s in shapes), *first[1:])
-    if source.op == "transpose":
-        return first[::-1]
     if source.op == "drop_first":
         return (first[0], first[1] - 1, *first[2:])
     return first
@@ -35,8 +34,6 @@ def assemble(source: Source, tensors: list[Tensor], shape: tuple[int, ...]) -> T
     first = tensors[0]
     if source.op == "concat":
         return torch.cat(tensors, 0)
-    if source.op == "transpose":
-        return first.t()
     if source.op == "drop_first":
         return first[:, 1:]
     return first.reshape(shape)
@@ -62,7 +59,9 @@ def check(found: list[Entry], file: WeightFile) -> None:
         if got != expected or any(shapes[n][1:] != shapes[source.names[0]][1:] for n in source.names):
             listed = ", ".join(f"{n} {list(shapes[n])}" for n in source.names)
             wrong.append(f"{listed} should make {list(expected)}")
-    unexpected = [n for n in shapes if n not in used and not any(fnmatchcase(n, pattern) for pattern in IGNORED[file.kind])]
+    unexpected = [
+        n for n in shapes if n not in used and not any(fnmatchcase(n, pattern) for pattern in IGNORED[file.kind])
+    ]
     problems = [("missing", missing), ("unexpected", unexpected), ("mis-shaped", wrong)]
     lines = [f"{len(names)} {what}: " + "; ".join(names) for what, names in problems if names]
     if lines:

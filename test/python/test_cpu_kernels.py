@@ -14,14 +14,22 @@ from scripts.export.cpu_kernels import attention, block_attention, linear_gelu, 
 def test_blocks_are_exact(shape, block):
     """In fp32 the blocks give what the fused kernel gives, whatever their size."""
     batch, heads, rows, keys, dim = shape
-    q, k, v = torch.randn(batch, heads, rows, dim), torch.randn(batch, heads, keys, dim), torch.randn(batch, heads, keys, dim)
-    torch.testing.assert_close(block_attention(q, k, v, block), F.scaled_dot_product_attention(q, k, v), atol=2e-6, rtol=1e-5)
+    q, k, v = (
+        torch.randn(batch, heads, rows, dim),
+        torch.randn(batch, heads, keys, dim),
+        torch.randn(batch, heads, keys, dim),
+    )
+    torch.testing.assert_close(
+        block_attention(q, k, v, block), F.scaled_dot_product_attention(q, k, v), atol=2e-6, rtol=1e-5
+    )
 
 
 def test_blocks_take_strided_heads():
     packed = torch.randn(2, 30, 3, 4, 8)
     q, k, v = (packed[:, :, i].transpose(1, 2) for i in range(3))
-    torch.testing.assert_close(block_attention(q, k, v, 64), F.scaled_dot_product_attention(q, k, v), atol=2e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        block_attention(q, k, v, 64), F.scaled_dot_product_attention(q, k, v), atol=2e-6, rtol=1e-5
+    )
 
 
 def test_bfloat16_attention_near_fp32():

@@ -9,11 +9,12 @@ import time
 
 import pytest
 import torch
-
 from conftest import ROOT, golden_dir
-from scripts.export.__main__ import DEMO
+
+from scripts.export.__main__ import DEMO, DEMO_SEED, write_random
 from scripts.export.config import Sam3Config
-from scripts.export.names import names_json, unused_transformers
+from scripts.export.name_tables import unused_transformers
+from scripts.export.names import names_json
 from scripts.export.program import build
 
 # Parameters per part of facebook/sam3 as transformers counts them: unused ones included, SAM's random frequencies (a buffer there) not.
@@ -40,7 +41,9 @@ UNUSED_PARTS = {
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
     """Runs the command line as a user does."""
-    return subprocess.run([sys.executable, "-m", "scripts.export", *arguments], cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.export", *arguments], cwd=ROOT, capture_output=True, text=True
+    )
 
 
 def numel(shape) -> int:
@@ -107,12 +110,17 @@ def test_config_is_read_by_transformers():
     default = transformers.Sam3VideoConfig()
     for part in ("detector_config", "tracker_config"):
         ours, theirs = getattr(config, part).to_dict(), getattr(default, part).to_dict()
-        assert {k: v for k, v in ours.items() if k != "transformers_version"} == {k: v for k, v in theirs.items() if k != "transformers_version"}
+        assert {k: v for k, v in ours.items() if k != "transformers_version"} == {
+            k: v for k, v in theirs.items() if k != "transformers_version"
+        }
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"model_type": "sam2_video"}, "sam2_video"), ({"detector_config": {"text_config": {"hidden_act": "quick_gelu"}}}, "quick_gelu")],
+    [
+        ({"model_type": "sam2_video"}, "sam2_video"),
+        ({"detector_config": {"text_config": {"hidden_act": "quick_gelu"}}}, "quick_gelu"),
+    ],
 )
 def test_foreign_config(change, message):
     with pytest.raises(ValueError, match=message):
@@ -121,18 +129,25 @@ def test_foreign_config(change, message):
 
 def test_demo(tmp_path):
     """The demo model: complete folder, equal bytes each time, scores on both sides of the threshold, masks that cover part of the image."""
-    folders = [tmp_path / "a", tmp_path / "b"]
-    for folder in folders:
-        result = run("demo", "--tokenizer", str(golden_dir() / "model" / "tokenizer.json"), "--out", str(folder))
-        assert result.returncode == 0, result.stderr
-    names = {"config.json", "model.safetensors", "tokenizer.json", "program.pt", "names.json"}
-    assert {p.name for p in folders[0].iterdir()} == names
-    assert (folders[0] / "model.safetensors").read_bytes() == (folders[1] / "model.safetensors").read_bytes()
+    folder, again = tmp_path / "demo", tmp_path / "again"
+    result = run("demo", "--tokenizer", str(golden_dir() / "model" / "tokenizer.json"), "--out", str(folder))
+    assert result.returncode == 0, result.stderr
+    assert {p.name for p in folder.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "program.pt",
+        "names.json",
+    }
+    write_random(DEMO, again, DEMO_SEED, torch.float32, None)
+    assert (folder / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
     from scripts.export.weight_files import open_weights
     from scripts.export.weights import load
 
-    program = load(DEMO, open_weights(folders[0] / "model.safetensors"))
-    pixels = torch.nn.functional.interpolate(torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(1)) * 2 - 1, size=(336, 336), mode="bicubic")
+    program = load(DEMO, open_weights(folder / "model.safetensors"))
+    pixels = torch.nn.functional.interpolate(
+        torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(1)) * 2 - 1, size=(336, 336), mode="bicubic"
+    )
     ids = torch.zeros(3, 32, dtype=torch.int64)
     ids[:, :4] = torch.tensor([[49406, 320, 1929, 49407], [49406, 2368, 1615, 49407], [49406, 533, 9, 49407]])
     f0, f1, f2 = program.neck_detect(program.encode_image(pixels))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-
 from conftest import Golden, assert_close, golden, normalised
 
 LOGIT, SCORE = 5e-4, 2e-5

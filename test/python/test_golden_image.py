@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
-
 from conftest import Golden, assert_close, golden, normalised
 
 SCORE, BOX, MASK = 2e-5, 1e-5, 5e-4
@@ -44,7 +43,9 @@ def prompt_of(cases: Golden, program, ids: torch.Tensor, boxes: list, f2: torch.
     text = program.encode_text(ids[None], text_valid[None])
     box = torch.tensor([b for b, _ in boxes], dtype=torch.float32).reshape(1, -1, 4)
     label = torch.tensor([label for _, label in boxes], dtype=torch.int64).reshape(1, -1)
-    tokens, token_valid = program.encode_geometry(box, label, torch.ones_like(label, dtype=torch.bool), f2, torch.zeros(1, dtype=torch.int64))
+    tokens, token_valid = program.encode_geometry(
+        box, label, torch.ones_like(label, dtype=torch.bool), f2, torch.zeros(1, dtype=torch.int64)
+    )
     return torch.cat((text, tokens), 1), torch.cat((text_valid[None], token_valid), 1)
 
 

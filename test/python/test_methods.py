@@ -6,8 +6,8 @@ import io
 
 import pytest
 import torch
-
 from conftest import assert_close
+
 from scripts.export.program import build, script
 
 
@@ -76,7 +76,12 @@ class Inputs:
 
     def detect(self, images: int, prompts: int, length: int) -> tuple:
         c = self.config.hidden_size
-        return *self.maps(images), self.index(images, prompts), self.randn(prompts, length, c), self.valid(prompts, length)
+        return (
+            *self.maps(images),
+            self.index(images, prompts),
+            self.randn(prompts, length, c),
+            self.valid(prompts, length),
+        )
 
     def pixel_embed(self, images: int, prompts: int, length: int) -> tuple:
         encoded = self.randn(prompts, self.g * self.g, self.config.hidden_size)
@@ -90,7 +95,12 @@ class Inputs:
         xy = torch.rand(objects, points, 2, generator=self.generator) * self.g * self.config.patch_size
         labels = torch.randint(-1, 4, (objects, points), generator=self.generator)
         use = torch.arange(objects) % 2 == 0
-        return xy.to(self.device), labels.to(self.device), self.randn(objects, 1, 4 * self.g, 4 * self.g), use.to(self.device)
+        return (
+            xy.to(self.device),
+            labels.to(self.device),
+            self.randn(objects, 1, 4 * self.g, 4 * self.g),
+            use.to(self.device),
+        )
 
     def mask_decode(self, objects: int, tokens: int, images: int) -> tuple:
         c, g = self.config.hidden_size, self.g
@@ -108,7 +118,10 @@ class Inputs:
 
     def memory_attend(self, objects: int, frames: int, pointer_tokens: int) -> tuple:
         length = frames * self.g * self.g + pointer_tokens
-        memory = self.randn(objects, length, self.config.memory_size), self.randn(objects, length, self.config.memory_size)
+        memory = (
+            self.randn(objects, length, self.config.memory_size),
+            self.randn(objects, length, self.config.memory_size),
+        )
         return self.maps(objects)[2], *memory, torch.tensor(pointer_tokens)
 
     def pointer_tpos(self, pointers: int) -> tuple:
@@ -174,7 +187,7 @@ def test_image_in_steps(reloaded, config):
 def test_meta_device(dtype, config):
     """Nothing is pinned to the CPU: with all tensors on the meta device every method runs and stays there."""
     program = build(config, "meta")
-    for name, parameter in program.named_parameters():
+    for parameter in program.parameters():
         parameter.data = parameter.data.to(dtype)
     program = script(program)
     inputs = Inputs(config, 8, "meta", dtype)
@@ -199,7 +212,9 @@ def test_low_precision(dtype, config, eager):
         got, want = as_tuple(getattr(low, method)(*arguments)), as_tuple(getattr(eager, method)(*same))
         for i, (g, w) in enumerate(zip(got, want)):
             fp32_output = method == "detect" and i < 3
-            assert g.dtype == (torch.bool if w.dtype == torch.bool else torch.float32 if fp32_output else dtype), f"{method} output {i}"
+            assert g.dtype == (torch.bool if w.dtype == torch.bool else torch.float32 if fp32_output else dtype), (
+                f"{method} output {i}"
+            )
             spread = w.float().std().item() + 1e-3
             assert (g.float() - w.float()).abs().mean().item() < 0.1 * spread, f"{method} output {i}"
 

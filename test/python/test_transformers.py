@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-
 from conftest import assert_close
+
 from scripts.export.config import Sam3Config
 from scripts.export.names import entries
 from scripts.export.program import build, script
@@ -34,7 +34,10 @@ def reference_model(config: Sam3Config, program) -> torch.nn.Module:
     model = transformers.Sam3VideoModel(transformers.Sam3VideoConfig.from_dict(config.to_dict())).eval()
     state = dict(transformers_tensors(program, config, entries(build(config, "meta"), config)))
     missing, unexpected = model.load_state_dict(state, strict=False)
-    assert not unexpected and not [n for n in missing if "rotary" not in n and "position_ids" not in n], (missing, unexpected)
+    assert not unexpected and not [n for n in missing if "rotary" not in n and "position_ids" not in n], (
+        missing,
+        unexpected,
+    )
     for module in model.detector_model.vision_encoder.backbone.modules():
         if isinstance(module, torch.nn.LayerNorm):
             module.eps = 1e-5  # transformers has 1e-6 in the ViT
@@ -54,7 +57,9 @@ def pair(request):
 def image_maps(pair, count: int):
     """Neck maps of random images and transformers' own."""
     config, program, model = pair
-    pixels = torch.rand(count, 3, config.image_size, config.image_size, generator=torch.Generator().manual_seed(5)) * 2 - 1
+    pixels = (
+        torch.rand(count, 3, config.image_size, config.image_size, generator=torch.Generator().manual_seed(5)) * 2 - 1
+    )
     return pixels, program.encode_image(pixels)
 
 
@@ -83,7 +88,9 @@ def test_vision(pair):
 def test_text(pair):
     _, program, model = pair
     ids = token_ids(3)
-    features = model.detector_model.get_text_features(input_ids=ids, attention_mask=(ids != 0).long(), return_dict=True).pooler_output
+    features = model.detector_model.get_text_features(
+        input_ids=ids, attention_mask=(ids != 0).long(), return_dict=True
+    ).pooler_output
     assert_close(program.encode_text(ids, ids != 0)[ids != 0], features[ids != 0], SCORE, "text")
 
 
@@ -120,7 +127,9 @@ def test_detection(pair, monkeypatch):
     """Three prompts with exemplar boxes on two images; transformers takes one image per prompt, so its images are repeated."""
     from transformers.models.sam3 import modeling_sam3
 
-    monkeypatch.setattr(modeling_sam3, "torchvision", SimpleNamespace(ops=SimpleNamespace(roi_align=roi_align)), raising=False)
+    monkeypatch.setattr(
+        modeling_sam3, "torchvision", SimpleNamespace(ops=SimpleNamespace(roi_align=roi_align)), raising=False
+    )
     config, program, model = pair
     detector = model.detector_model
     pixels, vit = image_maps(pair, 2)
@@ -138,8 +147,19 @@ def test_detection(pair, monkeypatch):
     pixel_map, semantic = program.pixel_embed(f0, f1, f2, index, encoded, prompt, valid)
     masks = program.masks(pixel_map, queries)
     labels = labels.masked_fill(~box_valid, -10)
-    expected = detector(pixel_values=pixels[index], input_ids=ids, attention_mask=(ids != 0).long(), input_boxes=boxes, input_boxes_labels=labels)
-    assert_close(logits.sigmoid() * presence.sigmoid(), expected.pred_logits.sigmoid() * expected.presence_logits.sigmoid(), SCORE, "scores")
+    expected = detector(
+        pixel_values=pixels[index],
+        input_ids=ids,
+        attention_mask=(ids != 0).long(),
+        input_boxes=boxes,
+        input_boxes_labels=labels,
+    )
+    assert_close(
+        logits.sigmoid() * presence.sigmoid(),
+        expected.pred_logits.sigmoid() * expected.presence_logits.sigmoid(),
+        SCORE,
+        "scores",
+    )
     assert_close(xyxy, expected.pred_boxes, BOX, "boxes")
     assert_close(masks, expected.pred_masks, MASK, "masks")
     assert_close(semantic, expected.semantic_seg, MASK, "semantic")
@@ -157,7 +177,9 @@ def test_clicks(pair):
     mask = torch.randn(3, 1, 4 * grid, 4 * grid, generator=generator)
     for use_mask in (torch.zeros(3, dtype=torch.bool), torch.ones(3, dtype=torch.bool)):
         sparse, dense = program.prompt_encode(points, labels, mask, use_mask)
-        want_sparse, want_dense = tracker.prompt_encoder(points[:, None], labels[:, None], None, mask if use_mask.all() else None)
+        want_sparse, want_dense = tracker.prompt_encoder(
+            points[:, None], labels[:, None], None, mask if use_mask.all() else None
+        )
         assert_close(sparse, want_sparse[:, 0], SCORE, "sparse")
         assert_close(dense, want_dense.expand_as(dense), SCORE, "dense")
         masks, ious, tokens, objects = program.mask_decode(t0, t1, t2, sparse, dense)
@@ -196,7 +218,10 @@ def test_memory(pair):
     mask = torch.rand(2, 1, 16 * grid, 16 * grid, generator=generator) * 20 - 10
     logit = torch.tensor([[2.0], [-2.0]])
     features, position = tracker.memory_encoder(image, mask)
-    want = features + (logit <= 0).float()[..., None, None] * tracker.occlusion_spatial_embedding_parameter[..., None, None]
+    want = (
+        features
+        + (logit <= 0).float()[..., None, None] * tracker.occlusion_spatial_embedding_parameter[..., None, None]
+    )
     assert_close(program.memory_encode(image, mask, logit), want, 1e-4, "memory encoder")
     assert_close(program.constants(grid)[1].expand_as(position), position, SCORE, "memory positions")
     image_pos = program.constants(grid)[0]
@@ -212,5 +237,14 @@ def test_memory(pair):
             memory_posision_embeddings=memory_pos.transpose(0, 1),
             num_object_pointer_tokens=pointers,
         )
-        want = want.reshape(grid * grid, 2, width) if want.shape[0] == grid * grid else want.reshape(2, grid * grid, width).transpose(0, 1)
-        assert_close(got, want.permute(1, 2, 0).unflatten(2, [grid, grid]), 1e-4, f"memory attention, {frames} frames, {pointers} pointer tokens")
+        want = (
+            want.reshape(grid * grid, 2, width)
+            if want.shape[0] == grid * grid
+            else want.reshape(2, grid * grid, width).transpose(0, 1)
+        )
+        assert_close(
+            got,
+            want.permute(1, 2, 0).unflatten(2, [grid, grid]),
+            1e-4,
+            f"memory attention, {frames} frames, {pointers} pointer tokens",
+        )

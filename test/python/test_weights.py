@@ -7,8 +7,8 @@ import struct
 
 import pytest
 import torch
-
 from conftest import golden_dir
+
 from scripts.export.checkpoint import write_checkpoint
 from scripts.export.names import entries
 from scripts.export.program import build
@@ -114,13 +114,17 @@ def test_checkpoint_round_trip(config, program, tmp_path, weights):
     base = golden_dir() / "model"
     tokenizer = base / "tokenizer.json"
     out = tmp_path / "checkpoint.pt"
-    write_checkpoint(config, open_weights(model_file(weights)), torch.float32, str(base / "config.json"), str(tokenizer), out)
+    write_checkpoint(
+        config, open_weights(model_file(weights)), torch.float32, str(base / "config.json"), str(tokenizer), out
+    )
     extra = {"sam3.json": "", "config.json": "", "tokenizer.json": ""}
     loaded = torch.jit.load(out, _extra_files=extra)
     texts = {k: v.decode() if isinstance(v, bytes) else v for k, v in extra.items()}
     about = json.loads(texts["sam3.json"])
     assert about == {"format": "sam3-checkpoint/1", "dtype": "float32", "architecture": config.architecture()}
-    assert texts["config.json"] == (base / "config.json").read_text() and texts["tokenizer.json"] == tokenizer.read_text()
+    assert (
+        texts["config.json"] == (base / "config.json").read_text() and texts["tokenizer.json"] == tokenizer.read_text()
+    )
     ids = torch.zeros(1, 32, dtype=torch.int64)
     ids[0, :3] = torch.tensor([49406, 2368, 49407])
     pixels = torch.rand(1, 3, config.image_size, config.image_size)
