@@ -3,7 +3,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { packageRoot } from '../native/package-root.js'
+import { cacheCommand } from './cache.js'
+import { doctorCommand } from './doctor.js'
 import { describeError } from './output.js'
+import { pullCommand } from './pull.js'
 import { segmentCommand } from './segment.js'
 
 const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }
@@ -13,6 +16,9 @@ const program = new Command('sam3-node')
   .version(version)
   .showHelpAfterError('(sam3-node --help shows what there is)')
   .addCommand(segmentCommand())
+  .addCommand(pullCommand())
+  .addCommand(cacheCommand())
+  .addCommand(doctorCommand())
 
 try {
   await program.parseAsync()

@@ -158,3 +158,10 @@ function hold(folder: string, path: string, number: number, key: string, alone: 
     },
   }
 }
+
+/** Whether a process that is not known to be dead holds the lock. */
+export async function isLockHeld(folder: string): Promise<boolean> {
+  const latest = await latestTurn(folder).catch(() => undefined)
+  const state = latest && (await readTurn(latest.path))
+  return state !== undefined && 'owner' in state && livenessOf(state.owner) !== 'dead'
+}

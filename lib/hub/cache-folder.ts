@@ -1,6 +1,6 @@
 /** Decides which folder is the cache, says why, and checks that it can be used. */
-import { accessSync, constants, mkdirSync, statSync } from 'node:fs'
-import { dirname, join, posix, win32 } from 'node:path'
+import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs'
+import { dirname, join, posix, relative, win32 } from 'node:path'
 import { Sam3HubError, Sam3InputError } from '../errors.js'
 import { packageRoot } from '../native/package-root.js'
 import { type Environment, expandHome, huggingFaceHome } from './environment.js'
@@ -94,11 +94,6 @@ export function findCacheFolder(option: string | undefined, env: Environment): C
   return { path: packageCache(), source: 'the default: models/ of the package', chosen: false }
 }
 
-/** Who this process is, for the text of an error. */
-function whoami(): string {
-  return process.getuid ? `user ${process.getuid()}` : 'this user'
-}
-
 /** The nearest folder above `path` that exists, itself included. */
 export function existingFolder(path: string): string {
   for (let folder = path; ; folder = dirname(folder)) {
@@ -111,43 +106,55 @@ export function existingFolder(path: string): string {
   }
 }
 
-/** Why nothing can be written into `folder`, as an error that says who owns it and what to do. */
-export function notWritable(folder: CacheFolder, cause: unknown): Sam3HubError {
-  const code = (cause as NodeJS.ErrnoException | undefined)?.code
-  const at = existingFolder(folder.path)
-  const mounted =
-    code === 'EROFS'
-      ? 'it is on a read-only file system'
-      : `${at} belongs to user ${statSync(at).uid}, this process runs as ${whoami()}`
-  const steps =
-    code === 'EROFS'
-      ? 'Mount it for writing (docker run -v without :ro), or fill it first with: sam3-node pull. '
-      : code === 'ENOTDIR' || code === 'EEXIST'
-        ? 'A file is where a folder must be: move it away. '
-        : `Give it to this user (chown -R ${process.getuid?.() ?? '<user>'} ${at}), or run the container with --user. `
-  const why = code === 'ENOTDIR' || code === 'EEXIST' ? 'a part of its path is a file' : mounted
+/** What keeps a folder from being written to, and what to do about it. */
+function obstacle(code: string | undefined, at: string): { why: string; fix: string } {
+  if (code === 'EROFS') {
+    const fix = 'Mount it for writing (docker run -v without :ro), or fill it first with: sam3-node pull.'
+    return { why: 'it is on a read-only file system', fix }
+  }
+  if (code === 'ENOTDIR' || code === 'EEXIST') {
+    return { why: 'a part of its path is a file', fix: 'A file is where a folder must be: move it away.' }
+  }
+  const user = process.getuid?.() ?? '<user>'
+  return {
+    why: `${at} belongs to user ${statSync(at).uid}, this process runs as user ${user}`,
+    fix: `Give it to this user (chown -R ${user} ${at}), or run the container with --user.`,
+  }
+}
+
+function notWritable(folder: CacheFolder, cause: unknown): Sam3HubError {
+  const { why, fix } = obstacle((cause as NodeJS.ErrnoException | undefined)?.code, existingFolder(folder.path))
   return new Sam3HubError(
     'ERR_CACHE_NOT_WRITABLE',
     `The model cache ${folder.path} (${folder.source}) is not writable: ${why}.`,
-    {
-      cause,
-      fix: `${steps}Or choose another folder with SAM3_CACHE_DIR or the option cacheDir.`,
-    },
+    { cause, fix: `${fix} Or choose another folder with SAM3_CACHE_DIR or the option cacheDir.` },
   )
 }
 
 const NOT_WRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST'])
 
-/** Gives a file system's refusal to write the error above, and leaves other errors as they are. */
+/** Gives a file system's refusal to write a code and a fix, and leaves other errors as they are. */
 export function asCacheError(error: unknown, folder: CacheFolder): unknown {
   return NOT_WRITABLE.has((error as NodeJS.ErrnoException | undefined)?.code ?? '') ? notWritable(folder, error) : error
 }
 
+/** Looks whether the folder can be made and written to, and changes nothing. @throws Sam3HubError `ERR_CACHE_NOT_WRITABLE` */
+export function probeFolder(folder: CacheFolder, path: string = folder.path): void {
+  const at = existingFolder(path)
+  try {
+    accessSync(at, constants.W_OK)
+  } catch (error) {
+    throw notWritable(folder, error)
+  }
+  const [next] = relative(at, path).split(/[\\/]/)
+  if (next && existsSync(join(at, next))) throw notWritable(folder, { code: 'ENOTDIR' })
+}
+
 /** Makes the folder where it is missing. @throws Sam3HubError `ERR_CACHE_NOT_WRITABLE` */
 export function prepareFolder(folder: CacheFolder, path: string): void {
+  // Asked first, because making a folder on a read-only file system fails with a misleading "no such file".
+  probeFolder(folder, path)
   try {
-    // Asked first, because making a folder on a read-only file system fails with a misleading "no such file".
-    accessSync(existingFolder(path), constants.W_OK)
     mkdirSync(path, { recursive: true })
   } catch (error) {
     throw asCacheError(error, folder)

@@ -1,0 +1,74 @@
+/** What lies in a cache folder. */
+import { lstat, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { RepositoryLayout } from './layout.js'
+import { followPointer } from './links.js'
+import { listNames, readRef } from './snapshot.js'
+
+/** One commit of a repository. */
+export interface CachedRevision {
+  commit: string
+  /** Branches and tags that stand for it. */
+  refs: string[]
+  /** Bytes of its files; revisions may share them. */
+  size: number
+  files: number
+  /** Names whose link leads nowhere or out of the cache. */
+  broken: string[]
+  /** When a file of it was last read, as far as the file system keeps that. */
+  lastUsed: Date
+}
+
+/** One repository. */
+export interface CachedRepository {
+  repo: string
+  folder: string
+  revisions: CachedRevision[]
+  /** Bytes on disk. */
+  size: number
+  /** Bytes of downloads that were not finished. */
+  partial: number
+}
+
+/** Repositories of a cache, by name. An absent folder is an empty cache. */
+export async function listCache(cache: string): Promise<CachedRepository[]> {
+  const names = await readdir(cache).catch(() => [])
+  const repos = names
+    .filter((name) => name.startsWith('models--'))
+    .map((name) => name.slice('models--'.length).replace('--', '/'))
+  return Promise.all(repos.sort().map((repo) => describeRepository(new RepositoryLayout(cache, repo))))
+}
+
+async function describeRepository(layout: RepositoryLayout): Promise<CachedRepository> {
+  const commits = (await readdir(layout.snapshots).catch(() => [])).filter((name) => /^[0-9a-f]{40}$/.test(name)).sort()
+  const revisions = await Promise.all(commits.map((commit) => describeRevision(layout, commit)))
+  for (const ref of await listNames(join(layout.folder, 'refs'))) {
+    const commit = await readRef(layout, ref).catch(() => undefined)
+    revisions.find((revision) => revision.commit === commit)?.refs.push(ref)
+  }
+  let size = 0
+  let partial = 0
+  for (const name of await readdir(layout.blobs).catch(() => [])) {
+    const { size: bytes } = await lstat(join(layout.blobs, name))
+    size += bytes
+    if (name.endsWith('.incomplete')) partial += bytes
+  }
+  return { repo: layout.repo, folder: layout.folder, revisions, size, partial }
+}
+
+async function describeRevision(layout: RepositoryLayout, commit: string): Promise<CachedRevision> {
+  const folder = layout.snapshot(commit)
+  const revision: CachedRevision = { commit, refs: [], size: 0, files: 0, broken: [], lastUsed: new Date(0) }
+  for (const name of await listNames(folder)) {
+    const destination = await followPointer(join(folder, name), layout.cache)
+    if (destination.kind !== 'file') {
+      revision.broken.push(name)
+      continue
+    }
+    const { size, atime } = await stat(destination.path)
+    revision.files++
+    revision.size += size
+    if (atime > revision.lastUsed) revision.lastUsed = atime
+  }
+  return revision
+}

@@ -1,0 +1,45 @@
+/** Hashes what lies in a cache, and compares it with what it is called. */
+import { readdir, stat } from 'node:fs/promises'
+import { etagHash, hashFile, rememberGood } from './hashes.js'
+import { RepositoryLayout } from './layout.js'
+import { type CachedRepository, listCache } from './cache-list.js'
+
+/** The verdict on one file of a cache. */
+export interface Verdict {
+  repo: string
+  /** Name of the blob, or of a file of a snapshot. */
+  name: string
+  size: number
+  /** `partial`: a download that was not finished, which is no fault. `broken`: a link that leads nowhere or outside. */
+  state: 'right' | 'wrong' | 'broken' | 'partial'
+}
+
+/** Reads every blob of a repository, or of all. */
+export async function* verifyCache(cache: string, repo?: string): AsyncGenerator<Verdict> {
+  for (const repository of await listCache(cache)) {
+    if (repo === undefined || repository.repo === repo) yield* verifyRepository(cache, repository)
+  }
+}
+
+async function* verifyRepository(cache: string, { repo, revisions }: CachedRepository): AsyncGenerator<Verdict> {
+  const layout = new RepositoryLayout(cache, repo)
+  for (const { commit, broken } of revisions) {
+    for (const name of broken) yield { repo, name: `${commit}/${name}`, size: 0, state: 'broken' }
+  }
+  for (const name of (await readdir(layout.blobs).catch(() => [])).sort()) {
+    const path = `${layout.blobs}/${name}`
+    const size = await stat(path).then(
+      (found) => found.size,
+      () => undefined,
+    )
+    if (size === undefined) yield { repo, name, size: 0, state: 'broken' }
+    else if (name.endsWith('.incomplete')) yield { repo, name, size, state: 'partial' }
+    else if (/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(name)) {
+      const hash = etagHash(name, size)
+      await hashFile(path, size, hash)
+      const isRight = hash.digest('hex') === name
+      if (isRight) await rememberGood(layout, name)
+      yield { repo, name, size, state: isRight ? 'right' : 'wrong' }
+    }
+  }
+}
