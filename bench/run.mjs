@@ -1,12 +1,12 @@
 // `npm run bench`: our path and the Python reference side by side, on the same machine, weights, dtype and threads.
 
-import { existsSync, mkdirSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { setup } from '../scripts/setup.mjs'
 import { must, root } from '../scripts/support/command.mjs'
-import { report } from '../scripts/support/steps.mjs'
+import { isStamped, report, stamp } from '../scripts/support/steps.mjs'
 import { describeMachine } from './machine.mjs'
 import { MEASURES } from './measures.mjs'
 import { writeReport } from './report.mjs'
@@ -65,7 +65,8 @@ function readOptions() {
 /** A folder with weights of the true configuration that both sides load; made on the first run. */
 async function randomWeights(python, dtype) {
   const folder = `bench/.cache/sam3-${dtype}`
-  if (!existsSync(path.join(root, folder, 'model.safetensors'))) {
+  const inputs = { files: ['scripts/export/random_weights.py'], values: [dtype] }
+  if (!isStamped(folder, ['config.json', 'model.safetensors', 'tokenizer.json'], inputs)) {
     console.log(`Making random weights of the true configuration in ${folder} ...`)
     const args = [
       '-m',
@@ -79,6 +80,7 @@ async function randomWeights(python, dtype) {
       folder,
     ]
     await must(python, args, 'Read the last lines above; the weights take about 2 GB of disk in bfloat16.')
+    stamp(folder, inputs)
   }
   return folder
 }
