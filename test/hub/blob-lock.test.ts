@@ -15,7 +15,7 @@ import { seededRandom } from '../support/random.js'
 const root = mkdtempSync(path.join(tmpdir(), 'sam3-lock-'))
 afterAll(() => rmSync(root, { recursive: true, force: true }))
 
-const timing: LockTiming = { beat: 40, patience: 400, poll: 2 }
+const timing: LockTiming = { beat: 40, patience: 1_000, poll: 2 }
 /** A process that existed, and does not any more. */
 const dead = { ...ownIdentity(), pid: Number(execFileSync('sh', ['-c', 'echo $$'])), started: '1' }
 
@@ -65,7 +65,7 @@ it('waits for an owner that it cannot see while that one gives signs of life, an
   expect(performance.now() - start).toBeGreaterThan(timing.patience)
   // It may only have been suspended: its files are not to be trusted, and it finds out that it lost.
   expect(lock.alone).toBe(false)
-  const waiting = takeLock(folder, { timing, signal: AbortSignal.timeout(1_000) })
+  const waiting = takeLock(folder, { timing, signal: AbortSignal.timeout(2_500) })
   expect((await rejection(waiting)).name).toMatch(/Timeout|Abort/) // this owner beats
   await lock.release()
   expect((await takeLock(folder, { timing })).alone).toBe(true)

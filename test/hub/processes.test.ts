@@ -58,7 +58,11 @@ it('loses nothing to kill -9 at 20 random points', async () => {
       // Four of five in the middle of the weights, the fifth anywhere from the start of the process.
       const bytes = Math.floor(random() * (SIZE - before))
       let child: ChildProcess | undefined
-      const end = () => child?.kill('SIGKILL')
+      let seen = before
+      const end = () => {
+        seen = keptBytes()
+        child?.kill('SIGKILL')
+      }
       server.requests.length = 0
       server.faults = [
         ({ host }) =>
@@ -69,10 +73,10 @@ it('loses nothing to kill -9 at 20 random points', async () => {
       const outcome = await outcomeOf(child)
       expect(wrongBlobs(box.repoFolder, hashes)).toEqual([])
       if (outcome) expectWhole(outcome.folder)
-      // What was there is not asked for again, and what came is kept but for what was not written yet.
+      // What was there is not asked for again, and what came is kept.
       const again = server.requests.find(({ host }) => host === 'cdn')
       if (again) expect(again.from).toBe(before)
-      if (kill < 4) expect(keptBytes()).toBeGreaterThanOrEqual(before + bytes - 800_000)
+      expect(outcome ? SIZE : keptBytes()).toBeGreaterThanOrEqual(seen)
     }
     server.faults = []
     server.requests.length = 0
@@ -81,7 +85,7 @@ it('loses nothing to kill -9 at 20 random points', async () => {
     expectWhole(await resolveRepository(REPO, {}, box.env()))
     if (kept > 0) expect(server.requests.find(({ host }) => host === 'cdn')?.from ?? kept).toBe(kept)
     // The lock of a dead process is taken over at once.
-    expect(performance.now() - start).toBeLessThan(5_000)
+    expect(performance.now() - start).toBeLessThan(10_000)
   }
 })
 
@@ -97,7 +101,7 @@ it.each([2, 3, 5, 8])('%i processes that start together download once', async (c
 
 it('those that wait see how far the other is, and take over when it is killed', async () => {
   box.fresh(SIZE)
-  server.faults = [({ host }) => (host === 'cdn' ? { trickle: slow } : undefined)]
+  server.faults = [({ host }) => (host === 'cdn' ? { trickle: { bytes: 50_000, pause: 25 } } : undefined)]
   const owner = await startPull(box.processEnv())
   const ended = outcomeOf(owner)
   while (keptBytes() < 500_000) await sleep(10)
