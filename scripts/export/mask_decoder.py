@@ -26,7 +26,9 @@ class PixelDecoder(nn.Module):
         finer = [middle, fine]
         x = coarse
         for i, (conv, norm) in enumerate(zip(self.convs, self.norms)):
-            x = F.interpolate(x, scale_factor=2.0, mode="nearest") + finer[i]
+            # Not F.interpolate: scripted, it names every kind of resizing that this torch has, and an older LibTorch refuses that.
+            size = [2 * x.shape[2], 2 * x.shape[3]]
+            x = torch.ops.aten.upsample_nearest2d(x, size, 2.0, 2.0) + finer[i]
             x = F.relu(norm(conv(x)))
         return x
 

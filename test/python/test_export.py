@@ -80,6 +80,13 @@ def test_export_of_the_true_configuration(tmp_path):
     assert not list(program.buffers())
 
 
+def test_operators_of_the_oldest_libtorch(program):
+    """The program needs no operator but those with which it was loaded and run by LibTorch 2.7.0, the oldest supported."""
+    known = set((ROOT / "test" / "python" / "libtorch-2.7-operators.txt").read_text().split())
+    new = set(torch.jit.export_opnames(program)) - known
+    assert not new, f"check that LibTorch 2.7.0 has {sorted(new)}, then add them to libtorch-2.7-operators.txt"
+
+
 def test_true_configuration_on_meta():
     """The shapes of the image path at the input sizes a user may choose, without computing anything."""
     config = Sam3Config()
