@@ -25,7 +25,9 @@ Napi::Value info(const Napi::CallbackInfo& call) {
   return out;
 }
 
-void stop(const Napi::CallbackInfo& call) { Environment::of(call.Env()).stop_all(); }
+void stop(const Napi::CallbackInfo& call) {
+  Environment::of(call.Env()).stop_all();
+}
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto* environment = new Environment(env);
@@ -45,5 +47,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
 }  // namespace
 }  // namespace binding
 
-static Napi::Object InitAddon(Napi::Env env, Napi::Object exports) { return binding::init(env, exports); }
+static Napi::Object InitAddon(Napi::Env env, Napi::Object exports) {
+  return binding::init(env, exports);
+}
 NODE_API_MODULE(sam3_engine, InitAddon)

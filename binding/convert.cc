@@ -29,7 +29,9 @@ std::vector<int64_t> int_array(const Napi::Object& object, const char* key) {
   return {array.Data(), array.Data() + array.ElementLength()};
 }
 
-bool flag(const Napi::Object& object, const char* key) { return object.Get(key).ToBoolean(); }
+bool flag(const Napi::Object& object, const char* key) {
+  return object.Get(key).ToBoolean();
+}
 
 }  // namespace
 
@@ -50,7 +52,8 @@ double number_or(const Napi::Object& object, const char* key, double fallback) {
 }
 
 sam3::ProgramFiles program_files(const Napi::Object& options) {
-  sam3::ProgramFiles files{string_or(options, "program", ""), string_or(options, "names", ""), string_or(options, "weights", "")};
+  sam3::ProgramFiles files{string_or(options, "program", ""), string_or(options, "names", ""),
+                           string_or(options, "weights", "")};
   if (files.weights.empty()) bad_argument(options.Env(), "load() needs weights.");
   return files;
 }
@@ -70,11 +73,13 @@ sam3::EngineOptions engine_options(const Napi::Object& options) {
 sam3::RawImage raw_image(const Napi::Value& value) {
   const auto object = value.As<Napi::Object>();
   const Napi::Value data = object.Get("data");
-  const auto width = static_cast<int64_t>(number_or(object, "width", 0)), height = static_cast<int64_t>(number_or(object, "height", 0));
+  const auto width = static_cast<int64_t>(number_or(object, "width", 0)),
+             height = static_cast<int64_t>(number_or(object, "height", 0));
   if (!data.IsTypedArray() || data.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array)
     bad_argument(value.Env(), "An image's data must be a Uint8Array.");
   const auto pixels = data.As<Napi::Uint8Array>();
-  if (width <= 0 || height <= 0 || width > INT32_MAX || height > INT32_MAX || static_cast<uint64_t>(width) * height * 3 != pixels.ElementLength())
+  if (width <= 0 || height <= 0 || width > INT32_MAX || height > INT32_MAX ||
+      static_cast<uint64_t>(width) * height * 3 != pixels.ElementLength())
     bad_argument(value.Env(), "An image's data must hold width * height * 3 bytes.");
   return {pixels.Data(), width, height};
 }
@@ -85,7 +90,8 @@ sam3::ConceptPrompt concept_prompt(const Napi::Value& value) {
   prompt.ids = int_array(object, "ids");
   prompt.boxes = float_array(object, "boxes");
   prompt.labels = int_array(object, "labels");
-  if (prompt.boxes.size() != prompt.labels.size() * 4) bad_argument(value.Env(), "boxes must hold four numbers for each label.");
+  if (prompt.boxes.size() != prompt.labels.size() * 4)
+    bad_argument(value.Env(), "boxes must hold four numbers for each label.");
   prompt.threshold = static_cast<float>(number_or(object, "threshold", 0.5));
   prompt.max_instances = static_cast<int64_t>(number_or(object, "maxInstances", -1));
   prompt.semantic = flag(object, "semantic");
@@ -98,14 +104,16 @@ sam3::ClickPrompt click_prompt(const Napi::Value& value) {
   sam3::ClickPrompt prompt;
   prompt.points = float_array(object, "points");
   prompt.labels = int_array(object, "labels");
-  if (prompt.points.size() != prompt.labels.size() * 2) bad_argument(value.Env(), "points must hold two numbers for each label.");
+  if (prompt.points.size() != prompt.labels.size() * 2)
+    bad_argument(value.Env(), "points must hold two numbers for each label.");
   const auto box = float_array(object, "box");
   if (!box.empty()) {
     if (box.size() != 4) bad_argument(value.Env(), "box must hold four numbers.");
     prompt.box = {box[0], box[1], box[2], box[3]};
   }
   prompt.mask = float_array(object, "maskInput");
-  if (prompt.labels.empty() && !prompt.box && prompt.mask.empty()) bad_argument(value.Env(), "A prompt needs points, a box or a mask.");
+  if (prompt.labels.empty() && !prompt.box && prompt.mask.empty())
+    bad_argument(value.Env(), "A prompt needs points, a box or a mask.");
   return prompt;
 }
 

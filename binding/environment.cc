@@ -4,7 +4,8 @@
 
 namespace binding {
 
-Pending::Pending(Napi::Env env, std::initializer_list<Napi::Value> keep) : deferred_(Napi::Promise::Deferred::New(env)) {
+Pending::Pending(Napi::Env env, std::initializer_list<Napi::Value> keep)
+    : deferred_(Napi::Promise::Deferred::New(env)) {
   for (const auto& value : keep) {
     if (!value.IsObject()) continue;
     kept_.push_back(Napi::Persistent(value.As<Napi::Object>()));
@@ -31,7 +32,8 @@ void Pending::reject(Napi::Value error) {
 Environment::Environment(Napi::Env env) : env_(env) {
   const Napi::HandleScope scope(env);
   // Unlimited: the engines' own queues bound how many results can be on the way.
-  napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "sam3-node"), 0, 1, nullptr, nullptr, this, call_js, &to_js_);
+  napi_create_threadsafe_function(env, nullptr, nullptr, Napi::String::New(env, "sam3-node"), 0, 1, nullptr, nullptr,
+                                  this, call_js, &to_js_);
   napi_unref_threadsafe_function(env, to_js_);
   napi_add_env_cleanup_hook(
       env,
@@ -39,7 +41,8 @@ Environment::Environment(Napi::Env env) : env_(env) {
         auto* environment = static_cast<Environment*>(self);
         environment->stop_all();
         napi_release_threadsafe_function(environment->to_js_, napi_tsfn_abort);
-        for (auto* reference : {&environment->model_class, &environment->image_class, &environment->token_class}) reference->SuppressDestruct();
+        for (auto* reference : {&environment->model_class, &environment->image_class, &environment->token_class})
+          reference->SuppressDestruct();
       },
       this);
 }
@@ -74,7 +77,9 @@ void Environment::add(std::shared_ptr<sam3::Engine> engine) {
 }
 
 void Environment::reap() {
-  engines_.erase(std::remove_if(engines_.begin(), engines_.end(), [](const auto& engine) { return engine->finished(); }), engines_.end());
+  engines_.erase(
+      std::remove_if(engines_.begin(), engines_.end(), [](const auto& engine) { return engine->finished(); }),
+      engines_.end());
 }
 
 void Environment::stop_all() {

@@ -24,8 +24,8 @@ class Pending {
   std::vector<Napi::ObjectReference> kept_;
 };
 
-// What one JavaScript environment (the main thread, or a Worker) owns: the way back from engine threads, and the engines
-// that must stop before the environment goes.
+// What one JavaScript environment (the main thread, or a Worker) owns: the way back from engine threads, and the
+// engines that must stop before the environment goes.
 class Environment {
  public:
   static Environment& of(Napi::Env env) { return *env.GetInstanceData<Environment>(); }
@@ -55,8 +55,8 @@ class Environment {
 
 Napi::Value to_js(Napi::Env env, const sam3::Error& error);
 
-// Starts an engine call and returns its promise. `start` receives the callback to hand to the engine; `convert` makes the
-// JavaScript value of the result.
+// Starts an engine call and returns its promise. `start` receives the callback to hand to the engine; `convert` makes
+// the JavaScript value of the result.
 template <class T, class Start, class Convert>
 Napi::Promise call_engine(Napi::Env env, std::initializer_list<Napi::Value> keep, Start&& start, Convert convert) {
   Environment& environment = Environment::of(env);

@@ -6,7 +6,9 @@
 namespace binding {
 namespace {
 
-sam3::Error disposed() { return sam3::Error("ERR_DISPOSED", "The model was disposed."); }
+sam3::Error disposed() {
+  return sam3::Error("ERR_DISPOSED", "The model was disposed.");
+}
 
 // Tells the garbage collector what lies outside its heap. The plain call, because the C++ wrapper throws, and this also
 // runs in destructors while the environment goes away.
@@ -19,8 +21,9 @@ void adjust_external_memory(napi_env env, int64_t bytes) {
 
 Napi::Function Model::define(Napi::Env env) {
   return DefineClass(env, "NativeModel",
-                     {InstanceMethod<&Model::encode>("encode"), InstanceMethod<&Model::segment>("segment"), InstanceMethod<&Model::predict>("predict"),
-                      InstanceMethod<&Model::stats>("stats"), InstanceMethod<&Model::dispose>("dispose")});
+                     {InstanceMethod<&Model::encode>("encode"), InstanceMethod<&Model::segment>("segment"),
+                      InstanceMethod<&Model::predict>("predict"), InstanceMethod<&Model::stats>("stats"),
+                      InstanceMethod<&Model::dispose>("dispose")});
 }
 
 Model::~Model() {
@@ -44,7 +47,8 @@ Napi::Value Model::load(const Napi::CallbackInfo& info) {
       if (percent == last) return;  // a thousand tensors, but a hundred events
       last = percent;
       environment.run_in_js([listener, done, total](Napi::Env env) {
-        listener->Call({Napi::Number::New(env, static_cast<double>(done)), Napi::Number::New(env, static_cast<double>(total))});
+        listener->Call(
+            {Napi::Number::New(env, static_cast<double>(done)), Napi::Number::New(env, static_cast<double>(total))});
         if (done == total) listener->Reset();
       });
     };
@@ -55,7 +59,8 @@ Napi::Value Model::load(const Napi::CallbackInfo& info) {
   return call_engine<sam3::ModelInfo>(
       env, {},
       [&](sam3::Callback<sam3::ModelInfo> done) {
-        auto engine = sam3::Engine::start(std::move(files), std::move(engine_settings), std::move(progress), std::move(done));
+        auto engine =
+            sam3::Engine::start(std::move(files), std::move(engine_settings), std::move(progress), std::move(done));
         *holder = engine;
         environment.add(std::move(engine));
       },
@@ -64,7 +69,8 @@ Napi::Value Model::load(const Napi::CallbackInfo& info) {
         auto* model = Model::Unwrap(object);
         model->engine_ = holder->lock();
         const int64_t element = info.dtype == "float32" ? 4 : 2;
-        constexpr int64_t kChannels = 1024 + 21 * 256;  // image encoder and the detector's three levels, at the true configuration
+        constexpr int64_t kChannels =
+            1024 + 21 * 256;  // image encoder and the detector's three levels, at the true configuration
         model->feature_bytes_ = info.device == "cpu" ? kChannels * info.grid * info.grid * element : 0;
         object.Set("info", to_js(env, info));
         return Napi::Value(object);
@@ -74,7 +80,8 @@ Napi::Value Model::load(const Napi::CallbackInfo& info) {
 sam3::ImageInput Model::image_input(const Napi::Value& value) const {
   if (!value.IsObject()) bad_argument(value.Env(), "An image is needed.");
   const auto object = value.As<Napi::Object>();
-  if (object.InstanceOf(Environment::of(value.Env()).image_class.Value())) return Image::Unwrap(object)->features(value.Env(), engine_);
+  if (object.InstanceOf(Environment::of(value.Env()).image_class.Value()))
+    return Image::Unwrap(object)->features(value.Env(), engine_);
   return raw_image(value);
 }
 
@@ -85,7 +92,8 @@ Napi::Value Model::encode(const Napi::CallbackInfo& info) {
   return call_engine<std::vector<sam3::ImageFeaturesPtr>>(
       info.Env(), {info.This(), list, info[1]},
       [&](auto done) { engine_->encode(std::move(images), CancelToken::take(info[1], engine_), std::move(done)); },
-      [weak = std::weak_ptr<sam3::Engine>(engine_), bytes = feature_bytes_](Napi::Env env, std::vector<sam3::ImageFeaturesPtr> features) {
+      [weak = std::weak_ptr<sam3::Engine>(engine_), bytes = feature_bytes_](
+          Napi::Env env, std::vector<sam3::ImageFeaturesPtr> features) {
         auto out = Napi::Array::New(env, features.size());
         for (uint32_t i = 0; i < features.size(); i++) out[i] = Image::make(env, std::move(features[i]), weak, bytes);
         return Napi::Value(out);
@@ -125,16 +133,22 @@ Napi::Value Model::predict(const Napi::CallbackInfo& info) {
   const bool multimask = info[2].As<Napi::Object>().Get("multimask").ToBoolean();
   return call_engine<sam3::Prediction>(
       info.Env(), {info.This(), info[0], info[3]},
-      [&](auto done) { engine_->predict(std::move(image), std::move(prompts), multimask, CancelToken::take(info[3], engine_), std::move(done)); },
+      [&](auto done) {
+        engine_->predict(std::move(image), std::move(prompts), multimask, CancelToken::take(info[3], engine_),
+                         std::move(done));
+      },
       [](Napi::Env env, const sam3::Prediction& result) { return Napi::Value(to_js(env, result)); });
 }
 
-Napi::Value Model::stats(const Napi::CallbackInfo& info) { return to_js(info.Env(), engine_->stats()); }
+Napi::Value Model::stats(const Napi::CallbackInfo& info) {
+  return to_js(info.Env(), engine_->stats());
+}
 
 Napi::Value Model::dispose(const Napi::CallbackInfo& info) {
   struct Freed {};
   return call_engine<Freed>(
-      info.Env(), {info.This()}, [&](sam3::Callback<Freed> done) { engine_->dispose(disposed(), [done] { done(Freed{}); }); },
+      info.Env(), {info.This()},
+      [&](sam3::Callback<Freed> done) { engine_->dispose(disposed(), [done] { done(Freed{}); }); },
       [](Napi::Env env, Freed) {
         Environment::of(env).reap();
         return env.Undefined();
@@ -143,10 +157,12 @@ Napi::Value Model::dispose(const Napi::CallbackInfo& info) {
 
 Napi::Function Image::define(Napi::Env env) {
   return DefineClass(env, "NativeImage",
-                     {InstanceAccessor<&Image::width>("width"), InstanceAccessor<&Image::height>("height"), InstanceMethod<&Image::dispose>("dispose")});
+                     {InstanceAccessor<&Image::width>("width"), InstanceAccessor<&Image::height>("height"),
+                      InstanceMethod<&Image::dispose>("dispose")});
 }
 
-Napi::Value Image::make(Napi::Env env, sam3::ImageFeaturesPtr features, std::weak_ptr<sam3::Engine> engine, int64_t bytes) {
+Napi::Value Image::make(Napi::Env env, sam3::ImageFeaturesPtr features, std::weak_ptr<sam3::Engine> engine,
+                        int64_t bytes) {
   const auto object = Environment::of(env).image_class.New({});
   auto* image = Image::Unwrap(object);
   image->width_ = features->width;
@@ -163,13 +179,19 @@ Image::~Image() {
 }
 
 const sam3::ImageFeaturesPtr& Image::features(Napi::Env env, const std::shared_ptr<sam3::Engine>& engine) const {
-  if (!features_) throw Napi::Error(env, to_js(env, sam3::Error("ERR_DISPOSED", "This image was disposed; encode it again.")));
-  if (engine_.lock() != engine) bad_argument(env, "This image was encoded by another model. Encode it with the model that is to use it.");
+  if (!features_)
+    throw Napi::Error(env, to_js(env, sam3::Error("ERR_DISPOSED", "This image was disposed; encode it again.")));
+  if (engine_.lock() != engine)
+    bad_argument(env, "This image was encoded by another model. Encode it with the model that is to use it.");
   return features_;
 }
 
-Napi::Value Image::width(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(width_)); }
-Napi::Value Image::height(const Napi::CallbackInfo& info) { return Napi::Number::New(info.Env(), static_cast<double>(height_)); }
+Napi::Value Image::width(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(width_));
+}
+Napi::Value Image::height(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(height_));
+}
 
 void Image::dispose(const Napi::CallbackInfo& info) {
   if (!features_) return;
@@ -184,7 +206,8 @@ Napi::Function CancelToken::define(Napi::Env env) {
 sam3::Engine::Token CancelToken::take(const Napi::Value& value, const std::shared_ptr<sam3::Engine>& engine) {
   if (!value.IsObject()) return nullptr;
   const auto object = value.As<Napi::Object>();
-  if (!object.InstanceOf(Environment::of(value.Env()).token_class.Value())) bad_argument(value.Env(), "The token must be a CancelToken.");
+  if (!object.InstanceOf(Environment::of(value.Env()).token_class.Value()))
+    bad_argument(value.Env(), "The token must be a CancelToken.");
   auto* self = CancelToken::Unwrap(object);
   self->engine_ = engine;
   return self->token_;

@@ -7,7 +7,8 @@
 
 namespace binding {
 
-// new CancelToken(); cancel() removes the waiting call it was given to, or stops the running one after its current step.
+// new CancelToken(); cancel() removes the waiting call it was given to, or stops the running one after its current
+// step.
 class CancelToken : public Napi::ObjectWrap<CancelToken> {
  public:
   static Napi::Function define(Napi::Env env);
@@ -25,7 +26,8 @@ class CancelToken : public Napi::ObjectWrap<CancelToken> {
 class Image : public Napi::ObjectWrap<Image> {
  public:
   static Napi::Function define(Napi::Env env);
-  static Napi::Value make(Napi::Env env, sam3::ImageFeaturesPtr features, std::weak_ptr<sam3::Engine> engine, int64_t bytes);
+  static Napi::Value make(Napi::Env env, sam3::ImageFeaturesPtr features, std::weak_ptr<sam3::Engine> engine,
+                          int64_t bytes);
   explicit Image(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Image>(info) {}
   ~Image() override;
   // Throws ERR_DISPOSED, or ERR_INVALID_ARGUMENT when the image belongs to another model.

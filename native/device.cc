@@ -7,7 +7,8 @@
 
 #include "error.h"
 
-// The allocator interface that is the same for every kind of GPU came with 2.9; before it only a CUDA header could do this.
+// The allocator interface that is the same for every kind of GPU came with 2.9; before it only a CUDA header could do
+// this.
 #define SAM3_HAS_DEVICE_ALLOCATOR (TORCH_VERSION_MAJOR > 2 || TORCH_VERSION_MINOR >= 9)
 
 namespace sam3 {
@@ -42,10 +43,12 @@ c10::Device resolve_device(const std::string& name) {
   }
   if (gpus == 0)
     throw Error("ERR_DEVICE_UNAVAILABLE",
-                "Device '" + name + "' was asked for, but this LibTorch sees no CUDA GPU. Check that the NVIDIA driver works "
-                "(nvidia-smi) and that LibTorch is a CUDA build, or use device 'cpu' or 'auto'.");
+                "Device '" + name +
+                    "' was asked for, but this LibTorch sees no CUDA GPU. Check that the NVIDIA driver works "
+                    "(nvidia-smi) and that LibTorch is a CUDA build, or use device 'cpu' or 'auto'.");
   if (index >= gpus)
-    throw Error("ERR_DEVICE_UNAVAILABLE", "Device '" + name + "' was asked for, but there are only " + std::to_string(gpus) +
+    throw Error("ERR_DEVICE_UNAVAILABLE", "Device '" + name + "' was asked for, but there are only " +
+                                              std::to_string(gpus) +
                                               " GPUs: 'cuda:0' to 'cuda:" + std::to_string(gpus - 1) + "'.");
   return c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(index));
 }
@@ -58,7 +61,8 @@ Target resolve_target(const std::string& device_name, const std::string& dtype_t
   if (dtype_text == "bfloat16") return {device, at::kBFloat16};
   if (dtype_text == "float16") return {device, at::kHalf};
   if (dtype_text != "auto")
-    throw Error("ERR_INVALID_DTYPE", "Unknown dtype '" + dtype_text + "'. Use 'float32', 'bfloat16', 'float16' or 'auto'.");
+    throw Error("ERR_INVALID_DTYPE",
+                "Unknown dtype '" + dtype_text + "'. Use 'float32', 'bfloat16', 'float16' or 'auto'.");
   return {device, device.is_cuda() || cpu_has_bf16() ? at::kBFloat16 : at::kFloat};
 }
 
@@ -85,11 +89,14 @@ void release_cached_memory([[maybe_unused]] c10::Device device) {
 
 int64_t free_device_memory([[maybe_unused]] c10::Device device) {
 #if SAM3_HAS_DEVICE_ALLOCATOR
-  if (!device.is_cpu()) return static_cast<int64_t>(c10::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).first);
+  if (!device.is_cpu())
+    return static_cast<int64_t>(c10::getDeviceAllocator(device.type())->getMemoryInfo(device.index()).first);
 #endif
   return 0;
 }
 
-std::string cpu_capability() { return at::get_cpu_capability(); }
+std::string cpu_capability() {
+  return at::get_cpu_capability();
+}
 
 }  // namespace sam3

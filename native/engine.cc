@@ -32,12 +32,15 @@ void settle(const Callback<T>& done, Body&& body) {
   done(std::move(*outcome));
 }
 
-Error aborted() { return Error("ABORT_ERR", "The operation was aborted by its signal."); }
+Error aborted() {
+  return Error("ABORT_ERR", "The operation was aborted by its signal.");
+}
 
 }  // namespace
 
 struct Engine::EncodeJob : Job {
-  EncodeJob(std::vector<RawImage> i, Token t, Callback<std::vector<ImageFeaturesPtr>> d) : Job(std::move(t)), images(std::move(i)), done(std::move(d)) {}
+  EncodeJob(std::vector<RawImage> i, Token t, Callback<std::vector<ImageFeaturesPtr>> d)
+      : Job(std::move(t)), images(std::move(i)), done(std::move(d)) {}
   void run(Engine& engine) override {
     settle(done, [&] {
       auto features = engine.model_->encode(images, engine.probe({token}));
@@ -74,12 +77,12 @@ struct Engine::PredictJob : Job {
   Callback<Prediction> done;
 };
 
-std::shared_ptr<Engine> Engine::start(ProgramFiles files, EngineOptions options, std::function<void(uint64_t, uint64_t)> progress,
-                                      Callback<ModelInfo> loaded) {
+std::shared_ptr<Engine> Engine::start(ProgramFiles files, EngineOptions options,
+                                      std::function<void(uint64_t, uint64_t)> progress, Callback<ModelInfo> loaded) {
   std::shared_ptr<Engine> engine(new Engine(std::move(options)));
-  engine->thread_ = std::thread([self = engine.get(), files = std::move(files), progress = std::move(progress), loaded = std::move(loaded)]() mutable {
-    self->run(std::move(files), std::move(progress), std::move(loaded));
-  });
+  engine->thread_ = std::thread(
+      [self = engine.get(), files = std::move(files), progress = std::move(progress),
+       loaded = std::move(loaded)]() mutable { self->run(std::move(files), std::move(progress), std::move(loaded)); });
   return engine;
 }
 
@@ -98,12 +101,15 @@ void Engine::encode(std::vector<RawImage> images, Token token, Callback<std::vec
   post(std::make_unique<EncodeJob>(std::move(images), std::move(token), std::move(done)));
 }
 
-void Engine::segment(std::vector<SegmentItem> items, Token token, Callback<std::vector<std::vector<Segmentation>>> done) {
+void Engine::segment(std::vector<SegmentItem> items, Token token,
+                     Callback<std::vector<std::vector<Segmentation>>> done) {
   post(std::make_unique<SegmentJob>(std::move(items), std::move(token), std::move(done)));
 }
 
-void Engine::predict(ImageInput image, std::vector<ClickPrompt> prompts, bool multimask, Token token, Callback<Prediction> done) {
-  post(std::make_unique<PredictJob>(std::move(image), std::move(prompts), multimask, std::move(token), std::move(done)));
+void Engine::predict(ImageInput image, std::vector<ClickPrompt> prompts, bool multimask, Token token,
+                     Callback<Prediction> done) {
+  post(
+      std::make_unique<PredictJob>(std::move(image), std::move(prompts), multimask, std::move(token), std::move(done)));
 }
 
 void Engine::post(std::unique_ptr<Job> job) {
@@ -187,7 +193,8 @@ void Engine::run(ProgramFiles files, std::function<void(uint64_t, uint64_t)> pro
   finished_.store(true);
 }
 
-bool Engine::load(const ProgramFiles& files, const std::function<void(uint64_t, uint64_t)>& progress, const Callback<ModelInfo>& loaded) {
+bool Engine::load(const ProgramFiles& files, const std::function<void(uint64_t, uint64_t)>& progress,
+                  const Callback<ModelInfo>& loaded) {
   bool ok = false;
   settle<ModelInfo>(loaded, [&] {
     try {
@@ -247,7 +254,8 @@ void Engine::serve() {
     else
       run_segment_batch(std::move(jobs));
 
-    features_.erase(std::remove_if(features_.begin(), features_.end(), [](const auto& f) { return f.expired(); }), features_.end());
+    features_.erase(std::remove_if(features_.begin(), features_.end(), [](const auto& f) { return f.expired(); }),
+                    features_.end());
     const std::lock_guard<std::mutex> lock(mutex_);
     stats_.images = features_.size();
     stats_.cached_texts = model_->cached_texts();

@@ -25,8 +25,8 @@ using Callback = std::function<void(Outcome<T>)>;
 
 struct EngineOptions {
   ImageModelOptions model;
-  int threads = 0;            // of LibTorch's CPU kernels; 0 = LibTorch's own choice
-  size_t queue_limit = 256;   // calls waiting, the running one not counted
+  int threads = 0;           // of LibTorch's CPU kernels; 0 = LibTorch's own choice
+  size_t queue_limit = 256;  // calls waiting, the running one not counted
 };
 
 struct ModelInfo {
@@ -50,18 +50,19 @@ class Engine : public std::enable_shared_from_this<Engine> {
   using Token = std::shared_ptr<CancelToken>;
 
   // Starts the thread, which loads the model first.
-  static std::shared_ptr<Engine> start(ProgramFiles files, EngineOptions options, std::function<void(uint64_t, uint64_t)> progress,
-                                       Callback<ModelInfo> loaded);
+  static std::shared_ptr<Engine> start(ProgramFiles files, EngineOptions options,
+                                       std::function<void(uint64_t, uint64_t)> progress, Callback<ModelInfo> loaded);
   ~Engine();
 
   void encode(std::vector<RawImage> images, Token token, Callback<std::vector<ImageFeaturesPtr>> done);
   void segment(std::vector<SegmentItem> items, Token token, Callback<std::vector<std::vector<Segmentation>>> done);
-  void predict(ImageInput image, std::vector<ClickPrompt> prompts, bool multimask, Token token, Callback<Prediction> done);
+  void predict(ImageInput image, std::vector<ClickPrompt> prompts, bool multimask, Token token,
+               Callback<Prediction> done);
 
   // Ends calls whose token was cancelled: waiting ones at once, the running one after its current step.
   void drop_cancelled();
-  // Refuses new calls, ends waiting and running ones with `reason`, then frees the model on the engine thread. Returns at
-  // once; `done` runs when everything is given back.
+  // Refuses new calls, ends waiting and running ones with `reason`, then frees the model on the engine thread. Returns
+  // at once; `done` runs when everything is given back.
   void dispose(const Error& reason, std::function<void()> done = {});
   // Waits for the thread after dispose().
   void join();
@@ -77,7 +78,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   explicit Engine(EngineOptions options);
   void post(std::unique_ptr<Job> job);
   void run(ProgramFiles files, std::function<void(uint64_t, uint64_t)> progress, Callback<ModelInfo> loaded);
-  bool load(const ProgramFiles& files, const std::function<void(uint64_t, uint64_t)>& progress, const Callback<ModelInfo>& loaded);
+  bool load(const ProgramFiles& files, const std::function<void(uint64_t, uint64_t)>& progress,
+            const Callback<ModelInfo>& loaded);
   void serve();
   void run_segment_batch(std::vector<std::unique_ptr<Job>> jobs);
   CancelProbe probe(const std::vector<Token>& tokens);
@@ -85,8 +87,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
 
   const EngineOptions options_;
   std::thread thread_;
-  std::unique_ptr<ImageModel> model_;                     // engine thread only
-  std::vector<std::weak_ptr<ImageFeatures>> features_;    // engine thread only: what dispose() must release
+  std::unique_ptr<ImageModel> model_;                   // engine thread only
+  std::vector<std::weak_ptr<ImageFeatures>> features_;  // engine thread only: what dispose() must release
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

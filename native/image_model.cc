@@ -24,14 +24,18 @@ int64_t checked_input_size(const Architecture& architecture, int64_t asked) {
   const int64_t step = architecture.patch_size * architecture.window_size;
   if (size > 0 && size % step == 0 && size <= 2 * architecture.image_size) return size;
   std::string valid;
-  for (int64_t s = step; s <= 2 * architecture.image_size; s += step) valid += (valid.empty() ? "" : ", ") + std::to_string(s);
-  throw Error("ERR_INVALID_INPUT_SIZE", "inputSize " + std::to_string(asked) + " does not fit the image encoder's patches and windows. Valid sizes: " +
-                                            valid + " (the network was trained at " + std::to_string(architecture.image_size) + ").");
+  for (int64_t s = step; s <= 2 * architecture.image_size; s += step)
+    valid += (valid.empty() ? "" : ", ") + std::to_string(s);
+  throw Error("ERR_INVALID_INPUT_SIZE",
+              "inputSize " + std::to_string(asked) +
+                  " does not fit the image encoder's patches and windows. Valid sizes: " + valid +
+                  " (the network was trained at " + std::to_string(architecture.image_size) + ").");
 }
 
 }  // namespace
 
-ImageModel::ImageModel(const ProgramFiles& files, const ImageModelOptions& options, const std::function<void(uint64_t, uint64_t)>& progress)
+ImageModel::ImageModel(const ProgramFiles& files, const ImageModelOptions& options,
+                       const std::function<void(uint64_t, uint64_t)>& progress)
     : program_(Program::load(files, resolve_target(options.device, options.dtype), progress)) {
   const bool gpu = !program_.target().device.is_cpu();
   input_size_ = checked_input_size(program_.architecture(), options.input_size);
@@ -44,14 +48,16 @@ ImageModel::ImageModel(const ProgramFiles& files, const ImageModelOptions& optio
 std::vector<int64_t> ImageModel::valid_input_sizes() const {
   const auto& a = program_.architecture();
   std::vector<int64_t> sizes;
-  for (int64_t s = a.patch_size * a.window_size; s <= 2 * a.image_size; s += a.patch_size * a.window_size) sizes.push_back(s);
+  for (int64_t s = a.patch_size * a.window_size; s <= 2 * a.image_size; s += a.patch_size * a.window_size)
+    sizes.push_back(s);
   return sizes;
 }
 
 at::Tensor ImageModel::encode_batch(const RawImage* images, size_t count, const CancelProbe& cancel) {
   std::vector<at::Tensor> pixels;
   for (size_t i = 0; i < count; i++)
-    pixels.push_back(translate("ERR_INFERENCE", "Preparing an image", [&] { return preprocess(images[i], input_size_, program_.target()); }));
+    pixels.push_back(translate("ERR_INFERENCE", "Preparing an image",
+                               [&] { return preprocess(images[i], input_size_, program_.target()); }));
   return program_.encode_image(count == 1 ? pixels[0] : at::cat(pixels), [&] { cancel.check(); });
 }
 

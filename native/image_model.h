@@ -47,10 +47,10 @@ struct Segmentation {
 
 // One set of clicks: points, a box, a mask, or any mix. Coordinates in pixels of the square network input.
 struct ClickPrompt {
-  std::vector<float> points;     // 2 per point
-  std::vector<int64_t> labels;   // 1 per point: 1 foreground, 0 background
+  std::vector<float> points;                // 2 per point
+  std::vector<int64_t> labels;              // 1 per point: 1 foreground, 0 background
   std::optional<std::array<float, 4>> box;  // x0 y0 x1 y1
-  std::vector<float> mask;       // (4G)^2 logits of an earlier prediction, or empty
+  std::vector<float> mask;                  // (4G)^2 logits of an earlier prediction, or empty
 };
 
 struct Prediction {
@@ -63,25 +63,28 @@ struct Prediction {
 
 struct ImageModelOptions {
   std::string device = "auto", dtype = "auto";
-  int64_t input_size = 0;            // side of the network input, pixels; 0 = the architecture's own
-  int64_t max_batch = 0;             // images per image-encoder batch; 0 = 1 on a CPU, 8 on a GPU
-  int64_t memory_budget = 0;         // bytes of activations a decoder batch may take; 0 = by device
+  int64_t input_size = 0;     // side of the network input, pixels; 0 = the architecture's own
+  int64_t max_batch = 0;      // images per image-encoder batch; 0 = 1 on a CPU, 8 on a GPU
+  int64_t memory_budget = 0;  // bytes of activations a decoder batch may take; 0 = by device
 };
 
 // The image path: encode, segment by concept, predict by clicks. Not thread-safe: everything but the constructor is
 // called on the engine thread.
 class ImageModel {
  public:
-  ImageModel(const ProgramFiles& files, const ImageModelOptions& options, const std::function<void(uint64_t, uint64_t)>& progress);
+  ImageModel(const ProgramFiles& files, const ImageModelOptions& options,
+             const std::function<void(uint64_t, uint64_t)>& progress);
 
   // Image features, kept for many questions. Images run in encoder batches of at most `max_batch`.
   std::vector<ImageFeaturesPtr> encode(const std::vector<RawImage>& images, const CancelProbe& cancel);
 
-  // Every (image, prompt) pair of all items runs in one decoder batch, split by the memory budget. Result [item][prompt].
+  // Every (image, prompt) pair of all items runs in one decoder batch, split by the memory budget. Result
+  // [item][prompt].
   std::vector<std::vector<Segmentation>> segment(const std::vector<SegmentItem>& items, const CancelProbe& cancel);
 
   // Prompts with the same number of points run as one batch.
-  Prediction predict(const ImageInput& image, const std::vector<ClickPrompt>& prompts, bool multimask, const CancelProbe& cancel);
+  Prediction predict(const ImageInput& image, const std::vector<ClickPrompt>& prompts, bool multimask,
+                     const CancelProbe& cancel);
 
   const Program& program() const { return program_; }
   int64_t input_size() const { return input_size_; }
@@ -102,11 +105,14 @@ class ImageModel {
   at::Tensor to_device(const at::Tensor& t) const { return t.to(program_.target().device); }
   Group make_group(const std::vector<SegmentItem>& items, size_t begin, size_t end, const CancelProbe& cancel);
   void segment_pairs(const Group& group, const Pair* pairs, int64_t count, const CancelProbe& cancel);
-  void decode_masks(const Group& group, const Pair* pairs, int64_t count, const Program::Detection& found, const at::Tensor& prompt,
-                    const at::Tensor& valid, const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel);
-  std::pair<at::Tensor, at::Tensor> prompt_tokens(const Group& group, const Pair* pairs, int64_t count, const at::Tensor& image_index);
-  void predict_batch(const Program::Levels& levels, const std::vector<ClickPrompt>& prompts, const std::vector<size_t>& members, bool multimask,
-                     at::Tensor& masks, at::Tensor& ious, at::Tensor& objects);
+  void decode_masks(const Group& group, const Pair* pairs, int64_t count, const Program::Detection& found,
+                    const at::Tensor& prompt, const at::Tensor& valid, const std::vector<std::vector<int64_t>>& kept,
+                    const CancelProbe& cancel);
+  std::pair<at::Tensor, at::Tensor> prompt_tokens(const Group& group, const Pair* pairs, int64_t count,
+                                                  const at::Tensor& image_index);
+  void predict_batch(const Program::Levels& levels, const std::vector<ClickPrompt>& prompts,
+                     const std::vector<size_t>& members, bool multimask, at::Tensor& masks, at::Tensor& ious,
+                     at::Tensor& objects);
 
   Program program_;
   int64_t input_size_, grid_, max_batch_, memory_budget_;

@@ -77,7 +77,8 @@ class RunWriter {
 };
 
 // `columns` holds the source transposed, [w, h], so that a column lies together.
-MaskRuns trace(const float* columns, int64_t h, const Axis& across, const Axis& down, const std::vector<Stretch>& stretches, float threshold) {
+MaskRuns trace(const float* columns, int64_t h, const Axis& across, const Axis& down,
+               const std::vector<Stretch>& stretches, float threshold) {
   const int64_t width = static_cast<int64_t>(across.low.size());
   RunWriter writer;
   std::vector<float> column(h);

@@ -11,7 +11,7 @@ namespace sam3 {
 // (a leading 0 when the first pixel is set). The runs add up to width * height.
 struct MaskRuns {
   std::vector<uint32_t> runs;
-  int64_t area = 0;                       // set pixels
+  int64_t area = 0;                        // set pixels
   std::array<int32_t, 4> box{0, 0, 0, 0};  // x, y, width, height of the set pixels; zeros when there are none
 };
 
@@ -24,8 +24,8 @@ struct MaskSet {
 // align_corners=False) and keeps the pixels above `threshold`.
 //
 // The full-size map is never made: along a column the resized map is linear between two source rows, so a stretch whose
-// two ends are on the same side of the threshold is one run. The cost is O(width * h) instead of O(width * height) and the
-// memory is that of the runs: 200 masks of an 8000 x 6000 image need some megabytes.
+// two ends are on the same side of the threshold is one run. The cost is O(width * h) instead of O(width * height) and
+// the memory is that of the runs: 200 masks of an 8000 x 6000 image need some megabytes.
 MaskSet runs_from_logits(const at::Tensor& logits, int64_t width, int64_t height, float threshold = 0.0f);
 
 }  // namespace sam3

@@ -44,8 +44,8 @@ Architecture architecture_of(const Json& root) {
     if (value <= 0) throw JsonError(std::string(key) + " is not positive");
     return value;
   };
-  return {size("image_size"),  size("patch_size"),   size("window_size"), size("vision_width"), size("vision_layers"), size("hidden_size"),
-          size("num_queries"), size("text_context"), size("text_vocab"),  size("memory_size")};
+  return {size("image_size"),  size("patch_size"),  size("window_size"),  size("vision_width"), size("vision_layers"),
+          size("hidden_size"), size("num_queries"), size("text_context"), size("text_vocab"),   size("memory_size")};
 }
 
 // `*` stands for any text, also none.

@@ -18,8 +18,11 @@ constexpr float kStabilityDelta = 0.05f;
 constexpr float kStabilityThreshold = 0.98f;
 constexpr int64_t kBoxTopLeft = 2, kBoxBottomRight = 3;
 
-// How many tokens a prompt has; prompts with equally many can share a batch, because padding tokens would be attended to.
-int64_t token_count(const ClickPrompt& p) { return static_cast<int64_t>(p.labels.size()) + (p.box ? 2 : 0); }
+// How many tokens a prompt has; prompts with equally many can share a batch, because padding tokens would be attended
+// to.
+int64_t token_count(const ClickPrompt& p) {
+  return static_cast<int64_t>(p.labels.size()) + (p.box ? 2 : 0);
+}
 
 // One mask of four: mask 0 if it is stable, else the best of the other three by predicted IoU.
 at::Tensor select_single(const at::Tensor& masks, const at::Tensor& iou) {
@@ -33,8 +36,9 @@ at::Tensor select_single(const at::Tensor& masks, const at::Tensor& iou) {
 
 }  // namespace
 
-void ImageModel::predict_batch(const Program::Levels& levels, const std::vector<ClickPrompt>& prompts, const std::vector<size_t>& members,
-                               bool multimask, at::Tensor& masks, at::Tensor& ious, at::Tensor& objects) {
+void ImageModel::predict_batch(const Program::Levels& levels, const std::vector<ClickPrompt>& prompts,
+                               const std::vector<size_t>& members, bool multimask, at::Tensor& masks, at::Tensor& ious,
+                               at::Tensor& objects) {
   const auto count = static_cast<int64_t>(members.size());
   const int64_t n = token_count(prompts[members[0]]), side = 4 * grid_;
   auto points = at::zeros({count, n, 2}, at::kFloat);
@@ -58,12 +62,14 @@ void ImageModel::predict_batch(const Program::Levels& levels, const std::vector<
     }
   }
   const auto dtype = program_.target().dtype;
-  auto tokens = program_.prompt_encode(to_device(points), to_device(labels), to_device(mask).to(dtype), to_device(use_mask));
+  auto tokens =
+      program_.prompt_encode(to_device(points), to_device(labels), to_device(mask).to(dtype), to_device(use_mask));
   // A mask alone has no sparse tokens at all, not even the padding one.
   if (n == 0) tokens.sparse = tokens.sparse.narrow(1, 0, 0);
 
   const auto expand = [&](const at::Tensor& t) { return t.expand({count, -1, -1, -1}); };
-  const auto decoded = program_.mask_decode(expand(levels.high), expand(levels.middle), expand(levels.low + no_memory_), tokens);
+  const auto decoded =
+      program_.mask_decode(expand(levels.high), expand(levels.middle), expand(levels.low + no_memory_), tokens);
   const auto all = decoded.masks.to(at::kFloat), iou = decoded.iou.to(at::kFloat);
   objects = decoded.object.to(at::kFloat).flatten();
   if (multimask) {
@@ -77,13 +83,16 @@ void ImageModel::predict_batch(const Program::Levels& levels, const std::vector<
   }
 }
 
-Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickPrompt>& prompts, bool multimask, const CancelProbe& cancel) {
+Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickPrompt>& prompts, bool multimask,
+                               const CancelProbe& cancel) {
   cancel.check();
   const auto low_res_size = static_cast<size_t>(16 * grid_ * grid_);
   for (const auto& prompt : prompts)
-    if (prompt.points.size() != 2 * prompt.labels.size() || (!prompt.mask.empty() && prompt.mask.size() != low_res_size))
-      throw Error("ERR_INVALID_ARGUMENT", "A prompt needs two point numbers for each label, and a mask of " + std::to_string(4 * grid_) + " x " +
-                                              std::to_string(4 * grid_) + " logits or none.");
+    if (prompt.points.size() != 2 * prompt.labels.size() ||
+        (!prompt.mask.empty() && prompt.mask.size() != low_res_size))
+      throw Error("ERR_INVALID_ARGUMENT", "A prompt needs two point numbers for each label, and a mask of " +
+                                              std::to_string(4 * grid_) + " x " + std::to_string(4 * grid_) +
+                                              " logits or none.");
   ImageFeaturesPtr features;
   if (const auto* raw = std::get_if<RawImage>(&image))
     features = encode({*raw}, cancel)[0];
@@ -96,7 +105,8 @@ Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickP
     if (!no_memory_.defined()) no_memory_ = program_.no_memory_embedding(grid_).view({1, -1, 1, 1});
     cancel.check();
 
-    const auto count = static_cast<int64_t>(prompts.size()), each = static_cast<int64_t>(multimask ? 3 : 1), side = 4 * grid_;
+    const auto count = static_cast<int64_t>(prompts.size()), each = static_cast<int64_t>(multimask ? 3 : 1),
+               side = 4 * grid_;
     const auto options = at::TensorOptions().dtype(at::kFloat).device(program_.target().device);
     auto masks = at::empty({count, each, side, side}, options);
     auto ious = at::empty({count, each}, options);
@@ -108,10 +118,12 @@ Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickP
     for (const auto& [tokens, members] : by_tokens) {
       for (size_t begin = 0; begin < members.size(); begin += limit) {
         cancel.check();
-        const std::vector<size_t> batch(members.begin() + begin, members.begin() + std::min(members.size(), begin + limit));
+        const std::vector<size_t> batch(members.begin() + begin,
+                                        members.begin() + std::min(members.size(), begin + limit));
         at::Tensor batch_masks, batch_ious, batch_objects;
         predict_batch(levels, prompts, batch, multimask, batch_masks, batch_ious, batch_objects);
-        const auto rows = at::tensor(std::vector<int64_t>(batch.begin(), batch.end()), at::kLong).to(program_.target().device);
+        const auto rows =
+            at::tensor(std::vector<int64_t>(batch.begin(), batch.end()), at::kLong).to(program_.target().device);
         masks.index_copy_(0, rows, batch_masks);
         ious.index_copy_(0, rows, batch_ious);
         objects.index_copy_(0, rows, batch_objects);

@@ -20,7 +20,8 @@ std::pair<torch::jit::Module, std::string> owner_of(const torch::jit::Module& ro
   for (size_t dot; (dot = path.find('.', begin)) != std::string::npos; begin = dot + 1) {
     const std::string part = path.substr(begin, dot - begin);
     if (!module.hasattr(part))
-      throw Error("ERR_PROGRAM", "The program has no parameter '" + path + "': program.pt and names.json do not belong together. Export both again.");
+      throw Error("ERR_PROGRAM", "The program has no parameter '" + path +
+                                     "': program.pt and names.json do not belong together. Export both again.");
     module = module.attr(part).toModule();
   }
   return {module, path.substr(begin)};
@@ -29,13 +30,15 @@ std::pair<torch::jit::Module, std::string> owner_of(const torch::jit::Module& ro
 void set_parameter(const torch::jit::Module& root, const std::string& path, at::Tensor value) {
   auto [module, name] = owner_of(root, path);
   if (!module.hasattr(name))
-    throw Error("ERR_PROGRAM", "The program has no parameter '" + path + "': program.pt and names.json do not belong together. Export both again.");
+    throw Error("ERR_PROGRAM", "The program has no parameter '" + path +
+                                   "': program.pt and names.json do not belong together. Export both again.");
   module._ivalue()->setAttr(name, std::move(value));
 }
 
 }  // namespace
 
-Program Program::load(const ProgramFiles& files, const Target& target, const std::function<void(uint64_t, uint64_t)>& progress) {
+Program Program::load(const ProgramFiles& files, const Target& target,
+                      const std::function<void(uint64_t, uint64_t)>& progress) {
   const c10::InferenceMode guard;
   Program program;
   program.target_ = target;
@@ -50,26 +53,33 @@ Program Program::load(const ProgramFiles& files, const Target& target, const std
 
 void Program::load_bound(const ProgramFiles& files, const std::function<void(uint64_t, uint64_t)>& progress) {
   if (files.program.empty() || files.names.empty())
-    throw Error("ERR_PROGRAM", "'" + files.weights + "' holds weights only: a program (program.pt and names.json) is needed to run them.");
+    throw Error(
+        "ERR_PROGRAM",
+        "'" + files.weights + "' holds weights only: a program (program.pt and names.json) is needed to run them.");
   module_ = translate("ERR_PROGRAM", "Loading the program '" + files.program + "'",
                       [&] { return torch::jit::load(files.program, std::nullopt, /*load_debug_files=*/false); });
   const NameMap names = NameMap::load(files.names);
   architecture_ = names.architecture();
   const auto source = open_weights(files.weights);
-  names.bind(*source, target_.device, target_.dtype, [&](const std::string& name, at::Tensor value) { set_parameter(module_, name, std::move(value)); },
-             progress);
+  names.bind(
+      *source, target_.device, target_.dtype,
+      [&](const std::string& name, at::Tensor value) { set_parameter(module_, name, std::move(value)); }, progress);
   for (const auto& parameter : module_.named_parameters(/*recurse=*/true))
     if (parameter.value.is_meta())
-      throw Error("ERR_PROGRAM", "The program's parameter '" + parameter.name + "' is not in '" + files.names + "'. Export the program again.");
+      throw Error("ERR_PROGRAM", "The program's parameter '" + parameter.name + "' is not in '" + files.names +
+                                     "'. Export the program again.");
 }
 
 void Program::load_checkpoint(const std::string& path, const std::function<void(uint64_t, uint64_t)>& progress) {
   std::unordered_map<std::string, std::string> extra{{"sam3.json", ""}, {"config.json", ""}, {"tokenizer.json", ""}};
-  module_ = translate("ERR_MODEL_FORMAT", "Loading the checkpoint '" + path + "'",
-                      [&] { return torch::jit::load(path, c10::Device(c10::kCPU), extra, /*load_debug_files=*/false); });
+  module_ = translate("ERR_MODEL_FORMAT", "Loading the checkpoint '" + path + "'", [&] {
+    return torch::jit::load(path, c10::Device(c10::kCPU), extra, /*load_debug_files=*/false);
+  });
   if (extra["sam3.json"].empty())
-    throw Error("ERR_MODEL_FORMAT", "'" + path + "' is a TorchScript file but no sam3-node checkpoint (sam3.json is not in it). Make one with "
-                                        "`python -m scripts.export checkpoint`.");
+    throw Error("ERR_MODEL_FORMAT",
+                "'" + path +
+                    "' is a TorchScript file but no sam3-node checkpoint (sam3.json is not in it). Make one with "
+                    "`python -m scripts.export checkpoint`.");
   architecture_ = parse_architecture(extra["sam3.json"]);
   config_json_ = extra["config.json"];
   tokenizer_json_ = extra["tokenizer.json"];
@@ -84,8 +94,10 @@ void Program::load_checkpoint(const std::string& path, const std::function<void(
   uint64_t total = 0, done = 0;
   for (const auto& parameter : module_.named_parameters(true)) {
     if (parameter.value.is_meta())
-      throw Error("ERR_MODEL_FORMAT", "'" + path + "' is a program without weights. Give a model folder, or a checkpoint made with "
-                                      "`python -m scripts.export checkpoint`.");
+      throw Error("ERR_MODEL_FORMAT",
+                  "'" + path +
+                      "' is a program without weights. Give a model folder, or a checkpoint made with "
+                      "`python -m scripts.export checkpoint`.");
     names.push_back(parameter.name);
     total += parameter.value.nbytes();
   }
@@ -108,7 +120,9 @@ void Program::count_weights() {
 
 c10::IValue Program::call(const char* method, std::vector<c10::IValue> inputs) const {
   const auto found = module_.find_method(method);
-  if (!found) throw Error("ERR_PROGRAM", std::string("The program has no method '") + method + "'. Export it again with this version.");
+  if (!found)
+    throw Error("ERR_PROGRAM",
+                std::string("The program has no method '") + method + "'. Export it again with this version.");
   return translate("ERR_INFERENCE", method, [&] { return (*found)(std::move(inputs)); });
 }
 
@@ -118,8 +132,8 @@ std::vector<at::Tensor> Program::call_many(const char* method, std::vector<c10::
   if (result.isTuple())
     for (const auto& element : result.toTupleRef().elements()) tensors.push_back(element.toTensor());
   if (tensors.size() != outputs)
-    throw Error("ERR_PROGRAM", std::string("The program's method '") + method + "' does not return " + std::to_string(outputs) +
-                                   " tensors. Export it again with this version.");
+    throw Error("ERR_PROGRAM", std::string("The program's method '") + method + "' does not return " +
+                                   std::to_string(outputs) + " tensors. Export it again with this version.");
   return tensors;
 }
 
@@ -144,26 +158,31 @@ Program::Levels Program::neck_track(const at::Tensor& vit) const {
   return {out[0], out[1], out[2]};
 }
 
-at::Tensor Program::encode_text(const at::Tensor& ids, const at::Tensor& valid) const { return call("encode_text", {ids, valid}).toTensor(); }
+at::Tensor Program::encode_text(const at::Tensor& ids, const at::Tensor& valid) const {
+  return call("encode_text", {ids, valid}).toTensor();
+}
 
-Program::Geometry Program::encode_geometry(const at::Tensor& boxes, const at::Tensor& labels, const at::Tensor& valid, const at::Tensor& f2,
-                                           const at::Tensor& image_index) const {
+Program::Geometry Program::encode_geometry(const at::Tensor& boxes, const at::Tensor& labels, const at::Tensor& valid,
+                                           const at::Tensor& f2, const at::Tensor& image_index) const {
   auto out = call_many("encode_geometry", {boxes, labels, valid, f2, image_index}, 2);
   return {out[0], out[1]};
 }
 
-Program::Detection Program::detect(const Levels& f, const at::Tensor& image_index, const at::Tensor& prompt, const at::Tensor& valid) const {
+Program::Detection Program::detect(const Levels& f, const at::Tensor& image_index, const at::Tensor& prompt,
+                                   const at::Tensor& valid) const {
   auto out = call_many("detect", {f.high, f.middle, f.low, image_index, prompt, valid}, 5);
   return {out[0], out[1], out[2], out[3], out[4]};
 }
 
-Program::PixelMaps Program::pixel_embed(const Levels& f, const at::Tensor& image_index, const at::Tensor& encoded, const at::Tensor& prompt,
-                                        const at::Tensor& valid) const {
+Program::PixelMaps Program::pixel_embed(const Levels& f, const at::Tensor& image_index, const at::Tensor& encoded,
+                                        const at::Tensor& prompt, const at::Tensor& valid) const {
   auto out = call_many("pixel_embed", {f.high, f.middle, f.low, image_index, encoded, prompt, valid}, 2);
   return {out[0], out[1]};
 }
 
-at::Tensor Program::masks(const at::Tensor& pixel_map, const at::Tensor& queries) const { return call("masks", {pixel_map, queries}).toTensor(); }
+at::Tensor Program::masks(const at::Tensor& pixel_map, const at::Tensor& queries) const {
+  return call("masks", {pixel_map, queries}).toTensor();
+}
 
 Program::PromptTokens Program::prompt_encode(const at::Tensor& points, const at::Tensor& labels, const at::Tensor& mask,
                                              const at::Tensor& use_mask) const {
@@ -171,7 +190,8 @@ Program::PromptTokens Program::prompt_encode(const at::Tensor& points, const at:
   return {out[0], out[1]};
 }
 
-Program::ClickMasks Program::mask_decode(const at::Tensor& t0, const at::Tensor& t1, const at::Tensor& pixels, const PromptTokens& tokens) const {
+Program::ClickMasks Program::mask_decode(const at::Tensor& t0, const at::Tensor& t1, const at::Tensor& pixels,
+                                         const PromptTokens& tokens) const {
   auto out = call_many("mask_decode", {t0, t1, pixels, tokens.sparse, tokens.dense}, 4);
   return {out[0], out[1], out[2], out[3]};
 }

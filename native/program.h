@@ -24,7 +24,8 @@ struct ProgramFiles {
 class Program {
  public:
   // `progress(done, total)` counts bytes of weights. Throws ERR_PROGRAM, ERR_MODEL_FORMAT, ERR_WEIGHTS_*.
-  static Program load(const ProgramFiles& files, const Target& target, const std::function<void(uint64_t, uint64_t)>& progress = {});
+  static Program load(const ProgramFiles& files, const Target& target,
+                      const std::function<void(uint64_t, uint64_t)>& progress = {});
 
   const Architecture& architecture() const { return architecture_; }
   const Target& target() const { return target_; }
@@ -41,7 +42,8 @@ class Program {
     at::Tensor tokens, valid;  // [P, N+1, C], bool [P, N+1]
   };
   struct Detection {
-    at::Tensor logits, boxes, presence, queries, encoded;  // [P,Q] [P,Q,4] xyxy 0..1, [P,1] (all fp32), [P,Q,C], [P,G*G,C]
+    at::Tensor logits, boxes, presence, queries,
+        encoded;  // [P,Q] [P,Q,4] xyxy 0..1, [P,1] (all fp32), [P,Q,C], [P,G*G,C]
   };
   struct PixelMaps {
     at::Tensor instance, semantic;  // [P,C,4G,4G], [P,1,4G,4G]
@@ -58,14 +60,17 @@ class Program {
   Levels neck_detect(const at::Tensor& vit) const;
   Levels neck_track(const at::Tensor& vit) const;
   at::Tensor encode_text(const at::Tensor& ids, const at::Tensor& valid) const;
-  Geometry encode_geometry(const at::Tensor& boxes, const at::Tensor& labels, const at::Tensor& valid, const at::Tensor& f2,
-                           const at::Tensor& image_index) const;
-  Detection detect(const Levels& features, const at::Tensor& image_index, const at::Tensor& prompt, const at::Tensor& valid) const;
-  PixelMaps pixel_embed(const Levels& features, const at::Tensor& image_index, const at::Tensor& encoded, const at::Tensor& prompt,
-                        const at::Tensor& valid) const;
+  Geometry encode_geometry(const at::Tensor& boxes, const at::Tensor& labels, const at::Tensor& valid,
+                           const at::Tensor& f2, const at::Tensor& image_index) const;
+  Detection detect(const Levels& features, const at::Tensor& image_index, const at::Tensor& prompt,
+                   const at::Tensor& valid) const;
+  PixelMaps pixel_embed(const Levels& features, const at::Tensor& image_index, const at::Tensor& encoded,
+                        const at::Tensor& prompt, const at::Tensor& valid) const;
   at::Tensor masks(const at::Tensor& pixel_map, const at::Tensor& queries) const;
-  PromptTokens prompt_encode(const at::Tensor& points, const at::Tensor& labels, const at::Tensor& mask, const at::Tensor& use_mask) const;
-  ClickMasks mask_decode(const at::Tensor& t0, const at::Tensor& t1, const at::Tensor& pixels, const PromptTokens& tokens) const;
+  PromptTokens prompt_encode(const at::Tensor& points, const at::Tensor& labels, const at::Tensor& mask,
+                             const at::Tensor& use_mask) const;
+  ClickMasks mask_decode(const at::Tensor& t0, const at::Tensor& t1, const at::Tensor& pixels,
+                         const PromptTokens& tokens) const;
   // "No memory" embedding [1, C] that a single image adds to its lowest tracker level.
   at::Tensor no_memory_embedding(int64_t grid) const;
 

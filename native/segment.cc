@@ -56,14 +56,16 @@ int64_t ImageModel::pairs_per_batch() const {
   return std::max<int64_t>(1, memory_budget_ / bytes);
 }
 
-std::vector<std::vector<Segmentation>> ImageModel::segment(const std::vector<SegmentItem>& items, const CancelProbe& cancel) {
+std::vector<std::vector<Segmentation>> ImageModel::segment(const std::vector<SegmentItem>& items,
+                                                           const CancelProbe& cancel) {
   std::vector<std::vector<Segmentation>> out;
   const auto context = static_cast<size_t>(program_.architecture().text_context);
   for (const auto& item : items) {
     out.emplace_back(item.prompts.size());
     for (const auto& prompt : item.prompts)
       if (prompt.ids.size() != context || prompt.boxes.size() != 4 * prompt.labels.size())
-        throw Error("ERR_INVALID_ARGUMENT", "A prompt needs " + std::to_string(context) + " token ids, and four box numbers for each label.");
+        throw Error("ERR_INVALID_ARGUMENT",
+                    "A prompt needs " + std::to_string(context) + " token ids, and four box numbers for each label.");
   }
 
   for (size_t begin = 0; begin < items.size(); begin += max_batch_) {
@@ -90,7 +92,8 @@ std::vector<std::vector<Segmentation>> ImageModel::segment(const std::vector<Seg
   return out;
 }
 
-ImageModel::Group ImageModel::make_group(const std::vector<SegmentItem>& items, size_t begin, size_t end, const CancelProbe& cancel) {
+ImageModel::Group ImageModel::make_group(const std::vector<SegmentItem>& items, size_t begin, size_t end,
+                                         const CancelProbe& cancel) {
   cancel.check();
   Group group;
   std::vector<RawImage> raw;
@@ -109,7 +112,8 @@ ImageModel::Group ImageModel::make_group(const std::vector<SegmentItem>& items, 
       auto features = std::make_shared<ImageFeatures>();
       features->width = raw[next].width;
       features->height = raw[next].height;
-      features->detector = {fresh.high.narrow(0, next, 1), fresh.middle.narrow(0, next, 1), fresh.low.narrow(0, next, 1)};
+      features->detector = {fresh.high.narrow(0, next, 1), fresh.middle.narrow(0, next, 1),
+                            fresh.low.narrow(0, next, 1)};
       group.images.push_back(std::move(features));
       next++;
     } else {
@@ -130,7 +134,8 @@ ImageModel::Group ImageModel::make_group(const std::vector<SegmentItem>& items, 
 }
 
 // Text and exemplar tokens of every pair: [P, 32 + N + 1, C] and which of them count.
-std::pair<at::Tensor, at::Tensor> ImageModel::prompt_tokens(const Group& group, const Pair* pairs, int64_t count, const at::Tensor& image_index) {
+std::pair<at::Tensor, at::Tensor> ImageModel::prompt_tokens(const Group& group, const Pair* pairs, int64_t count,
+                                                            const at::Tensor& image_index) {
   std::vector<TextCache::Ids> ids;
   int64_t most = 0;
   for (int64_t p = 0; p < count; p++) {
@@ -150,7 +155,8 @@ std::pair<at::Tensor, at::Tensor> ImageModel::prompt_tokens(const Group& group, 
     std::copy(prompt.labels.begin(), prompt.labels.end(), labels.mutable_data_ptr<int64_t>() + p * most);
     std::fill_n(valid.mutable_data_ptr<bool>() + p * most, n, true);
   }
-  const auto geometry = program_.encode_geometry(to_device(boxes), to_device(labels), to_device(valid), group.low, image_index);
+  const auto geometry =
+      program_.encode_geometry(to_device(boxes), to_device(labels), to_device(valid), group.low, image_index);
   return {at::cat({text, geometry.tokens}, 1), at::cat({text_valid, geometry.valid}, 1)};
 }
 
@@ -185,15 +191,17 @@ void ImageModel::segment_pairs(const Group& group, const Pair* pairs, int64_t co
       for (const int64_t q : kept.back()) {
         const float* box = &boxes[(p * queries + q) * 4];
         out.scores.push_back(scores[p * queries + q]);
-        for (int i = 0; i < 4; i++) out.boxes.push_back(box[i] * static_cast<float>(i % 2 ? image.height : image.width));
+        for (int i = 0; i < 4; i++)
+          out.boxes.push_back(box[i] * static_cast<float>(i % 2 ? image.height : image.width));
       }
     }
     decode_masks(group, pairs, count, found, prompt, valid, kept, cancel);
   });
 }
 
-void ImageModel::decode_masks(const Group& group, const Pair* pairs, int64_t count, const Program::Detection& found, const at::Tensor& prompt,
-                              const at::Tensor& valid, const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel) {
+void ImageModel::decode_masks(const Group& group, const Pair* pairs, int64_t count, const Program::Detection& found,
+                              const at::Tensor& prompt, const at::Tensor& valid,
+                              const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel) {
   const auto device = program_.target().device;
   for (int64_t begin = 0; begin < count;) {
     int64_t end = begin;
@@ -207,8 +215,8 @@ void ImageModel::decode_masks(const Group& group, const Pair* pairs, int64_t cou
 
     cancel.check();
     const auto rows = index_tensor(wanted, device);
-    const auto maps = program_.pixel_embed(levels, at::zeros_like(rows), found.encoded.index_select(0, rows), prompt.index_select(0, rows),
-                                           valid.index_select(0, rows));
+    const auto maps = program_.pixel_embed(levels, at::zeros_like(rows), found.encoded.index_select(0, rows),
+                                           prompt.index_select(0, rows), valid.index_select(0, rows));
     for (size_t i = 0; i < wanted.size(); i++) {
       cancel.check();
       const int64_t p = wanted[i];

@@ -10,7 +10,8 @@ std::pair<at::Tensor, at::Tensor> TextCache::encode(const Program& program, cons
   const int64_t length = program.architecture().text_context;
   const auto to_tensor = [&](const std::vector<Ids>& rows) {
     auto ids = at::empty({static_cast<int64_t>(rows.size()), length}, at::kLong);
-    for (size_t i = 0; i < rows.size(); i++) std::copy(rows[i].begin(), rows[i].end(), ids.mutable_data_ptr<int64_t>() + i * length);
+    for (size_t i = 0; i < rows.size(); i++)
+      std::copy(rows[i].begin(), rows[i].end(), ids.mutable_data_ptr<int64_t>() + i * length);
     return ids.to(program.target().device);
   };
 
