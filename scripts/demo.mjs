@@ -8,13 +8,12 @@ import { setup } from './setup.mjs'
 import { root } from './support/command.mjs'
 import { report } from './support/steps.mjs'
 
-const DEMO_MODEL = 'models/demo'
+const DEMO_MODEL = path.join(root, 'models/demo')
 const RANDOM_WEIGHTS = `The weights of the demo model are random until a trained one comes with the project: it shows that every part
-works, not what SAM 3 finds. For real masks put Meta's weights into a folder and name it:
+works, not what SAM 3 finds. For Meta's weights ask for access to facebook/sam3 on Hugging Face, then:
 
-  1. ask for access to facebook/sam3 on Hugging Face, and accept Meta's licence there
-  2. download config.json, model.safetensors and tokenizer.json into ./sam3
-  3. npm run demo -- --model ./sam3`
+  HF_TOKEN=... node dist/cli.js pull
+  npm run demo -- --model facebook/sam3`
 
 function table(instances) {
   const rows = instances.map(({ score, box, mask }, index) => [
@@ -35,7 +34,7 @@ async function main() {
     options: {
       text: { type: 'string', default: 'cup' },
       image: { type: 'string', default: path.join(root, 'examples/coffee.jpg') },
-      model: { type: 'string', default: path.join(root, DEMO_MODEL) },
+      model: { type: 'string', default: DEMO_MODEL },
       out: { type: 'string', default: path.join(root, 'result') },
     },
   })
@@ -62,7 +61,7 @@ async function main() {
   for (const [index, { mask }] of instances.entries()) await write(`mask-${index + 1}.png`, await mask.toPng())
   const out = path.relative(root, values.out)
   console.log(`\nWritten: ${out}/overlay.png, ${out}/coco.json, and a mask PNG per instance.`)
-  if (path.resolve(values.model) === path.join(root, DEMO_MODEL)) console.log(`\n${RANDOM_WEIGHTS}`)
+  if (values.model === DEMO_MODEL) console.log(`\n${RANDOM_WEIGHTS}`)
 }
 
 await main().catch(report)

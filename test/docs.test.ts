@@ -37,12 +37,12 @@ function program(page: string): string {
   return blocks.map(({ code }) => code).join('\n')
 }
 
-/** Commands of the library's own command line among the shell examples. */
+/** Commands of the library's own command line among the shell examples that need no network. */
 function commands(page: string): string[][] {
   return examples(page)
     .filter(({ language }) => language === 'sh')
     .flatMap(({ code }) => code.split('\n'))
-    .filter((line) => line.startsWith('npx sam3-node '))
+    .filter((line) => line.startsWith('npx sam3-node segment '))
     .map((line) => [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!).slice(2))
 }
 
