@@ -61,12 +61,18 @@ function plainView(stream: NodeJS.WritableStream): PullView {
 }
 
 function barView(stream: NodeJS.WriteStream): PullView {
-  const bars = new cliProgress.MultiBar(
-    { format: '{name} {bar} {text}', barsize: BAR_WIDTH, stream, hideCursor: true, clearOnComplete: false },
-    cliProgress.Presets.shades_classic,
-  )
+  // Made when there is something to show: a model from the cache must not touch the terminal.
+  let bars: cliProgress.MultiBar | undefined
+  const options = {
+    format: '{name} {bar} {text}',
+    barsize: BAR_WIDTH,
+    stream,
+    hideCursor: true,
+    clearOnComplete: false,
+  }
   const lines = new Map<string, cliProgress.SingleBar>()
   const show = (name: string, value: number, total: number, text: string) => {
+    bars ??= new cliProgress.MultiBar(options, cliProgress.Presets.shades_classic)
     const payload = { name: fit(name), text }
     const line = lines.get(name) ?? bars.create(Math.max(1, total), 0, payload)
     lines.set(name, line)
@@ -79,6 +85,6 @@ function barView(stream: NodeJS.WriteStream): PullView {
       const text = describeShortly(progress)
       show(file, bytes, total, state === 'downloading' || state === 'done' ? text : `${state} ${text}`)
     },
-    stop: () => bars.stop(),
+    stop: () => bars?.stop(),
   }
 }

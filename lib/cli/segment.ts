@@ -9,6 +9,7 @@ import type { Instance } from '../result/types.js'
 import { collect, parseBox, parseCount, parseNumber, parsePoint } from './arguments.js'
 import { expandFiles, resultNames } from './files.js'
 import { describeError, type Progress, startProgress, table } from './output.js'
+import { startPullView } from './pull-progress.js'
 import { type FileReport, ResultWriter, type SegmentedFile } from './segment-results.js'
 
 /** What the options come to. */
@@ -79,7 +80,10 @@ export function segmentCommand(): Command {
     )
     .option('--json', 'print one JSON document on stdout, and nothing else')
     .optionsGroup('Model:')
-    .option('-m, --model <path>', 'a model folder or checkpoint file (default: facebook/sam3 in the models folder)')
+    .option(
+      '-m, --model <path>',
+      'a model folder, a checkpoint file or a repository (default: facebook/sam3, downloaded once)',
+    )
     .option('--device <name>', 'auto, cpu, cuda or cuda:N (default: auto)')
     .addOption(
       new Option('--dtype <type>', 'number type (default: auto)').choices(['auto', 'float32', 'bfloat16', 'float16']),
@@ -104,7 +108,8 @@ async function run(names: string[], options: SegmentOptions): Promise<void> {
       ([, value]) => value !== undefined,
     ),
   )
-  const model = await buildSam3ImageModel(modelOptions)
+  const download = startPullView()
+  const model = await buildSam3ImageModel({ ...modelOptions, onProgress: download.update }).finally(download.stop)
   const folder = options.out ?? (options.json ? undefined : DEFAULT_FOLDER)
   const writer = new ResultWriter(folder)
   const progress = startProgress(files.length, options.json === true)

@@ -17,7 +17,6 @@ export interface HubClient {
   stallTimeout: number
 }
 
-/** Python's name for the same thing is HF_HUB_DOWNLOAD_TIMEOUT, in seconds. */
 const STALL_TIMEOUT = 30_000
 
 /** How long to wait for what. The defaults are those of a user; tests are less patient. */

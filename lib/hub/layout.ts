@@ -73,10 +73,15 @@ export class RepositoryLayout {
     return `${this.blob(etag)}.sam3-node.incomplete`
   }
 
+  /** For files on their way to another name: what a kill leaves here is in nobody's way. */
+  get scratch(): string {
+    return join(this.folder, '.sam3-node')
+  }
+
   /** Says that a blob's hash was found right, and of which state of the file that was said. */
   verified(etag: string): string {
     this.blob(etag)
-    return join(this.folder, '.sam3-node', 'verified', etag)
+    return join(this.scratch, 'verified', etag)
   }
 
   /** Folder of this library's lock of a blob. */

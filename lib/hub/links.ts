@@ -1,6 +1,6 @@
 /** Makes the names of a snapshot lead to blobs, and finds out where existing ones lead. */
 import { copyFile, mkdir, readlink, realpath, rename, rm, symlink } from 'node:fs/promises'
-import { dirname, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { randomUUID } from 'node:crypto'
 import { isInside } from './layout.js'
 
@@ -18,12 +18,15 @@ export async function followPointer(pointer: string, cache: string): Promise<Des
   }
 }
 
-/** Makes `pointer` a relative link to `blob`, so that the cache can be moved; a copy where there are no links. Atomic. */
-export async function linkPointer(blob: string, pointer: string): Promise<void> {
+/**
+ * Makes `pointer` a relative link to `blob`, so that the cache can be moved; a copy where there are no links. Atomic.
+ * @param scratch a folder on the same file system, for the moment before it has its name
+ */
+export async function linkPointer(blob: string, pointer: string, scratch: string): Promise<void> {
   const target = relative(dirname(pointer), blob)
   if ((await readlink(pointer).catch(() => undefined)) === target) return
-  await mkdir(dirname(pointer), { recursive: true })
-  const temporary = `${pointer}.${randomUUID().slice(0, 8)}.tmp`
+  for (const folder of [dirname(pointer), scratch]) await mkdir(folder, { recursive: true })
+  const temporary = join(scratch, randomUUID())
   try {
     try {
       await symlink(target, temporary)

@@ -39,6 +39,8 @@ export class ProgressBoard {
   constructor(
     files: readonly RemoteFile[],
     readonly onProgress: ((progress: PullProgress) => void) | undefined,
+    /** Told what `onProgress` throws. */
+    readonly onError: (error: unknown) => void,
   ) {
     this.#total = files.reduce((sum, { size }) => sum + size, 0)
     for (const { path } of files) this.#bytes.set(path, 0)
@@ -59,14 +61,19 @@ export class ProgressBoard {
         if (state !== 'verifying') this.#bytes.set(path, bytes)
         const sum = [...this.#bytes.values()].reduce((one, other) => one + other, 0)
         const moving = state === 'downloading' || state === 'waiting'
-        this.onProgress?.({
+        const progress: PullProgress = {
           file: path,
           state,
           bytes,
           total: size,
           rate: moving ? rate.update(bytes, time) : 0,
           overall: { bytes: sum, total: this.#total, rate: this.#rate.update(sum, time) },
-        })
+        }
+        try {
+          this.onProgress?.(progress)
+        } catch (error) {
+          this.onError(error)
+        }
       },
     }
   }

@@ -1,7 +1,7 @@
 /** Downloads what a model needs into the cache. */
 import { mkdir, rename, stat, writeFile } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { Sam3AbortError, Sam3HubError } from '../errors.js'
 import { ensureBlob } from './blob.js'
 import { asCacheError, type CacheFolder, prepareFolder } from './cache-folder.js'
@@ -57,6 +57,7 @@ export async function pullSnapshot(job: PullJob): Promise<PullResult> {
     if (!isCommit(revision)) await writeRef(layout, revision, snapshot.commit)
     return { folder: layout.snapshot(snapshot.commit), commit: snapshot.commit, files, downloaded }
   } catch (error) {
+    if (error instanceof CallbackError) throw error.cause
     if (client.signal?.aborted) throw new Sam3AbortError(client.signal.reason)
     const known = asCacheError(error, folder)
     throw isFileError(known) ? known : hubError(known, repo, revision, client)
@@ -77,6 +78,13 @@ function neededFiles(snapshot: RemoteSnapshot, weights: WeightsKind | undefined)
     })
   }
   return snapshot.files.filter(({ path }) => files.includes(path))
+}
+
+/** The caller's own onProgress threw: the download ends with that error, as it is. */
+class CallbackError extends Error {
+  constructor(override readonly cause: unknown) {
+    super()
+  }
 }
 
 /** Bytes that are neither in the cache nor in a partial file. */
@@ -100,35 +108,33 @@ async function bringAll(
   files: readonly RemoteFile[],
   job: PullJob,
 ): Promise<string[]> {
-  const board = new ProgressBoard(files, job.onProgress)
   const failed = new AbortController()
   const outer = job.client.signal
   const client = { ...job.client, signal: outer ? AbortSignal.any([outer, failed.signal]) : failed.signal }
   const downloaded: string[] = []
   // Small files first: a refusal shows at once, not after the weights.
+  const board = new ProgressBoard(files, job.onProgress, (error) => failed.abort(new CallbackError(error)))
   const waiting = [...files].sort((one, other) => one.size - other.size)
-  let failure: unknown
   const worker = async () => {
     for (let file = waiting.shift(); file && !failed.signal.aborted; file = waiting.shift()) {
       try {
         if (await ensureBlob(layout, snapshot, file, client, board.file(file))) downloaded.push(file.path)
-        await linkPointer(layout.blob(file.etag), layout.pointer(snapshot.commit, file.path))
+        await linkPointer(layout.blob(file.etag), layout.pointer(snapshot.commit, file.path), layout.scratch)
       } catch (error) {
-        if (!failed.signal.aborted) failure = error
-        failed.abort(error)
+        failed.abort(error) // the first reason stays
       }
     }
   }
   await Promise.all(Array.from({ length: FILES_AT_A_TIME }, worker))
-  if (failed.signal.aborted) throw failure
+  if (failed.signal.aborted) throw failed.signal.reason
   return downloaded
 }
 
 async function writeRef(layout: RepositoryLayout, revision: string, commit: string): Promise<void> {
   if ((await readRef(layout, revision)) === commit) return
   const path = layout.ref(revision)
-  await mkdir(dirname(path), { recursive: true })
-  const temporary = `${layout.folder}/.ref-${randomUUID().slice(0, 8)}.tmp`
+  for (const folder of [dirname(path), layout.scratch]) await mkdir(folder, { recursive: true })
+  const temporary = join(layout.scratch, randomUUID())
   await writeFile(temporary, commit)
   await rename(temporary, path)
 }
