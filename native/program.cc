@@ -85,9 +85,11 @@ void Program::load_checkpoint(const std::string& path, const std::function<void(
   tokenizer_json_ = extra["tokenizer.json"];
 
   std::set<std::string> keep_fp32;
-  const Json header = Json::parse(extra["sam3.json"]);
-  if (const Json* names = header.find("fp32"))
-    for (const Json& name : names->as_array("fp32")) keep_fp32.insert(name.as_string("fp32"));
+  translate("ERR_MODEL_FORMAT", "Reading sam3.json in '" + path + "'", [&] {
+    const Json header = Json::parse(extra["sam3.json"]);
+    if (const Json* names = header.find("fp32"))
+      for (const Json& name : names->as_array("fp32")) keep_fp32.insert(name.as_string("fp32"));
+  });
 
   // One tensor at a time, so that the old and the new copy of only one lie side by side.
   std::vector<std::string> names;

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from .config import Sam3Config
-from .program import script
+from .program import FP32_PARAMETERS, script
 from .weight_files import WeightFile
 from .weights import load
 
@@ -23,13 +23,20 @@ def write_checkpoint(
     tokenizer_path: str | None,
     out: Path,
 ) -> None:
-    """Writes `out`; its extra files are sam3.json (format, dtype, architecture), config.json and tokenizer.json.
+    """Writes `out`; its extra files are sam3.json, config.json and tokenizer.json.
+
+    sam3.json says format, dtype, architecture, and which parameters stay fp32 when the engine casts to another dtype.
 
     Raises:
         WeightsError: the weights do not fit the configuration.
     """
     program = load(config, file, dtype)
-    about = {"format": FORMAT, "dtype": str(dtype).removeprefix("torch."), "architecture": config.architecture()}
+    about = {
+        "format": FORMAT,
+        "dtype": str(dtype).removeprefix("torch."),
+        "architecture": config.architecture(),
+        "fp32": list(FP32_PARAMETERS),
+    }
     text = Path(config_path).read_text() if config_path else json.dumps(config.to_dict(), indent=2)
     extra = {"sam3.json": json.dumps(about), "config.json": text}
     if tokenizer_path:
