@@ -33,7 +33,7 @@ export interface LockTiming {
   poll: number
 }
 
-const TIMING: LockTiming = { beat: 2_000, patience: 20_000, poll: 150 }
+export const DEFAULT_TIMING: LockTiming = { beat: 2_000, patience: 20_000, poll: 150 }
 
 interface Turn {
   number: number
@@ -82,7 +82,11 @@ class Watch {
  */
 export async function takeLock(
   folder: string,
-  { signal, onWait, timing = TIMING }: { signal?: AbortSignal; onWait?: () => unknown; timing?: LockTiming } = {},
+  {
+    signal,
+    onWait,
+    timing = DEFAULT_TIMING,
+  }: { signal?: AbortSignal; onWait?: () => unknown; timing?: LockTiming } = {},
 ): Promise<BlobLock> {
   const watch = new Watch()
   for (;;) {

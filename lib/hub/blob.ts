@@ -85,7 +85,7 @@ export async function ensureBlob(
   await mkdir(layout.blobs, { recursive: true })
   const onWait = async () => reporter.report('waiting', (await sizeOf(blob)) ?? (await partialSize(partial)))
   for (;;) {
-    const lock = await takeLock(layout.lock(file.etag), { signal: client.signal, onWait })
+    const lock = await takeLock(layout.lock(file.etag), { signal: client.signal, onWait, timing: client.lock })
     try {
       await waitForPython(layout, file, client, reporter)
       if (await isThere(layout, file, client, reporter)) {

@@ -1,6 +1,7 @@
 /** Asks the hub about a repository, through @huggingface/hub, and gives its refusals their place among our errors. */
 import { Sam3AbortError, Sam3Error, Sam3HubError, Sam3ModelError } from '../errors.js'
 import { accessError, accessReason } from './access-error.js'
+import { DEFAULT_TIMING, type LockTiming } from './blob-lock.js'
 import { HubResponseError, hubFetch } from './hub-fetch.js'
 import { isCommit, RepositoryLayout } from './layout.js'
 import { DEFAULT_RETRY, type RetryPolicy, withRetries } from './retry.js'
@@ -15,6 +16,7 @@ export interface HubClient {
   retry: RetryPolicy
   /** Milliseconds without a byte after which a connection counts as dead. */
   stallTimeout: number
+  lock: LockTiming
 }
 
 const STALL_TIMEOUT = 30_000
@@ -23,10 +25,16 @@ const STALL_TIMEOUT = 30_000
 export interface Patience {
   retry?: Partial<RetryPolicy>
   stallTimeout?: number
+  lock?: LockTiming
 }
 
 export function makeClient(from: Pick<HubClient, 'endpoint' | 'token' | 'signal'> & Patience): HubClient {
-  return { ...from, retry: { ...DEFAULT_RETRY, ...from.retry }, stallTimeout: from.stallTimeout ?? STALL_TIMEOUT }
+  return {
+    ...from,
+    retry: { ...DEFAULT_RETRY, ...from.retry },
+    stallTimeout: from.stallTimeout ?? STALL_TIMEOUT,
+    lock: from.lock ?? DEFAULT_TIMING,
+  }
 }
 
 /** The package is loaded only when the network is needed: a model from the cache starts without it. */

@@ -87,6 +87,8 @@ export function hubFetch({ endpoint, token, signal, answerTimeout = ANSWER_TIMEO
     let url = new URL(input instanceof Request ? input.url : String(input))
     const isHub = url.origin === home
     const headers = new Headers(init.headers)
+    // Sizes and ranges are those of the files themselves.
+    headers.set('accept-encoding', 'identity')
     // Xet's own servers have tokens of their own, which @huggingface/hub sets.
     if (isHub && token && !headers.has('authorization')) headers.set('authorization', `Bearer ${token.value}`)
     for (let redirects = 0; ; redirects++) {

@@ -1,17 +1,22 @@
 /** Caches and servers that try to lead out of the cache, and content that is not what it is called. */
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   rmSync,
   symlinkSync,
   truncateSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ownIdentity } from '../../lib/hub/process-identity.js'
+import type { PullProgress } from '../../lib/hub/types.js'
 import { isRepositoryName, isSafePath, RepositoryLayout } from '../../lib/hub/layout.js'
 import { resolveRepository } from '../../lib/hub/resolve.js'
 import * as hashes from '../support/hub-server/repository.js'
@@ -161,4 +166,28 @@ describe('a poisoned blob', () => {
     expect(await resolveRepository(REPO, {}, box.env())).toContain(box.cache)
     expect(readFileSync(blob).equals(Buffer.alloc(file.content.length))).toBe(true)
   })
+})
+
+it('an owner that was only suspended cannot spoil the file of the one that took over', async () => {
+  const repository = box.fresh(2_000_000)
+  const file = repository.commits.get(repository.refs.get('main')!)!.get('model.safetensors')!
+  const layout = new RepositoryLayout(box.cache, REPO)
+  const etag = hashes.etagOf(file)
+  mkdirSync(layout.blobs, { recursive: true })
+  mkdirSync(layout.lock(etag), { recursive: true })
+  const owner = { ...ownIdentity(), host: 'another container', key: 'old' }
+  writeFileSync(path.join(layout.lock(etag), '1'), JSON.stringify({ owner }))
+  writeFileSync(layout.partial(etag), file.content.subarray(0, 1_000_000))
+  const suspended = openSync(layout.partial(etag), 'r+')
+  const lock = { beat: 50, patience: 300, poll: 20 }
+  const onProgress = ({ file: name, state }: PullProgress) => {
+    if (name !== 'model.safetensors' || state !== 'downloading') return
+    writeSync(suspended, Buffer.alloc(500_000, 1), 0, 500_000, 0) // it wakes up, and writes where it was
+  }
+  const folder = await resolveRepository(REPO, { onProgress }, box.env(), { lock })
+  writeSync(suspended, Buffer.alloc(500_000, 1), 0, 500_000, 0)
+  closeSync(suspended)
+  expect(readFileSync(`${folder}/model.safetensors`).equals(file.content)).toBe(true)
+  // What it had brought is used nevertheless.
+  expect(server.requests.find(({ host }) => host === 'cdn')!.from).toBe(1_000_000)
 })
