@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -41,9 +42,9 @@ UNUSED_PARTS = {
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
     """Runs the command line as a user does."""
-    return subprocess.run(
-        [sys.executable, "-m", "scripts.export", *arguments], cwd=ROOT, capture_output=True, text=True
-    )
+    command = [sys.executable, "-m", "scripts.export", *arguments]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
 
 
 def numel(shape) -> int:

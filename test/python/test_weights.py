@@ -121,8 +121,12 @@ def test_checkpoint_round_trip(config, program, tmp_path, weights):
     loaded = torch.jit.load(out, _extra_files=extra)
     texts = {k: v.decode() if isinstance(v, bytes) else v for k, v in extra.items()}
     about = json.loads(texts["sam3.json"])
-    assert about.pop("fp32") == ["prompt_encoder.gaussian", "detr_decoder.reference_points.weight"]
-    assert about == {"format": "sam3-checkpoint/1", "dtype": "float32", "architecture": config.architecture()}
+    assert about == {
+        "format": "sam3-checkpoint/1",
+        "dtype": "float32",
+        "architecture": config.architecture(),
+        "fp32": ["prompt_encoder.gaussian", "detr_decoder.reference_points.weight"],
+    }
     assert (
         texts["config.json"] == (base / "config.json").read_text() and texts["tokenizer.json"] == tokenizer.read_text()
     )
