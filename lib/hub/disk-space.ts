@@ -16,12 +16,23 @@ export async function freeSpace(folder: string): Promise<number> {
   return bavail * bsize
 }
 
-export function diskFull(folder: string, needed: number, free: number, cause?: unknown): Sam3HubError {
+/** @param needed bytes, where that is known */
+export function diskFull(folder: string, needed: number | undefined, free: number, cause?: unknown): Sam3HubError {
+  const what = needed === undefined ? '' : `${formatBytes(needed)} are needed, `
   return new Sam3HubError(
     'ERR_DISK_FULL',
-    `There is not enough room in ${folder}: ${formatBytes(needed)} are needed, ${formatBytes(free)} are free.`,
-    { cause, fix: 'Free some space, or choose another folder with SAM3_CACHE_DIR or the option cacheDir.' },
+    `There is not enough room in ${folder}: ${what}${formatBytes(free)} are free.`,
+    {
+      cause,
+      fix: 'Free some space, or choose another folder with SAM3_CACHE_DIR or the option cacheDir.',
+    },
   )
+}
+
+/** Whether an error of the file system says that the disk, or the user's share of it, is full. */
+export function isDiskFull(error: unknown): boolean {
+  const { code } = (error ?? {}) as NodeJS.ErrnoException
+  return code === 'ENOSPC' || code === 'EDQUOT'
 }
 
 /** @throws Sam3HubError `ERR_DISK_FULL` with what is needed, what is free, and where. */

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { Sam3AbortError, Sam3HubError } from '../errors.js'
 import { ensureBlob } from './blob.js'
 import { asCacheError, type CacheFolder, prepareFolder } from './cache-folder.js'
-import { checkSpace } from './disk-space.js'
+import { checkSpace, diskFull, freeSpace, isDiskFull } from './disk-space.js'
 import { type HubClient, hubError, readRemote } from './hub-client.js'
 import { isCommit, RepositoryLayout } from './layout.js'
 import { linkPointer } from './links.js'
@@ -59,6 +59,7 @@ export async function pullSnapshot(job: PullJob): Promise<PullResult> {
   } catch (error) {
     if (error instanceof CallbackError) throw error.cause
     if (client.signal?.aborted) throw new Sam3AbortError(client.signal.reason)
+    if (isDiskFull(error)) throw diskFull(folder.path, undefined, await freeSpace(folder.path), error)
     const known = asCacheError(error, folder)
     throw isFileError(known) ? known : hubError(known, repo, revision, client)
   }

@@ -4,7 +4,7 @@ import { constants } from 'node:fs'
 import type { Hash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Sam3HubError } from '../errors.js'
-import { diskFull, freeSpace } from './disk-space.js'
+import { diskFull, freeSpace, isDiskFull } from './disk-space.js'
 import { etagHash, hashFile } from './hashes.js'
 import { type HubClient, hubLibrary } from './hub-client.js'
 import { HubResponseError, hubFetch, RangeIgnoredError } from './hub-fetch.js'
@@ -47,7 +47,7 @@ export async function transfer(job: Transfer): Promise<void> {
     }
     await handle.datasync() // a crash of the machine must not leave a visible file with holes
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+    if (!isDiskFull(error)) throw error
     const missing = file.size - (await handle.stat()).size
     throw diskFull(partial, missing, await freeSpace(partial).catch(() => 0), error)
   } finally {

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import {
   chmodSync,
+  copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -9,6 +10,7 @@ import {
   renameSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
@@ -16,7 +18,16 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { absoluteFolder, findCacheFolder, packageCache } from '../../lib/hub/cache-folder.js'
 import { freeSpace } from '../../lib/hub/disk-space.js'
 import { resolveRepository } from '../../lib/hub/resolve.js'
-import { filesBelow, outcomeOf, REPO, removeBundles, Sandbox, startPull } from '../support/hub-server/sandbox.js'
+import {
+  bundle,
+  filesBelow,
+  outcomeOf,
+  REPO,
+  removeBundles,
+  runProgram,
+  Sandbox,
+  startPull,
+} from '../support/hub-server/sandbox.js'
 import { rejection } from '../support/model.js'
 import { repositoryRoot } from '../support/paths.js'
 
@@ -41,6 +52,22 @@ describe('the folder', () => {
     const byDefault = findCacheFolder(undefined, { XDG_CACHE_HOME: '/x' })
     expect(byDefault).toMatchObject({ path: path.join(repositoryRoot, 'models'), chosen: false })
     expect(packageCache()).toBe(byDefault.path)
+  })
+
+  it('is 3rdparty/sam3/models in a project that has a checkout there, made when it is missing', async () => {
+    box.fresh()
+    const project = path.join(box.root, 'project')
+    const checkout = path.join(project, '3rdparty/sam3')
+    mkdirSync(path.join(checkout, 'dist'), { recursive: true })
+    for (const name of ['package.json', 'node_modules']) symlinkSync(`${repositoryRoot}/${name}`, `${checkout}/${name}`)
+    copyFileSync(await bundle('lib/hub/resolve.ts'), `${checkout}/dist/resolve.mjs`)
+    const code = `import { resolveRepository } from '${checkout}/dist/resolve.mjs'; console.log(await resolveRepository('${REPO}'))`
+    const { SAM3_CACHE_DIR: _, ...env } = box.processEnv()
+    const { stdout, stderr } = await runProgram(process.execPath, ['--input-type=module', '-e', code], env)
+    expect(stdout.trim(), stderr).toMatch(
+      new RegExp(`^${checkout}/models/models--facebook--sam3/snapshots/[0-9a-f]{40}$`),
+    )
+    expect(existsSync(`${stdout.trim()}/model.safetensors`)).toBe(true)
   })
 
   it('is resolved against the working directory when it is relative, and said so', () => {
@@ -163,7 +190,13 @@ describe('a folder that cannot be used', () => {
     mounted.push(box.cache)
     server.faults = [({ host }) => (host === 'cdn' ? { trickle: { bytes: 100_000, pause: 5 } } : undefined)]
     const hog = path.join(box.cache, 'hog')
-    const fill = () => writeFileSync(hog, Buffer.alloc(3_000_000))
+    const fill = () => {
+      try {
+        writeFileSync(hog, Buffer.alloc(3_000_000))
+      } catch {
+        // less than that was left, and is gone now
+      }
+    }
     const error = await rejection(
       resolveRepository(
         REPO,
