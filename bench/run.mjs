@@ -115,6 +115,7 @@ async function main() {
   }
   const rows = []
   const failures = []
+  let files = []
   for (const name of options.only) {
     console.log(`${name} ...`)
     try {
@@ -126,9 +127,10 @@ async function main() {
       console.error(`  failed: ${error.message}`)
       failures.push({ name, message: error.message })
     }
+    // After every measure: a run takes many minutes, and what was measured should outlive an interruption.
+    files = writeReport({ machine, options, libtorchVersion, rows, failures })
   }
   for (const worker of Object.values(settings.pair)) await worker.close()
-  const files = writeReport({ machine, options, libtorchVersion, rows, failures })
   console.log(`\nWritten: ${files.join(', ')}`)
   if (failures.length) process.exitCode = 1
 }
