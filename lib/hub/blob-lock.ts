@@ -2,10 +2,10 @@
  * A lock between processes, threads and containers that share a cache folder, made of plain files, as Node has no
  * kernel locks. It is a folder of numbered turns: the file with the highest number says whose turn it is. Taking the
  * next turn is creating the next number, which the file system lets only one do, and the highest number is never
- * deleted. So taking over from a dead owner, which is where lock files usually race, is the same step as taking a lock
- * that was given back.
+ * deleted: giving the lock back renames it to `<number>.over`, which works on a full disk too. So taking over from a
+ * dead owner, which is where lock files usually race, is the same step as taking a lock that was given back.
  */
-import { mkdir, open, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -38,23 +38,29 @@ export const DEFAULT_TIMING: LockTiming = { beat: 2_000, patience: 20_000, poll:
 interface Turn {
   number: number
   path: string
+  over: boolean
 }
 
-/** What a turn's file holds: its owner, or that it is over. */
-type TurnState = { owner: ProcessIdentity & { key: string } } | { over: true } | undefined
+type Owner = ProcessIdentity & { key: string }
+
+async function turnsIn(folder: string): Promise<{ name: string; number: number; over: boolean }[]> {
+  const names = (await readdir(folder)).filter((name) => /^\d+(\.over)?$/.test(name))
+  return names.map((name) => ({ name, number: Number.parseInt(name, 10), over: name.endsWith('.over') }))
+}
 
 async function latestTurn(folder: string): Promise<Turn | undefined> {
-  const numbers = (await readdir(folder)).filter((name) => /^\d+$/.test(name)).map(Number)
-  if (numbers.length === 0) return undefined
-  const number = Math.max(...numbers)
-  return { number, path: join(folder, String(number)) }
+  const turns = await turnsIn(folder)
+  if (turns.length === 0) return undefined
+  const number = Math.max(...turns.map((turn) => turn.number))
+  return { number, path: join(folder, String(number)), over: turns.some((turn) => turn.number === number && turn.over) }
 }
 
-async function readTurn(path: string): Promise<TurnState> {
+/** Undefined while the file is being written, or when its writer died in the middle. */
+async function readOwner(path: string): Promise<Owner | undefined> {
   try {
-    return JSON.parse(await readFile(path, 'utf8')) as TurnState
+    return JSON.parse(await readFile(path, 'utf8')) as Owner
   } catch {
-    return undefined // being written at this moment, or its writer died in the middle
+    return undefined
   }
 }
 
@@ -94,19 +100,17 @@ export async function takeLock(
     await mkdir(folder, { recursive: true })
     const latest = await latestTurn(folder)
     let alone = true
-    if (latest) {
-      const state = await readTurn(latest.path)
-      if (!(state && 'over' in state)) {
-        const liveness = state ? livenessOf(state.owner) : 'unknown'
-        // A thread may die while its process lives, so that silence counts even then.
-        const silent = await watch.isSilent(latest.path, timing.patience)
-        if (liveness !== 'dead' && !silent) {
-          await onWait?.()
-          await sleep(timing.poll, undefined, { signal })
-          continue
-        }
-        alone = liveness === 'dead'
+    if (latest && !latest.over) {
+      const owner = await readOwner(latest.path)
+      const liveness = owner ? livenessOf(owner) : 'unknown'
+      // A thread may die while its process lives, so that silence counts even then.
+      const silent = await watch.isSilent(latest.path, timing.patience)
+      if (liveness !== 'dead' && !silent) {
+        await onWait?.()
+        await sleep(timing.poll, undefined, { signal })
+        continue
       }
+      alone = liveness === 'dead'
     }
     const lock = await takeTurn(folder, (latest?.number ?? 0) + 1, alone, timing)
     if (lock) return lock
@@ -122,21 +126,25 @@ async function takeTurn(
   const path = join(folder, String(number))
   const key = randomUUID()
   try {
-    const file = await open(path, 'wx')
-    await file.writeFile(JSON.stringify({ owner: { ...ownIdentity(), key } }))
-    await file.close()
+    await (await open(path, 'wx')).close()
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EEXIST' || code === 'ENOENT') return undefined // another was faster, or the cache is being cleared
     throw error
   }
+  try {
+    await writeFile(path, JSON.stringify({ ...ownIdentity(), key } satisfies Owner))
+  } catch (error) {
+    await rename(path, `${path}.over`)
+    throw error
+  }
   const latest = await latestTurn(folder)
-  if (latest?.number !== number) {
-    await rm(path, { force: true }) // late: this number was used and deleted before
+  if (latest?.number !== number || latest.over) {
+    await rm(path, { force: true }) // late: this number was used before
     return undefined
   }
-  for (const name of await readdir(folder)) {
-    if (/^\d+$/.test(name) && Number(name) < number) await rm(join(folder, name), { force: true })
+  for (const turn of await turnsIn(folder)) {
+    if (turn.number < number) await rm(join(folder, turn.name), { force: true })
   }
   return hold(folder, path, number, key, alone, timing)
 }
@@ -149,16 +157,15 @@ function hold(folder: string, path: string, number: number, key: string, alone: 
   beat.unref()
   const isMine = async () => {
     const latest = await latestTurn(folder).catch(() => undefined)
-    if (latest?.number !== number) return false
-    const state = await readTurn(path)
-    return state !== undefined && 'owner' in state && state.owner.key === key
+    if (latest?.number !== number || latest.over) return false
+    return (await readOwner(path))?.key === key
   }
   return {
     alone,
     isMine,
     release: async () => {
       clearInterval(beat)
-      if (await isMine()) await writeFile(path, JSON.stringify({ over: true }))
+      if (await isMine()) await rename(path, `${path}.over`).catch(() => {}) // taken over at this moment
     },
   }
 }
@@ -166,6 +173,7 @@ function hold(folder: string, path: string, number: number, key: string, alone: 
 /** Whether a process that is not known to be dead holds the lock. */
 export async function isLockHeld(folder: string): Promise<boolean> {
   const latest = await latestTurn(folder).catch(() => undefined)
-  const state = latest && (await readTurn(latest.path))
-  return state !== undefined && 'owner' in state && livenessOf(state.owner) !== 'dead'
+  if (!latest || latest.over) return false
+  const owner = await readOwner(latest.path)
+  return owner !== undefined && livenessOf(owner) !== 'dead'
 }

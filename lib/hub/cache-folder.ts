@@ -1,5 +1,5 @@
 /** Decides which folder is the cache, says why, and checks that it can be used. */
-import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs'
+import { accessSync, constants, mkdirSync, statSync } from 'node:fs'
 import { dirname, join, posix, relative, win32 } from 'node:path'
 import { Sam3HubError, Sam3InputError } from '../errors.js'
 import { packageRoot } from '../native/package-root.js'
@@ -147,7 +147,10 @@ export function probeFolder(folder: CacheFolder, path: string = folder.path): vo
     throw notWritable(folder, error)
   }
   const [next] = relative(at, path).split(/[\\/]/)
-  if (next && existsSync(join(at, next))) throw notWritable(folder, { code: 'ENOTDIR' })
+  // Another process may make the folder at this very moment: only what is no folder is in the way.
+  if (next && statSync(join(at, next), { throwIfNoEntry: false })?.isDirectory() === false) {
+    throw notWritable(folder, { code: 'ENOTDIR' })
+  }
 }
 
 /** Makes the folder where it is missing. @throws Sam3HubError `ERR_CACHE_NOT_WRITABLE` */

@@ -23,7 +23,7 @@ const dead = { ...ownIdentity(), pid: Number(execFileSync('sh', ['-c', 'echo $$'
 function leftBehind(name: string, owner: object): string {
   const folder = path.join(root, name)
   mkdirSync(folder, { recursive: true })
-  writeFileSync(path.join(folder, '7'), JSON.stringify({ owner: { ...owner, key: 'old' } }))
+  writeFileSync(path.join(folder, '7'), JSON.stringify({ ...owner, key: 'old' }))
   return folder
 }
 
@@ -74,7 +74,7 @@ it('waits for an owner that it cannot see while that one gives signs of life, an
 it('takes over a turn whose file was never written to its end', async () => {
   const folder = path.join(root, 'empty')
   mkdirSync(folder)
-  writeFileSync(path.join(folder, '3'), '{"owner":')
+  writeFileSync(path.join(folder, '3'), '{"host":')
   const lock = await takeLock(folder, { timing })
   expect(lock.alone).toBe(false)
   expect(readdirSync(folder)).toEqual(['4'])
@@ -92,4 +92,16 @@ it.skipIf(!python)('sees the lock that Python holds', async () => {
   holder.stdin.end()
   await new Promise((resolve) => holder.once('close', resolve))
   expect(await isFlocked(file)).toBe(false)
+})
+
+it('does not let in one who comes late with a number that was used before', async () => {
+  const folder = path.join(root, 'late')
+  for (let i = 0; i < 3; i++) await (await takeLock(folder, { timing })).release()
+  expect(readdirSync(folder)).toEqual(['3.over'])
+  // As if somebody had looked when turn 2 was over, slept, and now created what they believe to be the next.
+  writeFileSync(path.join(folder, '3'), JSON.stringify({ ...ownIdentity(), key: 'late' }))
+  const lock = await takeLock(folder, { timing })
+  expect(readdirSync(folder)).toEqual(['4'])
+  expect(await lock.isMine()).toBe(true)
+  await lock.release()
 })

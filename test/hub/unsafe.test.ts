@@ -176,7 +176,7 @@ it('an owner that was only suspended cannot spoil the file of the one that took 
   mkdirSync(layout.blobs, { recursive: true })
   mkdirSync(layout.lock(etag), { recursive: true })
   const owner = { ...ownIdentity(), host: 'another container', key: 'old' }
-  writeFileSync(path.join(layout.lock(etag), '1'), JSON.stringify({ owner }))
+  writeFileSync(path.join(layout.lock(etag), '1'), JSON.stringify(owner))
   writeFileSync(layout.partial(etag), file.content.subarray(0, 1_000_000))
   const suspended = openSync(layout.partial(etag), 'r+')
   const lock = { beat: 50, patience: 300, poll: 20 }
