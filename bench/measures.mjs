@@ -103,7 +103,7 @@ async function speed(settings, name, count, goal) {
       const answer = await pair[side].ask('segment', {
         image: settings.image,
         texts: asked,
-        threshold: settings.threshold,
+        instances: settings.instances,
       })
       if (round < 0) continue
       rounds[side].push(answer.ms)
@@ -135,7 +135,7 @@ async function memory(settings) {
     try {
       const { startToReadyMs, baseMb } = await worker.ask('load', loadRequest(settings))
       const loaded = await worker.ask('memory')
-      const request = (texts) => ({ image: settings.image, texts, threshold: settings.threshold })
+      const request = (texts) => ({ image: settings.image, texts, instances: settings.instances })
       const first = await worker.ask('segment', request(freshTexts(1)))
       const one = await worker.ask('memory')
       await worker.ask('segment', request(freshTexts(8)))
@@ -176,7 +176,7 @@ async function memory(settings) {
 
 async function eventLoop(settings) {
   const { ours } = await loadedPair(settings)
-  const request = () => ({ image: settings.image, text: freshTexts(1)[0], threshold: settings.threshold })
+  const request = () => ({ image: settings.image, text: freshTexts(1)[0], instances: settings.instances })
   await ours.ask('eventLoop', request())
   const rounds = []
   for (let round = 0; round < settings.repeats; round += 1) rounds.push(await ours.ask('eventLoop', request()))
@@ -218,7 +218,7 @@ async function growth(settings) {
     const { calls, beforeMb, afterMb, heapMb } = await worker.ask('growth', {
       image: 'examples/coffee.jpg',
       texts: freshTexts(16),
-      threshold: settings.threshold,
+      instances: settings.instances,
       calls: settings.quick ? 100 : 1000,
     })
     const note = `${digits(beforeMb)} to ${digits(afterMb)} MB resident, JavaScript heap ${digits(heapMb)} MB`

@@ -69,8 +69,8 @@ class Reference:
         if self.device.startswith("cuda"):
             self.torch.cuda.synchronize()
 
-    def segment(self, *, image: str, texts: list[str], threshold: float) -> dict:
-        """JPEG bytes to binary masks at the image's own size, one call of the reference for each text."""
+    def segment(self, *, image: str, texts: list[str], instances: int) -> dict:
+        """JPEG bytes to binary masks of the best instances at the image's own size, one call of the reference a text."""
         from PIL import Image
 
         data = Path(image).read_bytes()
@@ -86,8 +86,12 @@ class Reference:
             }
             with self.torch.inference_mode():
                 outputs = self.model(**inputs)
+                # What passes a threshold with random weights is all queries or none: take as many as asked for.
+                best = outputs.pred_logits[0].topk(min(instances, outputs.pred_logits.shape[1])).indices
+                for name in ("pred_logits", "pred_boxes", "pred_masks"):
+                    outputs[name] = outputs[name][:, best]
                 results = self.processor.post_process_instance_segmentation(
-                    outputs, threshold=threshold, mask_threshold=0.5, target_sizes=[photo.size[::-1]]
+                    outputs, threshold=-1.0, mask_threshold=0.5, target_sizes=[photo.size[::-1]]
                 )
             counts.append(len(results[0]["masks"].to("cpu")))
         return {"ms": (time.perf_counter() - begun) * 1e3, "instances": counts}

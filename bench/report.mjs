@@ -12,7 +12,7 @@ function markdown({ machine, options, libtorchVersion, rows, failures, date }) {
     `# ${where}, ${options.dtype}, ${date}`,
     '',
     `sam3-node on LibTorch ${libtorchVersion} with Node ${machine.node}, against transformers ${machine.transformers} on torch ${machine.torch}.`,
-    `Same machine, same ${options.model ? `weights (${options.model})` : 'random weights of the true configuration'}, same dtype, ${options.threads} threads, from the bytes of a JPEG to binary masks at its own size.`,
+    `Same machine, same ${options.model ? `weights (${options.model})` : 'random weights of the true configuration'}, same dtype, ${options.threads} threads, from the bytes of a JPEG to binary masks of the ${options.instances} best instances of each text at its own size.`,
     `Medians of ${options.repeats} rounds in which the two sides take turns, after a warm-up.`,
     '',
     '| measure | ours | reference | unit | ratio | wanted | |',

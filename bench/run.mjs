@@ -22,7 +22,7 @@ const USAGE = `Usage: npm run bench -- [options]
   --only NAME[,NAME]       ${Object.keys(MEASURES).join(', ')} (all)
   --model DIR              weights to use; without it random ones of the true configuration are made once
   --image FILE             photograph (the example, enlarged to 1200 x 800)
-  --threshold T            score threshold (0.5)
+  --instances N            masks made for each text, the best ones (10)
   --out DIR                where the report goes (bench/results)
   --name NAME              first part of the report's file name (processor or GPU)
 
@@ -40,7 +40,7 @@ function readOptions() {
       only: string,
       model: string,
       image: string,
-      threshold: { ...string, default: '0.5' },
+      instances: { ...string, default: '10' },
       out: { ...string, default: 'bench/results' },
       name: string,
       help: { type: 'boolean', default: false },
@@ -57,7 +57,7 @@ function readOptions() {
     ...values,
     only,
     threads: Number(values.threads),
-    threshold: Number(values.threshold),
+    instances: Number(values.instances),
     repeats: Number(values.repeats ?? (values.quick ? 1 : 3)),
   }
 }
