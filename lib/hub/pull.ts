@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { Sam3AbortError, Sam3HubError } from '../errors.js'
 import { ensureBlob } from './blob.js'
-import { asCacheError, type CacheFolder, prepareFolder } from './cache-folder.js'
+import { asCacheError, type CacheFolder, prepareFolder, probeFolder } from './cache-folder.js'
 import { checkSpace, diskFull, freeSpace, isDiskFull } from './disk-space.js'
 import { type HubClient, hubError, readRemote } from './hub-client.js'
 import { isCommit, RepositoryLayout } from './layout.js'
@@ -48,9 +48,10 @@ export async function pullSnapshot(job: PullJob): Promise<PullResult> {
   const layout = new RepositoryLayout(folder.path, repo)
   try {
     client.signal?.throwIfAborted()
-    prepareFolder(folder, layout.folder)
-    prepareFolder(folder, layout.locks)
+    probeFolder(folder, layout.folder)
     const snapshot = await readRemote(repo, revision, client)
+    // Made only now: a misspelt name leaves nothing behind.
+    for (const path of [layout.folder, layout.locks]) prepareFolder(folder, path)
     const files = neededFiles(snapshot, job.weights)
     await checkSpace(folder.path, await bytesToCome(layout, files))
     const downloaded = await bringAll(layout, snapshot, files, job)

@@ -1,5 +1,5 @@
 /** Tokens, and what a user is told when the hub refuses. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { AccessReason } from '../../lib/errors.js'
@@ -71,6 +71,7 @@ describe('a gated model', () => {
     box.fresh()
     const error = await rejection(resolveRepository('facebook/sam9', {}, box.env()))
     expect(error).toMatchObject({ code: 'ERR_MODEL_NOT_FOUND', message: expect.stringContaining('facebook/sam9') })
+    expect(existsSync(box.cache)).toBe(false)
     const unknown = await rejection(resolveRepository('facebook/sam9', {}, box.env({ HF_TOKEN: '' })))
     expect(unknown).toMatchObject({ code: 'ERR_MODEL_NOT_FOUND', message: expect.stringContaining('HF_TOKEN') })
   })
