@@ -74,6 +74,10 @@ static napi_value open_library(napi_env env, napi_callback_info info) {
     return NULL;
   }
   napi_get_value_string_utf8(env, argument, path, length + 1, &length);
+  // OpenMP's threads spin for the next piece of work by default, on cores that Node's event loop and everyone else on
+  // the machine want as well. OpenMP reads this when it is loaded, so it must be said before; what the user has set,
+  // holds.
+  setenv("OMP_WAIT_POLICY", "PASSIVE", 0);
   if (path[0] != '/' || strlen(path) != length) {
     // A bare name would be looked up in the system's folders: another LibTorch than the one that was chosen.
     napi_throw_type_error(env, "ERR_INVALID_ARGUMENT", "open(path) needs the absolute path of a shared library.");

@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "error.h"
+#include "host_memory.h"
 
 namespace sam3 {
 
@@ -209,6 +210,7 @@ bool Engine::load(const ProgramFiles& files, const std::function<void(uint64_t, 
       throw;
     }
     const Program& program = model_->program();
+    if (program.target().device.is_cpu()) keep_freed_host_memory();
     ModelInfo info;
     info.device = program.target().device.str();
     info.dtype = dtype_name(program.target().dtype);
@@ -309,6 +311,7 @@ void Engine::free_everything() {
     const auto device = model_->program().target().device;
     model_.reset();
     release_cached_memory(device);
+    release_host_memory();
   }
 
   std::vector<std::function<void()>> disposed;
