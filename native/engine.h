@@ -81,6 +81,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   bool load(const ProgramFiles& files, const std::function<void(uint64_t, uint64_t)>& progress,
             const Callback<ModelInfo>& loaded);
   void serve();
+  void linger() const;
   void run_segment_batch(std::vector<std::unique_ptr<Job>> jobs);
   CancelProbe probe(const std::vector<Token>& tokens);
   void free_everything();
@@ -98,6 +99,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   bool freed_ = false;
   EngineStats stats_;
   std::atomic<bool> stopping_{false}, finished_{false};
+  std::atomic<bool> work_waits_{false};  // for linger(): changed under the lock, looked at without
 };
 
 }  // namespace sam3

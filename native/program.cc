@@ -1,5 +1,6 @@
 #include "program.h"
 
+#include <ATen/Context.h>
 #include <ATen/Functions.h>
 #include <torch/csrc/jit/serialization/import.h>
 
@@ -40,6 +41,8 @@ void set_parameter(const torch::jit::Module& root, const std::string& path, at::
 Program Program::load(const ProgramFiles& files, const Target& target,
                       const std::function<void(uint64_t, uint64_t)>& progress) {
   const c10::InferenceMode guard;
+  // Convolutions on a GPU use TF32 by default, with the mantissa of a float16: who asks for float32 wants its digits.
+  if (!target.device.is_cpu() && target.dtype == at::kFloat) at::globalContext().setAllowTF32CuDNN(false);
   Program program;
   program.target_ = target;
   if (detect_format(files.weights) == WeightFormat::torchscript)
