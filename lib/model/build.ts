@@ -29,6 +29,7 @@ export async function buildSam3ImageModel(options: ImageModelOptions = {}): Prom
   const engineOptions = checkModelOptions(options)
   checkSignal(options.signal)
   const { tokenizer: tokenizerPath, ...files } = await findModel(options.model, options)
+  checkSignal(options.signal) // it may have fired while the model was looked for
   const engine = loadEngine(options.libtorch)
   const { onLoadProgress } = options
   const loading = engine.load(
