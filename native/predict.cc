@@ -6,6 +6,7 @@
 
 #include "connected_components.h"
 #include "error.h"
+#include "host_values.h"
 #include "image_model.h"
 
 namespace sam3 {
@@ -122,24 +123,19 @@ Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickP
                                         members.begin() + std::min(members.size(), begin + limit));
         at::Tensor batch_masks, batch_ious, batch_objects;
         predict_batch(levels, prompts, batch, multimask, batch_masks, batch_ious, batch_objects);
-        const auto rows =
-            at::tensor(std::vector<int64_t>(batch.begin(), batch.end()), at::kLong).to(program_.target().device);
+        const auto rows = index_tensor({batch.begin(), batch.end()}, program_.target().device);
         masks.index_copy_(0, rows, batch_masks);
         ious.index_copy_(0, rows, batch_ious);
         objects.index_copy_(0, rows, batch_objects);
       }
     }
 
-    const auto floats = [](const at::Tensor& t) {
-      const auto flat = t.to(at::kCPU).contiguous();
-      return std::vector<float>(flat.const_data_ptr<float>(), flat.const_data_ptr<float>() + flat.numel());
-    };
     const auto flat = masks.flatten(0, 1);
     Prediction out;
     out.masks = runs_from_logits(fill_holes(flat, kMaxHoleArea, kHoleFill), features->width, features->height);
-    out.ious = floats(ious);
-    out.object_scores = floats(objects);
-    out.low_res = floats(flat.clamp(-kLogitClamp, kLogitClamp));
+    out.ious = to_floats(ious);
+    out.object_scores = to_floats(objects);
+    out.low_res = to_floats(flat.clamp(-kLogitClamp, kLogitClamp));
     out.low_res_size = side;
     return out;
   });

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "error.h"
+#include "host_values.h"
 #include "image_model.h"
 
 namespace sam3 {
@@ -24,15 +25,6 @@ struct ImageModel::Group {
 };
 
 namespace {
-
-at::Tensor index_tensor(const std::vector<int64_t>& values, c10::Device device) {
-  return at::tensor(values, at::TensorOptions().dtype(at::kLong)).to(device);
-}
-
-std::vector<float> to_floats(const at::Tensor& t) {
-  const auto flat = t.to(at::kCPU, at::kFloat).contiguous();
-  return {flat.const_data_ptr<float>(), flat.const_data_ptr<float>() + flat.numel()};
-}
 
 // Queries above the threshold, best first, at most `limit` when that is not negative.
 std::vector<int64_t> keep(const float* scores, int64_t count, float threshold, int64_t limit) {
@@ -172,8 +164,9 @@ void ImageModel::segment_pairs(const Group& group, const Pair* pairs, int64_t co
     // The detector reads the lowest level only; the finer ones serve the masks, image by image, in decode_masks.
     const Program::Levels levels{group.levels[0].high, group.levels[0].middle, group.low};
     const auto found = program_.detect(levels, image_index, prompt, valid);
-    const auto presence = to_floats(found.presence.sigmoid());
-    const auto scores = to_floats(found.logits.sigmoid() * found.presence.sigmoid());
+    const auto present = found.presence.sigmoid();
+    const auto presence = to_floats(present);
+    const auto scores = to_floats(found.logits.sigmoid() * present);
     const auto boxes = to_floats(found.boxes);
     const int64_t queries = found.logits.size(1);
     cancel.check();
