@@ -1,0 +1,127 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cancel.h"
+#include "image_model.h"
+#include "mask_runs.h"
+#include "text_cache.h"
+#include "video/concept_options.h"
+#include "video/stage_times.h"
+#include "video/tracker_options.h"
+
+namespace sam3 {
+
+struct VideoOptions {
+  ConceptOptions concept;
+  TrackerOptions tracker;
+  bool full_history = false;          // any frame may be prompted again, and propagation may go backward
+  int64_t memory_limit = 4ll << 30;   // bytes on the host that a full history may take
+  bool bicubic = false;               // resize frames as the reference's tracker does, not as its video model does
+  int64_t width = 0, height = 0;      // of the video, pixels
+  int64_t num_frames = -1;            // -1 = not known
+  bool logits = false;                // results carry low-resolution logits
+};
+
+struct TrackedObject {
+  int64_t id = 0;
+  int64_t concept_index = -1;    // -1: found by clicks or a mask
+  float score = 0;               // first detection score; 1 once clicked; without concepts sigmoid(object logit)
+  float tracker_score = 0;       // probability by the tracker on this frame
+  std::array<float, 4> box{};    // x0 y0 x1 y1 in pixels, inclusive corners, of the mask before exclusivity
+  MaskRuns mask;                 // at the size of the video
+  float object_logit = 0;
+  std::vector<float> logits;     // [4G,4G] when asked
+};
+
+struct FrameResult {
+  int64_t frame = 0;
+  std::vector<TrackedObject> objects;  // by id
+  int64_t tracked = 0, dropped = 0;    // objects alive, and detections over the limit, over all concepts
+};
+
+struct ConceptPromptSpec {
+  TextCache::Ids ids;           // of the text, or of the word "visual" where has_text is false
+  bool has_text = true;
+  std::vector<float> boxes;     // cx cy w h, 0..1; none or one box
+  std::vector<int64_t> labels;  // 1 per box: 1 positive, 0 negative
+};
+
+struct PointInput {
+  std::vector<float> points;                // x y in pixels of the square network input
+  std::vector<int64_t> labels;              // 1 per point: 1 foreground, 0 background
+  std::optional<std::array<float, 4>> box;  // x0 y0 x1 y1 in the same pixels
+  bool clear_old_points = true;
+  bool use_prev_mem_frame = false;
+};
+
+enum class Direction { forward, backward };
+
+// The frames of a propagation, both ends included, in the order they have to be stepped: from `first` up, or down when
+// `reverse`, to `last`. Nothing is to be done where `last` lies before `first` in that order.
+struct PropagationPlan {
+  int64_t first = 0, last = 0;  // last = INT64_MAX where the number of frames is not known
+  bool reverse = false;
+  bool encodes = true;  // false: the results are there already, no image is needed
+  std::string kind;     // full | partial | fetch | clicks
+};
+
+// One video: concepts and clicked objects followed through its frames. Engine thread only.
+//
+// Every call either succeeds or throws an Error and leaves the session usable. Up to the point where results are stored,
+// a call changes nothing: one that fails or is cancelled before it can be repeated. See step() for the one exception.
+class VideoSession {
+ public:
+  VideoSession(ImageModel& model, VideoOptions options);
+  ~VideoSession();
+
+  // True where the frame's pixels or features are held, so that no image has to be sent for it.
+  bool holds(int64_t frame) const;
+
+  // `image` may be null when holds(frame). These four run the network on that frame and give its result.
+  // Errors: ERR_INVALID_FRAME (index out of range, or no image of a frame that is not held), ERR_FRAME_SIZE,
+  // ERR_HISTORY_REQUIRED (bounded history, and the frame is older than the newest processed one), ERR_INVALID_ARGUMENT,
+  // ERR_MEMORY_LIMIT, ABORT_ERR.
+
+  // Returns the concept's index and the result.
+  std::pair<int64_t, FrameResult> add_concept(int64_t frame, const RawImage* image, const ConceptPromptSpec& prompt,
+                                              const CancelProbe& cancel);
+  // A new `object` (its id is the caller's to choose, >= 0) or one that is there, of a concept or not.
+  FrameResult add_points(int64_t frame, const RawImage* image, int64_t object, const PointInput& input,
+                         const CancelProbe& cancel);
+  // `mask`: height * width of the video, row-major, 0 or 1.
+  FrameResult add_mask(int64_t frame, const RawImage* image, int64_t object, const uint8_t* mask,
+                       const CancelProbe& cancel);
+  // Takes the points, box or mask of one object on one frame back. ERR_UNKNOWN_OBJECT.
+  FrameResult clear_prompts(int64_t frame, const RawImage* image, int64_t object, const CancelProbe& cancel);
+
+  void remove_object(int64_t object);          // ERR_UNKNOWN_OBJECT
+  void remove_concept(int64_t concept_index);  // with its objects; ERR_INVALID_ARGUMENT
+  void reset();
+
+  // ERR_NO_PROMPT, ERR_HISTORY_REQUIRED, ERR_SESSION_BUSY (a propagation is under way), ERR_INVALID_FRAME.
+  PropagationPlan begin(Direction direction, std::optional<int64_t> start, std::optional<int64_t> max_frames);
+  // The next frame of the plan; frames may be left out. Returns the frames that became final, in order.
+  // A cancelled or failed step leaves the session as before it and can be repeated, with one exception: a failure (not
+  // a cancellation) after tracking has begun to store results of this frame ends the propagation.
+  std::vector<FrameResult> step(int64_t frame, const RawImage* image, const CancelProbe& cancel);
+  std::vector<FrameResult> finish();  // what hotstart still holds; ends the propagation
+  void abandon();                     // ends the propagation and drops what hotstart still holds
+
+  struct Stats {
+    int64_t host_bytes = 0, device_bytes = 0, frames = 0, objects = 0;
+    StageTimes times;
+  };
+  Stats stats() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace sam3
