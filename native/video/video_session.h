@@ -18,25 +18,25 @@
 namespace sam3 {
 
 struct VideoOptions {
-  ConceptOptions concept;
+  ConceptOptions concepts;
   TrackerOptions tracker;
-  bool full_history = false;          // any frame may be prompted again, and propagation may go backward
-  int64_t memory_limit = 4ll << 30;   // bytes on the host that a full history may take
-  bool bicubic = false;               // resize frames as the reference's tracker does, not as its video model does
-  int64_t width = 0, height = 0;      // of the video, pixels
-  int64_t num_frames = -1;            // -1 = not known
-  bool logits = false;                // results carry low-resolution logits
+  bool full_history = false;         // any frame may be prompted again, and propagation may go backward
+  int64_t memory_limit = 4ll << 30;  // bytes on the host that a full history may take
+  bool bicubic = false;              // resize frames as the reference's tracker does, not as its video model does
+  int64_t width = 0, height = 0;     // of the video, pixels
+  int64_t num_frames = -1;           // -1 = not known
+  bool logits = false;               // results carry low-resolution logits
 };
 
 struct TrackedObject {
   int64_t id = 0;
-  int64_t concept_index = -1;    // -1: found by clicks or a mask
-  float score = 0;               // first detection score; 1 once clicked; without concepts sigmoid(object logit)
-  float tracker_score = 0;       // probability by the tracker on this frame
-  std::array<float, 4> box{};    // x0 y0 x1 y1 in pixels, inclusive corners, of the mask before exclusivity
-  MaskRuns mask;                 // at the size of the video
+  int64_t concept_index = -1;  // -1: found by clicks or a mask
+  float score = 0;             // first detection score; 1 once clicked; without concepts sigmoid(object logit)
+  float tracker_score = 0;     // probability by the tracker on this frame
+  std::array<float, 4> box{};  // x0 y0 x1 y1 in pixels, inclusive corners, of the mask before exclusivity
+  MaskRuns mask;               // at the size of the video
   float object_logit = 0;
-  std::vector<float> logits;     // [4G,4G] when asked
+  std::vector<float> logits;  // [4G,4G] when asked
 };
 
 struct FrameResult {
@@ -46,7 +46,7 @@ struct FrameResult {
 };
 
 struct ConceptPromptSpec {
-  TextCache::Ids ids;           // of the text, or of the word "visual" where has_text is false
+  TextCache::Ids ids;  // of the text, or of the word "visual" where has_text is false
   bool has_text = true;
   std::vector<float> boxes;     // cx cy w h, 0..1; none or one box
   std::vector<int64_t> labels;  // 1 per box: 1 positive, 0 negative
@@ -73,8 +73,9 @@ struct PropagationPlan {
 
 // One video: concepts and clicked objects followed through its frames. Engine thread only.
 //
-// Every call either succeeds or throws an Error and leaves the session usable. Up to the point where results are stored,
-// a call changes nothing: one that fails or is cancelled before it can be repeated. See step() for the one exception.
+// Every call either succeeds or throws an Error and leaves the session usable. Up to the point where results are
+// stored, a call changes nothing: one that fails or is cancelled before it can be repeated. See step() for the one
+// exception.
 class VideoSession {
  public:
   VideoSession(ImageModel& model, VideoOptions options);
