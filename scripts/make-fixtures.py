@@ -8,6 +8,8 @@ What `pack` leaves out, and why nothing is lost for the tests:
 - Meta's `sam3.pt` holds the same numbers as `model.safetensors` under other names, so only a recipe is kept: for
   each of its tensors, which tensors of the other file hold the same bytes. The recipe is found by comparing bytes,
   independently of the name maps that the tests check with it. What the other file lacks is kept as data.
+- of the videos, the runs that round memory to bfloat16 (`ref`) are left out where the same run exists in fp32, and
+  mask logits are rounded to multiples of 2^-11, an eighth of the tolerance they are compared with;
 - large files are gzipped; `unpack` writes the plain ones beside them (ignored by git).
 """
 
@@ -23,7 +25,15 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 FIXTURES = Path(__file__).resolve().parent.parent / "test" / "fixtures" / "golden"
-CASES = ("image.json", "image.safetensors", "interactive.json", "interactive.safetensors", "tokenizer.json")
+CASES = (
+    "image.json",
+    "image.safetensors",
+    "interactive.json",
+    "interactive.safetensors",
+    "tokenizer.json",
+    "heuristics.json",
+)
+VIDEO_CASES = ("tracker_video", "text_video")
 MODEL_FILES = (
     "config.json",
     "preprocessor_config.json",
@@ -34,7 +44,9 @@ MODEL_FILES = (
 TOKEN_EMBEDDING = "detector_model.text_encoder.text_model.embeddings.token_embedding.weight"
 # Start, end and padding, and the words that tests and documentation ask for besides the golden texts.
 EXTRA_TEXTS = ("visual", "cup", "spoon", "dog", "person", "wheel", "car", "tree", "red", "a photo of the sky")
-GZIP_ABOVE = 500_000
+GZIP_ABOVE = 200_000
+MASK_LOGITS = (".low_res", ".obj_low_res", ".trk_low_res", ".det_masks")
+LOGIT_STEP = 2.0**-11
 
 
 def used_token_ids(source: Path) -> list[int]:
@@ -99,11 +111,30 @@ def store(source: Path, target: Path) -> None:
     """Copy a file, gzipped (with no time stamp, so that the bytes are the same every time) if it is large."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.stat().st_size < GZIP_ABOVE:
-        shutil.copyfile(source, target)
+        if source != target:
+            shutil.copyfile(source, target)
         return
     with open(source, "rb") as plain, open(f"{target}.gz", "wb") as file:
         with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=9, mtime=0) as packed:
             shutil.copyfileobj(plain, packed)
+
+
+def reduce_video(source: Path, name: str, target: Path) -> None:
+    """The cases of one video file, less what the module's text says."""
+    cases = json.loads((source / f"{name}.json").read_text())
+    in_fp32 = {run["name"] for run in cases["runs"] if run["variant"] == "fp32"}
+    cases["runs"] = [run for run in cases["runs"] if run["variant"] == "fp32" or run["name"] not in in_fp32]
+    (target / f"{name}.json").write_text(json.dumps(cases, separators=(",", ":")) + "\n")
+
+    everything = load_file(source / f"{name}.safetensors")
+    kept = {}
+    for key, tensor in everything.items():
+        run, variant, *_ = f"{key}..".split(".")
+        whole = key.removesuffix(".summary").removesuffix(".sample64")
+        if (variant == "ref" and run in in_fp32) or (whole != key and whole in everything):
+            continue
+        kept[key] = (tensor / LOGIT_STEP).round() * LOGIT_STEP if key.endswith(MASK_LOGITS) else tensor
+    save_file(kept, target / f"{name}.safetensors")
 
 
 def pack(source: Path, target: Path) -> None:
@@ -126,9 +157,12 @@ def pack(source: Path, target: Path) -> None:
         store(source / "model" / name, model / name)
     for name in CASES:
         store(source / "cases" / name, target / "cases" / name)
-    for image in sorted((source / "images").iterdir()):
-        if image.is_file():
-            shutil.copyfile(image, _made(target / "images" / image.name))
+    for name in VIDEO_CASES:
+        reduce_video(source / "cases", name, target / "cases")
+        for kind in ("json", "safetensors"):
+            store(target / "cases" / f"{name}.{kind}", target / "cases" / f"{name}.{kind}")
+    for image in sorted((source / "images").rglob("*.*")):
+        shutil.copyfile(image, _made(target / "images" / image.relative_to(source / "images")))
 
 
 def _made(path: Path) -> Path:

@@ -227,6 +227,10 @@ async function fixtures({ python }) {
     'model/model.safetensors',
     'cases/image.safetensors',
     'cases/interactive.safetensors',
+    'cases/tracker_video.safetensors',
+    'cases/text_video.safetensors',
+    'cases/text_video.json',
+    'cases/heuristics.json',
     'model/tokenizer.json',
   ]
   const inputs = { files: ['scripts/make-fixtures.py', ...packed.map((name) => `${folder}/${name}.gz`)] }
