@@ -15,6 +15,12 @@ export type InputErrorCode =
   | 'ERR_INVALID_THRESHOLD'
   | 'ERR_INVALID_DTYPE'
   | 'ERR_INVALID_INPUT_SIZE'
+  | 'ERR_VIDEO_NOT_FOUND'
+  | 'ERR_INVALID_VIDEO'
+  | 'ERR_INVALID_FRAME'
+  | 'ERR_FRAME_SIZE'
+  | 'ERR_NO_PROMPT'
+  | 'ERR_UNKNOWN_OBJECT'
 
 /** Codes caused by a model folder, a weight file or a program. */
 export type ModelErrorCode =
@@ -24,21 +30,28 @@ export type ModelErrorCode =
   | 'ERR_WEIGHTS_MISMATCH'
   | 'ERR_PROGRAM'
 
-/** Codes caused by the machine: LibTorch, the native build, the device. */
+/** Codes caused by the machine: LibTorch, the native build, the device, ffmpeg. */
 export type EnvironmentErrorCode =
   | 'ERR_LIBTORCH_NOT_FOUND'
   | 'ERR_LIBTORCH_VERSION'
   | 'ERR_LIBTORCH_LOAD'
   | 'ERR_ENGINE_NOT_BUILT'
   | 'ERR_DEVICE_UNAVAILABLE'
+  | 'ERR_FFMPEG_NOT_FOUND'
 
-/** Codes raised while a model is running. */
+/** Codes raised while a model or a video session is running. */
 export type RuntimeErrorCode =
   | 'ERR_DISPOSED'
   | 'ERR_QUEUE_FULL'
   | 'ERR_OUT_OF_MEMORY'
   | 'ERR_INFERENCE'
   | 'ERR_INTERNAL'
+  | 'ERR_SESSION_CLOSED'
+  | 'ERR_SESSION_BUSY'
+  | 'ERR_HISTORY_REQUIRED'
+  | 'ERR_MEMORY_LIMIT'
+  | 'ERR_STREAM_CLOSED'
+  | 'ERR_FFMPEG_FAILED'
 
 /** Codes raised while a model is looked for in the cache or fetched from the hub. */
 export type HubErrorCode =
@@ -106,7 +119,7 @@ export class Sam3ModelError extends Sam3Error {
   }
 }
 
-/** LibTorch, the native engine or the asked device is missing or does not fit. */
+/** LibTorch, the native engine, the asked device or ffmpeg is missing or does not fit. */
 export class Sam3EnvironmentError extends Sam3Error {
   constructor(code: EnvironmentErrorCode, message: string, details?: Sam3ErrorDetails) {
     super(code, message, details)
@@ -124,7 +137,7 @@ export class Sam3HubError extends Sam3Error {
   }
 }
 
-/** The model was disposed, its queue is full, memory ran out, or inference failed. */
+/** The model was disposed, its queue is full, memory ran out, inference failed, or a video session cannot do what it was asked. */
 export class Sam3RuntimeError extends Sam3Error {
   constructor(code: RuntimeErrorCode, message: string, details?: Sam3ErrorDetails) {
     super(code, message, details)
@@ -150,6 +163,12 @@ const INPUT_CODES: ReadonlySet<string> = new Set<InputErrorCode>([
   'ERR_INVALID_THRESHOLD',
   'ERR_INVALID_DTYPE',
   'ERR_INVALID_INPUT_SIZE',
+  'ERR_VIDEO_NOT_FOUND',
+  'ERR_INVALID_VIDEO',
+  'ERR_INVALID_FRAME',
+  'ERR_FRAME_SIZE',
+  'ERR_NO_PROMPT',
+  'ERR_UNKNOWN_OBJECT',
 ])
 const MODEL_CODES: ReadonlySet<string> = new Set<ModelErrorCode>([
   'ERR_MODEL_NOT_FOUND',
@@ -164,6 +183,7 @@ const ENVIRONMENT_CODES: ReadonlySet<string> = new Set<EnvironmentErrorCode>([
   'ERR_LIBTORCH_LOAD',
   'ERR_ENGINE_NOT_BUILT',
   'ERR_DEVICE_UNAVAILABLE',
+  'ERR_FFMPEG_NOT_FOUND',
 ])
 const RUNTIME_CODES: ReadonlySet<string> = new Set<RuntimeErrorCode>([
   'ERR_DISPOSED',
@@ -171,11 +191,17 @@ const RUNTIME_CODES: ReadonlySet<string> = new Set<RuntimeErrorCode>([
   'ERR_OUT_OF_MEMORY',
   'ERR_INFERENCE',
   'ERR_INTERNAL',
+  'ERR_SESSION_CLOSED',
+  'ERR_SESSION_BUSY',
+  'ERR_HISTORY_REQUIRED',
+  'ERR_MEMORY_LIMIT',
+  'ERR_STREAM_CLOSED',
+  'ERR_FFMPEG_FAILED',
 ])
 
 /** What to do where the native layer says only the cause. */
 const GENERAL_FIXES: Readonly<Partial<Record<string, string>>> = {
-  ERR_DISPOSED: 'Build a new model with buildSam3ImageModel(), or encode the image again.',
+  ERR_DISPOSED: 'Build a new model, or encode the image again.',
   ERR_QUEUE_FULL: 'Wait for some calls to finish, or raise queueLimit.',
   ERR_OUT_OF_MEMORY: 'Ask for less at once: fewer images or prompts, or a smaller inputSize.',
 }
