@@ -1,0 +1,31 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "json.h"
+#include "safetensors.h"
+#include "video/concept_options.h"
+#include "video/mask_bits.h"
+
+namespace sam3::test {
+
+// Files of the golden cases, beside the golden model's; see the README of test/fixtures/golden.
+Json golden_json(const std::string& model, const std::string& name);
+std::unique_ptr<SafetensorsFile> golden_tensors(const std::string& model, const std::string& name);
+
+std::vector<int64_t> ints(const Json& array);
+std::vector<float> floats(const Json& array);
+std::string text_of(const std::vector<int64_t>& values);  // for messages
+// Masks from strings of 0 and 1, or from tensors of packed bits [n, ceil(height * width / 8)].
+MaskBits bits_from_strings(const Json& strings, int64_t height, int64_t width);
+MaskBits bits_from_packed(const at::Tensor& packed, int64_t height, int64_t width);
+bool same_mask(const MaskBits& a, int64_t i, const MaskBits& b, int64_t j);
+
+// Changes the options that an object names; throws on a name that is no option.
+void apply(ConceptOptions& options, const Json& overrides);
+
+}  // namespace sam3::test
