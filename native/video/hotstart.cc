@@ -36,15 +36,25 @@ void count_matches(HotstartState& state, const Association& association, const C
 
 }  // namespace
 
-std::set<int64_t> process_hotstart(HotstartState& state, int64_t frame, bool reverse, const Association& association,
-                                   const std::vector<int64_t>& new_ids, const ConceptOptions& options) {
+void HotstartState::forget(int64_t id) {
+  first_frame.erase(id);
+  keep_alive.erase(id);
+  unmatched_frames.erase(id);
+  removed.erase(id);
+  clicked.erase(id);
+  std::erase_if(overlap_frames, [&](const auto& item) { return item.first.first == id || item.first.second == id; });
+}
+
+HotstartPlan process_hotstart(HotstartState& state, int64_t frame, bool reverse, const Association& association,
+                              const std::vector<int64_t>& new_ids, const ConceptOptions& options) {
   for (const int64_t id : new_ids) {
     state.first_frame.emplace(id, frame);
     state.keep_alive[id] = options.init_trk_keep_alive;
   }
   count_matches(state, association, options);
 
-  std::set<int64_t> remove;
+  HotstartPlan plan;
+  std::set<int64_t>& remove = plan.remove;
   const auto gone = [&](int64_t id) { return state.removed.contains(id) || remove.contains(id); };
   const int64_t oldest = reverse ? frame + options.hotstart_delay : frame - options.hotstart_delay;
   const auto is_recent = [&](int64_t id) {
@@ -58,7 +68,7 @@ std::set<int64_t> process_hotstart(HotstartState& state, int64_t frame, bool rev
     if (frames >= options.hotstart_unmatch_thresh && is_recent(id)) remove.insert(id);
     if (!options.suppress_unmatched_only_within_hotstart && state.keep_alive[id] <= 0 && !gone(id) &&
         !state.clicked.contains(id))
-      state.suppressed[frame].insert(id);
+      plan.suppress.insert(id);
   }
 
   for (const auto& ids : association.detection_to_masklets) {
@@ -72,7 +82,7 @@ std::set<int64_t> process_hotstart(HotstartState& state, int64_t frame, bool rev
       remove.insert(pair.second);
 
   state.removed.insert(remove.begin(), remove.end());
-  return remove;
+  return plan;
 }
 
 }  // namespace sam3

@@ -18,12 +18,18 @@ struct HotstartState {
   std::map<int64_t, int64_t> unmatched_frames;                    // id: number of frames without a detection
   std::map<std::pair<int64_t, int64_t>, int64_t> overlap_frames;  // (earlier id, id): frames with a common detection
   std::set<int64_t> removed;                                      // ids
-  std::map<int64_t, std::set<int64_t>> suppressed;                // frame: ids that are hidden, but still tracked
   std::set<int64_t> clicked;  // ids that the user gave points: never removed nor hidden, and earlier than any other
+
+  void forget(int64_t id);
 };
 
-// Takes in one frame and returns the ids to remove. Source: Meta's Sam3VideoBase._process_hotstart.
-std::set<int64_t> process_hotstart(HotstartState& state, int64_t frame, bool reverse, const Association& association,
-                                   const std::vector<int64_t>& new_ids, const ConceptOptions& options);
+struct HotstartPlan {
+  std::set<int64_t> remove;    // ids that are false or double
+  std::set<int64_t> suppress;  // ids that are hidden on this frame, but still tracked
+};
+
+// Takes in one frame. Source: Meta's Sam3VideoBase._process_hotstart.
+HotstartPlan process_hotstart(HotstartState& state, int64_t frame, bool reverse, const Association& association,
+                              const std::vector<int64_t>& new_ids, const ConceptOptions& options);
 
 }  // namespace sam3

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include "error.h"
 
@@ -48,7 +49,12 @@ MaskBits MaskBits::above_zero(const at::Tensor& logits) {
   if (logits.dim() != 3) throw Error("ERR_INTERNAL", "MaskBits::above_zero expects [N, height, width].");
   MaskBits out(logits.size(0), logits.size(1), logits.size(2));
   if (logits.numel() == 0) return out;
-  const auto host = logits.to(at::kCPU, at::kFloat).contiguous();
+  if (!logits.is_cpu()) {
+    const auto packed = pack_above_zero(logits).to(at::kCPU);
+    std::memcpy(out.bits_.data(), packed.const_data_ptr<uint8_t>(), static_cast<size_t>(packed.numel()));
+    return out;
+  }
+  const auto host = logits.to(at::kFloat).contiguous();
   const float* pixel = host.const_data_ptr<float>();
   uint64_t* word = out.bits_.data();
   for (int64_t row = 0; row < out.count_ * out.height_; row++)
@@ -60,6 +66,14 @@ MaskBits MaskBits::above_zero(const at::Tensor& logits) {
       pixel += n;
     }
   return out;
+}
+
+at::Tensor pack_above_zero(const at::Tensor& logits) {
+  static_assert(std::endian::native == std::endian::little, "bytes are copied into words as they lie");
+  const int64_t n = logits.size(0), h = logits.size(1), w = logits.size(2), words = (w + 63) / 64;
+  const auto set = at::constant_pad_nd((logits > 0).to(at::kByte), {0, words * 64 - w});
+  const auto weights = at::pow(2, at::arange(8, set.options())).to(at::kByte);
+  return (set.view({n, h, words * 8, 8}) * weights).sum(-1, /*keepdim=*/false, at::kByte).contiguous();
 }
 
 void MaskBits::fill(int64_t mask, int64_t y, int64_t begin, int64_t end, bool value) {

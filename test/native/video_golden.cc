@@ -41,6 +41,10 @@ std::vector<float> floats(const Json& array) {
   return out;
 }
 
+float real(const Json& value) {
+  return static_cast<float>(number(value));
+}
+
 std::string text_of(const std::vector<int64_t>& values) {
   std::string out;
   for (const int64_t value : values) out += (out.empty() ? "" : " ") + std::to_string(value);
@@ -69,6 +73,16 @@ MaskBits bits_from_packed(const at::Tensor& packed, int64_t height, int64_t widt
   return out;
 }
 
+MaskBits bits_of(const MaskRuns& mask, int64_t height, int64_t width) {
+  MaskBits out(1, height, width);
+  int64_t at = 0;
+  for (size_t i = 0; i < mask.runs.size(); i++)
+    for (const int64_t end = at + mask.runs[i]; at < end; at++)
+      if (i % 2 == 1) out.fill(0, at % height, at / height, at / height + 1, true);
+  if (at != height * width) throw std::runtime_error("the runs do not cover the mask");
+  return out;
+}
+
 bool same_mask(const MaskBits& a, int64_t i, const MaskBits& b, int64_t j) {
   if (a.height() != b.height() || a.width() != b.width()) return false;
   for (int64_t y = 0; y < a.height(); y++)
@@ -77,16 +91,16 @@ bool same_mask(const MaskBits& a, int64_t i, const MaskBits& b, int64_t j) {
 }
 
 void apply(ConceptOptions& o, const Json& overrides) {
-  const auto real = [](float& to) { return [&to](const Json& v) { to = static_cast<float>(number(v)); }; };
+  const auto decimal = [](float& to) { return [&to](const Json& v) { to = real(v); }; };
   const auto whole = [](int64_t& to) { return [&to](const Json& v) { to = v.as_int("option"); }; };
   const auto flag = [](bool& to) { return [&to](const Json& v) { to = v.as_bool("option"); }; };
   const std::map<std::string, std::function<void(const Json&)>> known = {
-      {"score_threshold_detection", real(o.score_threshold_detection)},
-      {"det_nms_thresh", real(o.det_nms_thresh)},
-      {"assoc_iou_thresh", real(o.assoc_iou_thresh)},
-      {"trk_assoc_iou_thresh", real(o.trk_assoc_iou_thresh)},
+      {"score_threshold_detection", decimal(o.score_threshold_detection)},
+      {"det_nms_thresh", decimal(o.det_nms_thresh)},
+      {"assoc_iou_thresh", decimal(o.assoc_iou_thresh)},
+      {"trk_assoc_iou_thresh", decimal(o.trk_assoc_iou_thresh)},
       {"o2o_matching_masklets_enable", flag(o.o2o_matching_masklets_enable)},
-      {"new_det_thresh", real(o.new_det_thresh)},
+      {"new_det_thresh", decimal(o.new_det_thresh)},
       {"suppress_det_close_to_boundary", flag(o.suppress_det_close_to_boundary)},
       {"max_num_objects", whole(o.max_num_objects)},
       {"hotstart_delay", whole(o.hotstart_delay)},
@@ -98,11 +112,11 @@ void apply(ConceptOptions& o, const Json& overrides) {
       {"min_trk_keep_alive", whole(o.min_trk_keep_alive)},
       {"decrease_trk_keep_alive_for_empty_masklets", flag(o.decrease_trk_keep_alive_for_empty_masklets)},
       {"suppress_overlapping_based_on_recent_occlusion_threshold",
-       real(o.suppress_overlapping_based_on_recent_occlusion_threshold)},
+       decimal(o.suppress_overlapping_based_on_recent_occlusion_threshold)},
       {"fill_hole_area", whole(o.fill_hole_area)},
       {"recondition_every_nth_frame", whole(o.recondition_every_nth_frame)},
-      {"reconstruction_bbox_iou_thresh", real(o.reconstruction_bbox_iou_thresh)},
-      {"reconstruction_bbox_det_score", real(o.reconstruction_bbox_det_score)},
+      {"reconstruction_bbox_iou_thresh", decimal(o.reconstruction_bbox_iou_thresh)},
+      {"reconstruction_bbox_det_score", decimal(o.reconstruction_bbox_det_score)},
       {"masklet_confirmation_enable", flag(o.masklet_confirmation_enable)},
       {"masklet_confirmation_consecutive_det_thresh", whole(o.masklet_confirmation_consecutive_det_thresh)},
   };

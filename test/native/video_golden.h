@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "json.h"
+#include "mask_runs.h"
 #include "safetensors.h"
 #include "video/concept_options.h"
 #include "video/mask_bits.h"
@@ -19,10 +20,12 @@ std::unique_ptr<SafetensorsFile> golden_tensors(const std::string& model, const 
 
 std::vector<int64_t> ints(const Json& array);
 std::vector<float> floats(const Json& array);
+float real(const Json& number);
 std::string text_of(const std::vector<int64_t>& values);  // for messages
 // Masks from strings of 0 and 1, or from tensors of packed bits [n, ceil(height * width / 8)].
 MaskBits bits_from_strings(const Json& strings, int64_t height, int64_t width);
 MaskBits bits_from_packed(const at::Tensor& packed, int64_t height, int64_t width);
+MaskBits bits_of(const MaskRuns& mask, int64_t height, int64_t width);
 bool same_mask(const MaskBits& a, int64_t i, const MaskBits& b, int64_t j);
 
 // Changes the options that an object names; throws on a name that is no option.

@@ -2,6 +2,8 @@
 #include <ATen/ATen.h>
 #include <doctest/doctest.h>
 
+#include <cstring>
+
 #include "golden.h"
 #include "support.h"
 #include "video/association.h"
@@ -293,11 +295,11 @@ TEST_CASE("heuristics: hotstart, frame by frame") {
       association.empty = ints(f.at("empty_trk_obj_ids"));
       const int64_t frame = f.at("frame_idx").as_int("frame");
       CAPTURE(frame);
-      const auto removed = process_hotstart(state, frame, c.at("reverse").as_bool("reverse"), association,
-                                            ints(f.at("new_det_obj_ids")), options);
-      CHECK(listed(removed) == ints(f.at("newly_removed")));
+      const auto plan = process_hotstart(state, frame, c.at("reverse").as_bool("reverse"), association,
+                                         ints(f.at("new_det_obj_ids")), options);
+      CHECK(listed(plan.remove) == ints(f.at("newly_removed")));
       CHECK(state.keep_alive == int_map(f.at("trk_keep_alive")));
-      CHECK(listed(state.suppressed[frame]) == ints(f.at("suppressed")));
+      CHECK(listed(plan.suppress) == ints(f.at("suppressed")));
     }
   }
 }
@@ -311,6 +313,11 @@ TEST_CASE("mask bits: rows of any width, and what lies beyond a row stays clear"
       CHECK(bits.area(i) == (logits[i] > 0).sum().item<int64_t>());
       for (int64_t x = 0; x < width; x++) CHECK(bits.get(i, 3, x) == (logits[i][3][x].item<float>() > 0));
     }
+    const at::Tensor packed = pack_above_zero(logits);  // what a GPU sends
+    REQUIRE(packed.numel() == 3 * 7 * bits.words_per_row() * 8);
+    for (int64_t i = 0; i < 3; i++)
+      for (int64_t y = 0; y < 7; y++)
+        CHECK(std::memcmp(packed[i][y].const_data_ptr<uint8_t>(), bits.row(i, y), bits.words_per_row() * 8) == 0);
     bits.fill(1, 2, 0, width, true);
     bits.fill(1, 3, width / 2, width, false);
     CHECK(bits.area(1) <= 7 * width);
