@@ -80,6 +80,16 @@ std::vector<ImageFeaturesPtr> ImageModel::encode(const std::vector<RawImage>& im
   return out;
 }
 
+ImageFeaturesPtr ImageModel::encode_pixels(const at::Tensor& pixels, int64_t width, int64_t height,
+                                           const CancelProbe& cancel) {
+  cancel.check();
+  auto features = std::make_shared<ImageFeatures>();
+  features->width = width;
+  features->height = height;
+  features->vit = program_.encode_image(pixels, [&] { cancel.check(); });
+  return features;
+}
+
 const Program::Levels& ImageModel::detector_levels(ImageFeatures& image) {
   if (!image.detector.low.defined()) image.detector = program_.neck_detect(image.vit);
   if (image.tracker.low.defined()) image.vit.reset();

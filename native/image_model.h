@@ -86,7 +86,17 @@ class ImageModel {
   Prediction predict(const ImageInput& image, const std::vector<ClickPrompt>& prompts, bool multimask,
                      const CancelProbe& cancel);
 
+  // Features of one image from the network's input [1,3,S,S], for callers with a transform of their own (video).
+  // `width` and `height` are those of the image, pixels. Throws ERR_INFERENCE, ERR_OUT_OF_MEMORY, ABORT_ERR.
+  ImageFeaturesPtr encode_pixels(const at::Tensor& pixels, int64_t width, int64_t height, const CancelProbe& cancel);
+  // The necks of an image, made when first asked for. The references live as long as the features do.
+  const Program::Levels& detector_levels(ImageFeatures& image);
+  const Program::Levels& tracker_levels(ImageFeatures& image);
+
   const Program& program() const { return program_; }
+  TextCache& texts() { return texts_; }
+  int64_t memory_budget() const { return memory_budget_; }  // bytes of activations a batch may take
+  int64_t pairs_per_batch() const;  // (image, prompt) pairs, or clicked objects, that fit into the budget
   int64_t input_size() const { return input_size_; }
   int64_t grid() const { return grid_; }
   int64_t max_batch() const { return max_batch_; }
@@ -99,9 +109,6 @@ class ImageModel {
   struct Pair;   // one (image, prompt) of a group
 
   at::Tensor encode_batch(const RawImage* images, size_t count, const CancelProbe& cancel);
-  const Program::Levels& detector_levels(ImageFeatures& image);
-  const Program::Levels& tracker_levels(ImageFeatures& image);
-  int64_t pairs_per_batch() const;
   at::Tensor to_device(const at::Tensor& t) const { return t.to(program_.target().device); }
   Group make_group(const std::vector<SegmentItem>& items, size_t begin, size_t end, const CancelProbe& cancel);
   void segment_pairs(const Group& group, const Pair* pairs, int64_t count, const CancelProbe& cancel);

@@ -8,6 +8,7 @@
 #include "error.h"
 #include "host_values.h"
 #include "image_model.h"
+#include "mask_choice.h"
 
 namespace sam3 {
 namespace {
@@ -15,24 +16,12 @@ namespace {
 constexpr int64_t kMaxHoleArea = 256;  // low-resolution pixels
 constexpr float kHoleFill = 10.0f;
 constexpr float kLogitClamp = 32.0f;
-constexpr float kStabilityDelta = 0.05f;
-constexpr float kStabilityThreshold = 0.98f;
 constexpr int64_t kBoxTopLeft = 2, kBoxBottomRight = 3;
 
 // How many tokens a prompt has; prompts with equally many can share a batch, because padding tokens would be attended
 // to.
 int64_t token_count(const ClickPrompt& p) {
   return static_cast<int64_t>(p.labels.size()) + (p.box ? 2 : 0);
-}
-
-// One mask of four: mask 0 if it is stable, else the best of the other three by predicted IoU.
-at::Tensor select_single(const at::Tensor& masks, const at::Tensor& iou) {
-  const auto first = masks.select(1, 0).flatten(1);
-  const auto inner = first.gt(kStabilityDelta).sum(1).to(at::kFloat);
-  const auto outer = first.gt(-kStabilityDelta).sum(1).to(at::kFloat);
-  const auto stability = at::where(outer > 0, inner / outer, at::ones_like(inner));
-  const auto best = iou.narrow(1, 1, 3).argmax(1) + 1;
-  return at::where(stability >= kStabilityThreshold, at::zeros_like(best), best);
 }
 
 }  // namespace
@@ -77,7 +66,7 @@ void ImageModel::predict_batch(const Program::Levels& levels, const std::vector<
     masks = all.narrow(1, 1, 3);
     ious = iou.narrow(1, 1, 3);
   } else {
-    const auto pick = select_single(all, iou);
+    const auto pick = choose_single_mask(all, iou);
     const auto row = at::arange(count, pick.options());
     masks = all.index({row, pick}).unsqueeze(1);
     ious = iou.index({row, pick}).unsqueeze(1);
@@ -103,7 +92,7 @@ Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickP
 
   return translate("ERR_INFERENCE", "Predicting masks", [&] {
     const auto& levels = tracker_levels(*features);
-    if (!no_memory_.defined()) no_memory_ = program_.no_memory_embedding(grid_).view({1, -1, 1, 1});
+    if (!no_memory_.defined()) no_memory_ = program_.tracker_constants(grid_).no_memory.view({1, -1, 1, 1});
     cancel.check();
 
     const auto count = static_cast<int64_t>(prompts.size()), each = static_cast<int64_t>(multimask ? 3 : 1),

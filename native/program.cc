@@ -201,9 +201,31 @@ Program::ClickMasks Program::mask_decode(const at::Tensor& t0, const at::Tensor&
   return {out[0], out[1], out[2], out[3]};
 }
 
-at::Tensor Program::no_memory_embedding(int64_t grid) const {
-  constexpr size_t kNoMemory = 4;  // position in the tuple of `constants`
-  return call_many("constants", {grid}, 7)[kNoMemory];
+at::Tensor Program::object_pointer(const at::Tensor& token, const at::Tensor& object_logit) const {
+  return call("object_pointer", {token, object_logit}).toTensor();
+}
+
+at::Tensor Program::mask_to_prompt(const at::Tensor& mask) const {
+  return call("mask_to_prompt", {mask}).toTensor();
+}
+
+at::Tensor Program::memory_encode(const at::Tensor& t2, const at::Tensor& mask, const at::Tensor& object_logit) const {
+  return call("memory_encode", {t2, mask, object_logit}).toTensor();
+}
+
+at::Tensor Program::memory_attend(const at::Tensor& t2, const at::Tensor& memory, const at::Tensor& memory_position,
+                                  int64_t pointer_tokens) const {
+  // A tensor on the CPU: an int would be baked into a traced program, and reading one from a GPU would stall it.
+  return call("memory_attend", {t2, memory, memory_position, at::scalar_tensor(pointer_tokens, at::kLong)}).toTensor();
+}
+
+at::Tensor Program::pointer_position(const at::Tensor& offset) const {
+  return call("pointer_tpos", {offset}).toTensor();
+}
+
+Program::TrackerConstants Program::tracker_constants(int64_t grid) const {
+  auto out = call_many("constants", {grid}, 7);
+  return {out[1], out[3], out[4], out[5]};
 }
 
 }  // namespace sam3

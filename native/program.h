@@ -54,6 +54,13 @@ class Program {
   struct ClickMasks {
     at::Tensor masks, iou, tokens, object;  // [B,4,4G,4G] logits, [B,4], [B,4,C], [B,1] logit
   };
+  // Tables and learned embeddings of the tracker for a grid of G x G. D = channels of a memory frame.
+  struct TrackerConstants {
+    at::Tensor memory_position;    // [1,D,G,G] sine map
+    at::Tensor temporal_position;  // [7,D]: memories 1 to 6 frames away, then conditioning frames
+    at::Tensor no_memory;          // [1,C] added to the lowest level where there is nothing to remember
+    at::Tensor no_pointer;         // [1,C] pointer of an object that is not visible
+  };
 
   // [B,3,S,S] -> [B,Cv,G,G]. `between_layers` is called before each group of ViT layers and may throw to stop.
   at::Tensor encode_image(const at::Tensor& pixels, const std::function<void()>& between_layers) const;
@@ -71,8 +78,20 @@ class Program {
                              const at::Tensor& use_mask) const;
   ClickMasks mask_decode(const at::Tensor& t0, const at::Tensor& t1, const at::Tensor& pixels,
                          const PromptTokens& tokens) const;
-  // "No memory" embedding [1, C] that a single image adds to its lowest tracker level.
-  at::Tensor no_memory_embedding(int64_t grid) const;
+  // Output token of the chosen mask [B,C], object logit [B,1] -> object pointer [B,C]; the learned one where logit <=
+  // 0.
+  at::Tensor object_pointer(const at::Tensor& token, const at::Tensor& object_logit) const;
+  // A user's mask [B,1,16G,16G] in 0..1 -> mask prompt [B,1,4G,4G].
+  at::Tensor mask_to_prompt(const at::Tensor& mask) const;
+  // t2 [B,C,G,G], mask [B,1,16G,16G] = 20 * probability - 10, object logit [B,1] -> memory features [B,D,G,G].
+  at::Tensor memory_encode(const at::Tensor& t2, const at::Tensor& mask, const at::Tensor& object_logit) const;
+  // t2 [B,C,G,G] attends to memory and its positions [B, M*G*G + pointer_tokens, D]: M frames in row-major order, then
+  // the pointers, each cut into C / D tokens -> [B,C,G,G].
+  at::Tensor memory_attend(const at::Tensor& t2, const at::Tensor& memory, const at::Tensor& memory_position,
+                           int64_t pointer_tokens) const;
+  // Offsets in time [K] fp32, frames / (most pointers - 1) -> [K,D].
+  at::Tensor pointer_position(const at::Tensor& offset) const;
+  TrackerConstants tracker_constants(int64_t grid) const;
 
  private:
   Program() = default;

@@ -7,9 +7,10 @@
 //
 // Exit codes: 0 passed, 1 failed, 77 not run because doctest is not installed.
 
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
+import sharp from 'sharp'
 import { must, root, run, SetupError } from './support/command.mjs'
 import { projectPython } from './support/python.mjs'
 import { isStamped, report, stamp } from './support/steps.mjs'
@@ -66,6 +67,20 @@ async function goldenModel() {
   return { SAM3_TEST_PROGRAM: path.join(root, folder), SAM3_TEST_MODEL: path.join(root, model) }
 }
 
+/** The golden clip decoded, since the native tests have no image decoder. */
+async function goldenClip() {
+  const frames = path.join(root, 'test/fixtures/golden/images/clip_160x120')
+  const clip = path.join(root, 'build/test-models/clip.rgb')
+  const decoded = await Promise.all(
+    readdirSync(frames)
+      .sort()
+      .map((name) => sharp(path.join(frames, name)).removeAlpha().raw().toBuffer()),
+  )
+  mkdirSync(path.dirname(clip), { recursive: true })
+  writeFileSync(clip, Buffer.concat(decoded))
+  return { SAM3_TEST_CLIP: clip }
+}
+
 const separator = process.argv.indexOf('--')
 const ours = separator < 0 ? process.argv.slice(2) : process.argv.slice(2, separator)
 const doctest = separator < 0 ? [] : process.argv.slice(separator + 1)
@@ -85,6 +100,7 @@ try {
     await must('cmake', ['--build', tree, '--target', TARGET, '--parallel', '2'], FIX)
     const env = {
       ...(await goldenModel()),
+      ...(await goldenClip()),
       ...(values.sanitize && SANITIZERS),
       ...(values.fuzz && { SAM3_FUZZ_CASES: values.fuzz }),
     }
