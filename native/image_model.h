@@ -93,6 +93,11 @@ class ImageModel {
   const Program::Levels& detector_levels(ImageFeatures& image);
   const Program::Levels& tracker_levels(ImageFeatures& image);
 
+  // Text and exemplar tokens [P, 32 + N + 1, C] of prompts, and which of them count [P, 32 + N + 1]. Prompt p looks at
+  // image `image_index`[p] of the detector's lowest levels `low` [B, C, G, G].
+  std::pair<at::Tensor, at::Tensor> prompt_tokens(const std::vector<const ConceptPrompt*>& prompts,
+                                                  const at::Tensor& low, const at::Tensor& image_index);
+
   const Program& program() const { return program_; }
   TextCache& texts() { return texts_; }
   int64_t memory_budget() const { return memory_budget_; }  // bytes of activations a batch may take
@@ -115,8 +120,6 @@ class ImageModel {
   void decode_masks(const Group& group, const Pair* pairs, int64_t count, const Program::Detection& found,
                     const at::Tensor& prompt, const at::Tensor& valid, const std::vector<std::vector<int64_t>>& kept,
                     const CancelProbe& cancel);
-  std::pair<at::Tensor, at::Tensor> prompt_tokens(const Group& group, const Pair* pairs, int64_t count,
-                                                  const at::Tensor& image_index);
   void predict_batch(const Program::Levels& levels, const std::vector<ClickPrompt>& prompts,
                      const std::vector<size_t>& members, bool multimask, at::Tensor& masks, at::Tensor& ious,
                      at::Tensor& objects);

@@ -125,14 +125,14 @@ ImageModel::Group ImageModel::make_group(const std::vector<SegmentItem>& items, 
   return group;
 }
 
-// Text and exemplar tokens of every pair: [P, 32 + N + 1, C] and which of them count.
-std::pair<at::Tensor, at::Tensor> ImageModel::prompt_tokens(const Group& group, const Pair* pairs, int64_t count,
-                                                            const at::Tensor& image_index) {
+std::pair<at::Tensor, at::Tensor> ImageModel::prompt_tokens(const std::vector<const ConceptPrompt*>& prompts,
+                                                            const at::Tensor& low, const at::Tensor& image_index) {
+  const auto count = static_cast<int64_t>(prompts.size());
   std::vector<TextCache::Ids> ids;
   int64_t most = 0;
-  for (int64_t p = 0; p < count; p++) {
-    ids.push_back(pairs[p].prompt->ids);
-    most = std::max(most, static_cast<int64_t>(pairs[p].prompt->labels.size()));
+  for (const auto* prompt : prompts) {
+    ids.push_back(prompt->ids);
+    most = std::max(most, static_cast<int64_t>(prompt->labels.size()));
   }
   const auto [text, text_valid] = texts_.encode(program_, ids);
 
@@ -140,7 +140,7 @@ std::pair<at::Tensor, at::Tensor> ImageModel::prompt_tokens(const Group& group, 
   auto labels = at::zeros({count, most}, at::kLong);
   auto valid = at::zeros({count, most}, at::kBool);
   for (int64_t p = 0; p < count; p++) {
-    const auto& prompt = *pairs[p].prompt;
+    const auto& prompt = *prompts[p];
     const auto n = static_cast<int64_t>(prompt.labels.size());
     if (n == 0) continue;
     std::copy(prompt.boxes.begin(), prompt.boxes.end(), boxes.mutable_data_ptr<float>() + p * most * 4);
@@ -148,7 +148,7 @@ std::pair<at::Tensor, at::Tensor> ImageModel::prompt_tokens(const Group& group, 
     std::fill_n(valid.mutable_data_ptr<bool>() + p * most, n, true);
   }
   const auto geometry =
-      program_.encode_geometry(to_device(boxes), to_device(labels), to_device(valid), group.low, image_index);
+      program_.encode_geometry(to_device(boxes), to_device(labels), to_device(valid), low, image_index);
   return {at::cat({text, geometry.tokens}, 1), at::cat({text_valid, geometry.valid}, 1)};
 }
 
@@ -156,9 +156,13 @@ void ImageModel::segment_pairs(const Group& group, const Pair* pairs, int64_t co
   cancel.check();
   translate("ERR_INFERENCE", "Segmenting", [&] {
     std::vector<int64_t> images;
-    for (int64_t p = 0; p < count; p++) images.push_back(pairs[p].image);
+    std::vector<const ConceptPrompt*> prompts;
+    for (int64_t p = 0; p < count; p++) {
+      images.push_back(pairs[p].image);
+      prompts.push_back(pairs[p].prompt);
+    }
     const auto image_index = index_tensor(images, program_.target().device);
-    const auto [prompt, valid] = prompt_tokens(group, pairs, count, image_index);
+    const auto [prompt, valid] = prompt_tokens(prompts, group.low, image_index);
     cancel.check();
 
     // The detector reads the lowest level only; the finer ones serve the masks, image by image, in decode_masks.

@@ -17,6 +17,21 @@ std::unique_ptr<SafetensorsFile> golden_tensors(const std::string& model, const 
   return std::make_unique<SafetensorsFile>(model + "/../cases/" + name + ".safetensors");
 }
 
+std::vector<int64_t> token_ids(const std::string& text) {
+  static const std::map<std::string, std::vector<int64_t>> known = {
+      {"a red ellipse", {320, 736, 3367, 5423}}, {"cat", {2368}}, {"visual", {7195}}};
+  std::vector<int64_t> out{49406};
+  out.insert(out.end(), known.at(text).begin(), known.at(text).end());
+  out.push_back(49407);
+  out.resize(32);
+  return out;
+}
+
+std::string numbered(int64_t i) {
+  const std::string digits = std::to_string(i);
+  return std::string(3 - digits.size(), '0') + digits;
+}
+
 namespace {
 
 double number(const Json& value) {

@@ -18,6 +18,11 @@ namespace sam3::test {
 Json golden_json(const std::string& model, const std::string& name);
 std::unique_ptr<SafetensorsFile> golden_tensors(const std::string& model, const std::string& name);
 
+// Tokens of the texts that the recorded runs ask for, padded to the context.
+std::vector<int64_t> token_ids(const std::string& text);
+// 7 -> "007", as the goldens count.
+std::string numbered(int64_t i);
+
 std::vector<int64_t> ints(const Json& array);
 std::vector<float> floats(const Json& array);
 float real(const Json& number);

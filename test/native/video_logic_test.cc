@@ -18,11 +18,6 @@ using namespace sam3::test;
 
 namespace {
 
-std::string numbered(int64_t i) {
-  const std::string digits = std::to_string(i);
-  return std::string(3 - digits.size(), '0') + digits;
-}
-
 // Gives the recorded masks and scores of every object, and notes what it is asked.
 class CraftedTracker final : public MaskletTracker {
  public:
