@@ -6,9 +6,20 @@ import torch
 from torch import Tensor, nn
 
 from .config import Sam3Config
-from .cpu_kernels import attention, linear_relu
+from .cpu_kernels import attention, block_attention, linear_relu
 from .layers import merge_heads, split_heads
 from .positions import apply_rope, axial_rope, sine_map
+
+
+def turn(x: Tensor, rope: Tensor) -> None:
+    """Rotary positions of whole frames, in place: x [L,D], L a multiple of the frame; rope complex64 [frame,D/2].
+
+    Frame by frame: what is turned in fp32 then stays in the cache.
+    """
+    for frame in x.split(rope.shape[0]):
+        turned = apply_rope(frame, rope)
+        if x.dtype != torch.float32:
+            frame.copy_(turned)
 
 
 class RopeCrossAttention(nn.Module):
@@ -23,14 +34,31 @@ class RopeCrossAttention(nn.Module):
         self.out_proj = nn.Linear(dim, dim)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, rope: Tensor, pointers: int) -> Tensor:
-        """query [B,N,C]; key, value [B,M*N+pointers,kv_dim]; rope complex64 [N,D/2] -> [B,N,C]."""
+        """query [B or 1,N,C]; key, value [B,M*N+pointers,kv_dim]; rope complex64 [N,D/2] -> [B,N,C]."""
         q = apply_rope(split_heads(self.q_proj(query), self.heads), rope)
+        if q.device.type == "cpu" and self.heads == 1 and (q.dtype == torch.bfloat16 or q.dtype == torch.float32):
+            return self.by_object(q, key, value, rope, pointers)
         k = split_heads(self.k_proj(key), self.heads)
         turned = key.shape[1] - pointers
         frames = turned // rope.shape[0]
         k = torch.cat((apply_rope(k[:, :, :turned], rope.repeat(frames, 1)), k[:, :, turned:]), 2)
         v = split_heads(self.v_proj(value), self.heads)
+        q = q.expand(k.shape[0], -1, -1, -1)
         return self.out_proj(merge_heads(attention(q, k, v)))
+
+    def by_object(self, q: Tensor, key: Tensor, value: Tensor, rope: Tensor, pointers: int) -> Tensor:
+        """The same for one head on a CPU: turned q [B or 1,1,N,C] -> [B,N,C].
+
+        Values are projected after they are summed: the weights of a row add to 1, so sum_i a_i (W m_i + b) = W (sum_i a_i m_i) + b, and the
+        second product of the attention has kv_dim columns instead of C. One object after the other: only its keys are held, in the cache.
+        """
+        attended = torch.empty([key.shape[0], q.shape[2], value.shape[2]], dtype=q.dtype, device=q.device)
+        for i in range(key.shape[0]):
+            k = self.k_proj(key[i])
+            turn(k[: k.shape[0] - pointers], rope)
+            j = i if q.shape[0] > 1 else 0
+            attended[i] = block_attention(q[j : j + 1], k[None, None], value[None, None, i])[0, 0]
+        return self.out_proj(self.v_proj(attended))
 
 
 class MemoryAttentionLayer(nn.Module):
@@ -48,7 +76,7 @@ class MemoryAttentionLayer(nn.Module):
         self.fc2 = nn.Linear(config.memory_mlp, dim)
 
     def forward(self, x: Tensor, key: Tensor, value: Tensor, rope: Tensor, pointers: int) -> Tensor:
-        """x [B,g*g,C]; key, value [B,L,memory] -> [B,g*g,C]."""
+        """x [B or 1,g*g,C]; key, value [B,L,memory] -> [B,g*g,C]."""
         y = self.norm1(x)
         x = x + self.self_attn(y, y, y, rope, 0)
         x = x + self.memory_attn(self.norm2(x), key, value, rope, pointers)
@@ -73,9 +101,9 @@ class MemoryAttention(nn.Module):
         """Features of B objects, conditioned on their memories.
 
         Args:
-            image: [B,C,g,g].
+            image: [B,C,g,g], or [1,C,g,g] where all objects are of one frame: what does not depend on the object is then computed once.
             memory: [B,M*g*g+pointers,memory], M frames in row-major order, then the pointers cut into tokens.
-            memory_pos: positions of the same shape, added to the keys only.
+            memory_pos: positions of the same shape, or with batch 1 where all objects have the same; added to the keys only.
             pointers: number of pointer tokens at the end.
 
         Returns:

@@ -160,7 +160,10 @@ class Sam3Program(nn.Module):
 
     @torch.jit.export
     def memory_attend(self, t2: Tensor, memory: Tensor, memory_pos: Tensor, pointer_tokens: Tensor) -> Tensor:
-        """memory, memory_pos [B,M*g*g+4K,64]; pointer_tokens = 4K, an i64 scalar on the CPU (elsewhere reading it would stall) -> [B,256,g,g]."""
+        """t2 [B or 1,256,g,g] (1: B objects of one frame), memory [B,M*g*g+4K,64], memory_pos the same or batch 1 -> [B,256,g,g].
+
+        pointer_tokens = 4K, an i64 scalar on the CPU (elsewhere reading it would stall).
+        """
         return self.memory_attention(t2, memory, memory_pos, int(pointer_tokens.item()))
 
     @torch.jit.export

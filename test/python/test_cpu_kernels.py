@@ -20,15 +20,23 @@ def test_blocks_are_exact(shape, block):
         torch.randn(batch, heads, keys, dim),
     )
     torch.testing.assert_close(
-        block_attention(q, k, v, block), F.scaled_dot_product_attention(q, k, v), atol=2e-6, rtol=1e-5
+        block_attention(q, k, v, block, 1), F.scaled_dot_product_attention(q, k, v), atol=2e-6, rtol=1e-5
     )
+
+
+@pytest.mark.parametrize("rows", [5, 1000])
+def test_values_of_another_width(rows):
+    """As memory attention uses it: one head, more keys than queries, values of few channels."""
+    q, k, v = torch.randn(1, 1, 40, 32), torch.randn(1, 1, 90, 32), torch.randn(1, 1, 90, 8)
+    want = torch.softmax(q @ k.transpose(2, 3) / 32**0.5, -1) @ v
+    torch.testing.assert_close(block_attention(q, k, v, 1, rows), want, atol=2e-6, rtol=1e-5)
 
 
 def test_blocks_take_strided_heads():
     packed = torch.randn(2, 30, 3, 4, 8)
     q, k, v = (packed[:, :, i].transpose(1, 2) for i in range(3))
     torch.testing.assert_close(
-        block_attention(q, k, v, 64), F.scaled_dot_product_attention(q, k, v), atol=2e-6, rtol=1e-5
+        block_attention(q, k, v, 64, 1), F.scaled_dot_product_attention(q, k, v), atol=2e-6, rtol=1e-5
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import io
 
 import pytest
 import torch
 from conftest import assert_close
 
+from scripts.export.positions import axial_rope
 from scripts.export.program import build, script
 
 
@@ -181,6 +183,29 @@ def test_image_in_steps(reloaded, config):
     for first in range(0, config.vision_layers, 3):
         tokens = reloaded.encode_layers(tokens, first, 3)
     assert torch.equal(reloaded.join_tokens(tokens), reloaded.encode_image(pixels))
+
+
+def test_one_frame_for_all_objects(reloaded, config):
+    """Image features and positions with batch 1 stand for those of every object."""
+    t2, memory, memory_pos, tokens = Inputs(config, 8).memory_attend(3, 4, 8)
+    t2, memory_pos = t2[:1], memory_pos[:1]
+    want = reloaded.memory_attend(t2.expand(3, -1, -1, -1), memory, memory_pos.expand(3, -1, -1), tokens)
+    assert_close(reloaded.memory_attend(t2, memory, memory_pos, tokens), want, 1e-5, "memory attention")
+    mask, logit = Inputs(config, 8).memory_encode(3)[1:]
+    want = reloaded.memory_encode(t2.expand(3, -1, -1, -1), mask, logit)
+    assert_close(reloaded.memory_encode(t2, mask, logit), want, 1e-5, "memory encoder")
+
+
+def test_both_forms_of_memory_attention(eager, config):
+    """Values summed before they are projected (CPU) against projected before they are summed (GPU; here float64, which has no CPU form)."""
+    attention = eager.memory_attention.layers[0].memory_attn
+    wide = copy.deepcopy(attention).double()
+    rope = axial_rope(8, config.hidden_size // config.memory_heads, config.rope_theta, 1.0, torch.device("cpu"))
+    generator = torch.Generator().manual_seed(1)
+    query = torch.randn(2, 64, config.hidden_size, generator=generator)
+    key, value = torch.randn(2, 2, 3 * 64 + 8, config.memory_size, generator=generator)
+    want = wide(query.double(), key.double(), value.double(), rope, 8)
+    assert_close(attention(query, key, value, rope, 8), want, 1e-4, "attention")
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["float32", "bfloat16"])
