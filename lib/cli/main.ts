@@ -5,6 +5,7 @@ import { Command } from 'commander'
 import { packageRoot } from '../native/package-root.js'
 import { cacheCommand } from './cache.js'
 import { doctorCommand } from './doctor.js'
+import { libtorchCommand } from './libtorch.js'
 import { describeError } from './output.js'
 import { pullCommand } from './pull.js'
 import { segmentCommand } from './segment.js'
@@ -14,10 +15,13 @@ const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'),
 const program = new Command('sam3-node')
   .description("Meta's SAM 3 on the command line: find and cut out everything that a text, a box or a click describes.")
   .version(version)
+  // libtorch install has a --version of its own.
+  .enablePositionalOptions()
   .showHelpAfterError('(sam3-node --help shows what there is)')
   .addCommand(segmentCommand())
   .addCommand(pullCommand())
   .addCommand(cacheCommand())
+  .addCommand(libtorchCommand())
   .addCommand(doctorCommand())
 
 try {

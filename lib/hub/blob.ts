@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { takeLock } from './blob-lock.js'
 import { isBlobRight, isKnownGood, rememberGood } from './hashes.js'
 import type { HubClient } from './hub-client.js'
+import { hubSource } from './hub-source.js'
 import type { RepositoryLayout } from './layout.js'
 import type { FileReporter } from './progress.js'
 import { isFlocked } from './python-lock.js'
@@ -93,7 +94,7 @@ export async function ensureBlob(
         return false
       }
       if (!lock.alone) await copyPartial(partial)
-      await transfer({ snapshot, file, partial, client, reporter })
+      await transfer({ file, partial, source: hubSource(snapshot, file, client), client, reporter })
       // A process that slept through its turn must leave the file to the one that has the lock now.
       if (!(await lock.isMine())) continue
       await rename(partial, blob)

@@ -1,4 +1,4 @@
-/** Brings the bytes of one blob into its partial file: resumes, tries again, and checks the hash. */
+/** Brings the bytes of one file into its partial file: resumes, tries again, and checks the hash. */
 import { type FileHandle, open, stat } from 'node:fs/promises'
 import { constants } from 'node:fs'
 import type { Hash } from 'node:crypto'
@@ -6,25 +6,41 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Sam3HubError } from '../errors.js'
 import { diskFull, freeSpace, isDiskFull } from './disk-space.js'
 import { etagHash, hashFile } from './hashes.js'
-import { type HubClient, hubLibrary } from './hub-client.js'
-import { HubResponseError, hubFetch, RangeIgnoredError } from './hub-fetch.js'
+import type { HubClient } from './hub-client.js'
+import { HubResponseError, RangeIgnoredError } from './hub-fetch.js'
 import type { FileReporter } from './progress.js'
 import { pauseBefore } from './retry.js'
-import type { RemoteFile, RemoteSnapshot } from './types.js'
+import type { RemoteFile } from './types.js'
 
 /** Bytes that are gathered before they are written. */
 const WRITE_SIZE = 1 << 18
-/** Tries by Xet before the same bytes are asked for by plain HTTP, which gets through more firewalls. */
-const XET_TRIES = 2
 /** Times that a complete file may have the wrong hash before it is the hub's fault. */
 const MAX_WRONG = 2
 
+/** A connection that bytes come from. */
+export interface ByteStream {
+  stream: ReadableStream<Uint8Array>
+  /** What went wrong, where the stream itself only says that something did. */
+  failure?: () => unknown
+}
+
+/** Where the bytes of a file come from. */
+export interface ByteSource {
+  /** Who promised the content, as messages name it. */
+  origin: string
+  /** What to do when the content is not what was promised. */
+  fix: string
+  /** Opens a connection that begins at byte `offset`. `attempt` counts from 1 after every progress. */
+  open(offset: number, attempt: number, signal: AbortSignal): Promise<ByteStream>
+}
+
 /** What is fetched, and into which file. */
 export interface Transfer {
-  snapshot: RemoteSnapshot
-  file: RemoteFile
+  /** `etag`: its hash, see {@link etagHash}. */
+  file: Pick<RemoteFile, 'path' | 'size' | 'etag'>
   partial: string
-  client: HubClient
+  source: ByteSource
+  client: Pick<HubClient, 'signal' | 'retry' | 'stallTimeout'>
   reporter: FileReporter
 }
 
@@ -56,11 +72,11 @@ export async function transfer(job: Transfer): Promise<void> {
   client.signal?.throwIfAborted()
 }
 
-function wrongHash({ file, snapshot, client }: Transfer): Sam3HubError {
+function wrongHash({ file, source }: Transfer): Sam3HubError {
   return new Sam3HubError(
     'ERR_DOWNLOAD_CORRUPT',
-    `${file.path} of ${snapshot.repo} came with another content than ${client.endpoint} promised (${file.etag}), ${MAX_WRONG} times.`,
-    { fix: 'Try again later; if it stays, a proxy or a mirror (HF_ENDPOINT) alters the file.' },
+    `${file.path} came with another content than ${source.origin} promised (${file.etag}), ${MAX_WRONG} times.`,
+    { fix: source.fix },
   )
 }
 
@@ -77,7 +93,7 @@ async function fetchAll(job: Transfer, handle: FileHandle): Promise<Hash> {
   for (let attempt = 1; offset < file.size; ) {
     const start = offset
     try {
-      for await (const chunks of receive(job, offset, file.xet && attempt <= XET_TRIES)) {
+      for await (const chunks of receive(job, offset, attempt)) {
         const size = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
         await handle.writev(chunks, offset)
         for (const chunk of chunks) hash.update(chunk)
@@ -107,34 +123,15 @@ async function fetchAll(job: Transfer, handle: FileHandle): Promise<Hash> {
 
 /** The bytes from `offset` on, in batches. Ends early where the connection does. */
 async function* receive(
-  { snapshot, file, client }: Transfer,
+  { file, source, client }: Transfer,
   offset: number,
-  xet: boolean,
+  attempt: number,
 ): AsyncGenerator<Uint8Array[]> {
-  const { downloadFile, fileDownloadInfo } = await hubLibrary()
-  const { repo, commit } = snapshot
-  const { endpoint: hubUrl, stallTimeout } = client
+  const { stallTimeout } = client
   const stop = new AbortController()
   const signal = client.signal ? AbortSignal.any([client.signal, stop.signal]) : stop.signal
-  // The library passes on only the message of what went wrong in a stream.
-  let failure: unknown
-  const inner = hubFetch({ ...client, signal })
-  const fetch: typeof inner = async (...request) => {
-    try {
-      return await inner(...request)
-    } catch (error) {
-      failure = error
-      throw error
-    }
-  }
-  const place = { repo, path: file.path, revision: commit, hubUrl, fetch }
-  const url = `${hubUrl}/${repo}/resolve/${commit}/${file.path.split('/').map(encodeURIComponent).join('/')}`
-  // Only for Xet does the hub have to be asked where the bytes are.
-  const info = xet ? await fileDownloadInfo(place) : { size: file.size, etag: file.etag, url }
-  const blob = info && (await downloadFile({ ...place, downloadInfo: { ...info, size: file.size } }))
-  if (!blob) throw new HubResponseError(404, 'EntryNotFound', `${file.path} is gone`, undefined)
-
-  const reader = (blob.slice(offset) as Blob).stream().getReader()
+  const { stream, failure } = await source.open(offset, attempt, signal)
+  const reader = stream.getReader()
   const cancel = () => void reader.cancel().catch(() => {})
   signal.addEventListener('abort', cancel, { once: true })
   let timer: NodeJS.Timeout | undefined
@@ -161,7 +158,7 @@ async function* receive(
     // What has come is kept, whatever ended it.
     if (gathered > 0) yield batch
     batch = []
-    throw failure ?? error
+    throw failure?.() ?? error
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', cancel)

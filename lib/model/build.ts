@@ -16,7 +16,7 @@ import { checkSignal, Runtime } from './runtime.js'
  * @throws Sam3InputError for a bad option, Sam3ModelError (`ERR_MODEL_NOT_FOUND`, `ERR_MODEL_FORMAT`,
  * `ERR_WEIGHTS_CORRUPT`, `ERR_WEIGHTS_MISMATCH`), Sam3HubError (`ERR_MODEL_ACCESS`, `ERR_OFFLINE`, `ERR_DISK_FULL`, …:
  * the model could not be downloaded), Sam3EnvironmentError (`ERR_LIBTORCH_NOT_FOUND`,
- * `ERR_LIBTORCH_VERSION`, `ERR_ENGINE_NOT_BUILT`, `ERR_DEVICE_UNAVAILABLE`), Sam3RuntimeError
+ * `ERR_LIBTORCH_VERSION`, `ERR_LIBTORCH_LOAD`, `ERR_ENGINE_NOT_BUILT`, `ERR_DEVICE_UNAVAILABLE`), Sam3RuntimeError
  * (`ERR_OUT_OF_MEMORY`), Sam3AbortError
  *
  * @example
@@ -30,7 +30,7 @@ export async function buildSam3ImageModel(options: ImageModelOptions = {}): Prom
   checkSignal(options.signal)
   const { tokenizer: tokenizerPath, ...files } = await findModel(options.model, options)
   checkSignal(options.signal) // it may have fired while the model was looked for
-  const engine = loadEngine(options.libtorch)
+  const engine = await loadEngine(options.libtorch)
   const { onLoadProgress } = options
   const loading = engine.load(
     { ...engineOptions, ...files },

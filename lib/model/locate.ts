@@ -18,6 +18,9 @@ export interface ModelFiles {
 /** The model that is meant when none is named. */
 export const DEFAULT_MODEL = 'facebook/sam3'
 
+/** The tiny model that ships with the package; its weights are random, so it shows that everything works, and no more. */
+const DEMO_MODEL = 'demo'
+
 const WEIGHT_FILES = ['model.safetensors', 'model.safetensors.index.json', 'sam3.pt'] as const
 const PROGRAM = 'program.pt'
 const NAMES = 'names.json'
@@ -113,11 +116,12 @@ export function locateModel(model: string): ModelFiles {
 }
 
 /**
- * Finds the files of `model`: a path, or else the name of a repository such as `facebook/sam3`, which is downloaded
- * unless it is in a cache.
+ * Finds the files of `model`: a path, or else `demo`, or else the name of a repository such as `facebook/sam3`, which is
+ * downloaded unless it is in a cache.
  * @throws Sam3ModelError, Sam3HubError, Sam3InputError, Sam3AbortError
  */
 export async function findModel(model: string = DEFAULT_MODEL, hub: HubOptions = {}): Promise<ModelFiles> {
+  if (model === DEMO_MODEL && !existsSync(resolve(model))) return fromFolder(join(packageRoot(), 'models', DEMO_MODEL))
   if (existsSync(resolve(model)) || !isRepositoryName(model)) return locateModel(model)
   return fromFolder(await resolveRepository(model, hub))
 }

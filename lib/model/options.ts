@@ -21,7 +21,8 @@ export interface LoadProgress {
 export interface ImageModelOptions extends HubOptions {
   /**
    * A model folder (config.json, model.safetensors or sam3.pt, tokenizer.json), a checkpoint file, or the name of a
-   * repository, which is downloaded once and then needs no network. Default `'facebook/sam3'`.
+   * repository, which is downloaded once and then needs no network. Default `'facebook/sam3'`. `'demo'` is a tiny model
+   * with random weights that comes with the package.
    */
   model?: string
   /** `'auto'` (default: CUDA where there is a usable GPU), `'cpu'`, `'cuda'` or `'cuda:1'`. */
@@ -38,7 +39,7 @@ export interface ImageModelOptions extends HubOptions {
   memoryBudget?: number
   /** Most images or prompts in one network step. Default: chosen from the memory budget. */
   maxBatch?: number
-  /** Folder of LibTorch. Default: `LIBTORCH`, then Python environments (see `ERR_LIBTORCH_NOT_FOUND`). */
+  /** Folder of LibTorch. Default: `LIBTORCH`, then what `sam3-node libtorch install` brought, then Python environments. */
   libtorch?: string
   /** Called while weights are read, about a hundred times. */
   onLoadProgress?: (progress: LoadProgress) => void

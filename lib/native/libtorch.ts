@@ -5,9 +5,9 @@
  */
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Sam3EnvironmentError } from '../errors.js'
+import { listStore, storeFolder } from '../libtorch/store.js'
 
 /** A LibTorch on disk. */
 export interface Libtorch {
@@ -32,7 +32,12 @@ export interface LibtorchQuery {
   env?: NodeJS.ProcessEnv
   /** The interpreter that is asked for its torch. Default: `python3`. */
   python?: string
+  /** Whether there is a GPU for CUDA; asked only where both flavours are installed. Default: there is none. */
+  cuda?: () => boolean
 }
+
+/** The command that everybody without LibTorch is told. */
+export const INSTALL_COMMAND = 'npx sam3-node libtorch install'
 
 const LIBRARY = 'libtorch.so'
 const PYTHON_QUESTION =
@@ -77,7 +82,8 @@ function inEnvironment(folder: string): string[] {
     .map((name) => join(lib, name, 'site-packages', 'torch'))
 }
 
-function ofPython(python: string): string[] {
+/** The torch folder of a Python interpreter, without importing it. */
+export function torchOfPython(python: string): string[] {
   try {
     const options = { encoding: 'utf8' as const, timeout: 10_000, stdio: 'pipe' as const }
     const folder = execFileSync(python, ['-c', PYTHON_QUESTION], options).trim()
@@ -87,18 +93,27 @@ function ofPython(python: string): string[] {
   }
 }
 
+/** What `sam3-node libtorch install` has brought, the flavour that suits the machine first. */
+function installed({ required, env = process.env, cuda }: LibtorchQuery): string[] {
+  const fitting = listStore(storeFolder(env)).filter(({ version }) => sameVersion(version, required))
+  if (fitting.length < 2) return fitting.map(({ folder }) => folder)
+  const wanted = cuda?.() === true
+  return fitting
+    .sort((one, other) => Number((other.flavour !== 'cpu') === wanted) - Number((one.flavour !== 'cpu') === wanted))
+    .map(({ folder }) => folder)
+}
+
 /** Places by falling preference. Lazy, because asking Python costs a tenth of a second. */
 function* places(query: LibtorchQuery): Generator<[source: string, folder: string]> {
   const { recorded, packageRoot, env = process.env, python = 'python3' } = query
   if (recorded) yield ['the folder it was built with', recorded]
   for (const folder of inEnvironment(join(packageRoot, '.venv'))) yield ["the package's .venv", folder]
+  for (const folder of installed(query)) yield ['installed', folder]
   for (const variable of ['VIRTUAL_ENV', 'CONDA_PREFIX']) {
     const active = env[variable]
     if (active) for (const folder of inEnvironment(active)) yield [variable, folder]
   }
-  for (const folder of ofPython(python)) yield [python, folder]
-  const cache = join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'sam3-node', 'libtorch')
-  if (existsSync(cache)) for (const name of readdirSync(cache).sort().reverse()) yield ['the cache', join(cache, name)]
+  for (const folder of torchOfPython(python)) yield [python, folder]
 }
 
 function sameVersion(version: string, required: string): boolean {
@@ -111,12 +126,13 @@ function wrongVersion(found: string, required: string): Sam3EnvironmentError {
     'ERR_LIBTORCH_VERSION',
     `The native engine was built for LibTorch ${required}, but ${found}.`,
     {
-      fix: `Install that version (pip install torch==${required}), point LIBTORCH at it, or rebuild the engine with npm run build:native.`,
+      fix: `Run ${INSTALL_COMMAND}, or point LIBTORCH at version ${required}.`,
     },
   )
 }
 
-function checkExplicit(path: string, name: string, required: string): Libtorch {
+/** @throws Sam3EnvironmentError unless `path` is a LibTorch of the required version */
+export function checkLibtorch(path: string, name: string, required: string): Libtorch {
   const folder = normalise(path)
   if (!folder) {
     throw new Sam3EnvironmentError(
@@ -134,15 +150,21 @@ function checkExplicit(path: string, name: string, required: string): Libtorch {
   return { folder, library: join(folder, 'lib', LIBRARY), version }
 }
 
+/** What has to be opened, in this order, for the engine to find everything that it is linked against. */
+export function librariesOf({ library }: Pick<Libtorch, 'library'>): string[] {
+  const cuda = join(dirname(library), 'libtorch_cuda.so')
+  return existsSync(cuda) ? [library, cuda] : [library]
+}
+
 /**
  * Finds a LibTorch of the required version: the caller's choice, `LIBTORCH`, what the build recorded, the package's
- * `.venv`, the active Python environment, `python3`, the cache.
+ * `.venv`, what `sam3-node libtorch install` has brought, the active Python environment, `python3`.
  * @throws Sam3EnvironmentError `ERR_LIBTORCH_NOT_FOUND` or `ERR_LIBTORCH_VERSION`
  */
 export function findLibtorch(query: LibtorchQuery): Libtorch {
   const { explicit, required, env = process.env } = query
-  if (explicit !== undefined) return checkExplicit(explicit, 'The option libtorch', required)
-  if (env.LIBTORCH) return checkExplicit(env.LIBTORCH, 'LIBTORCH', required)
+  if (explicit !== undefined) return checkLibtorch(explicit, 'The option libtorch', required)
+  if (env.LIBTORCH) return checkLibtorch(env.LIBTORCH, 'LIBTORCH', required)
 
   const others: string[] = []
   const tried: string[] = []
@@ -159,7 +181,7 @@ export function findLibtorch(query: LibtorchQuery): Libtorch {
   if (others.length > 0) throw wrongVersion(`only other versions were found: ${others.join('; ')}`, required)
   throw new Sam3EnvironmentError(
     'ERR_LIBTORCH_NOT_FOUND',
-    `LibTorch ${required} was not found. Looked in: LIBTORCH (not set), ${[...tried, 'python3, the cache'].join(', ')}.`,
-    { fix: `Install it with pip install torch==${required}, or set LIBTORCH to the folder of an unpacked LibTorch.` },
+    `LibTorch ${required} was not found. Looked in: LIBTORCH (not set), ${[...tried, storeFolder(env), 'Python environments'].join(', ')}.`,
+    { fix: `Run ${INSTALL_COMMAND}, or set LIBTORCH to the folder of an unpacked LibTorch ${required}.` },
   )
 }

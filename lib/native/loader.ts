@@ -4,16 +4,29 @@ import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fromNativeError, Sam3EnvironmentError, Sam3InputError } from '../errors.js'
+import { obstacle } from '../libtorch/flavour.js'
 import type { NativeEngine, NativeLoader } from './addon.js'
-import { findLibtorch, type Libtorch } from './libtorch.js'
+import { findLibtorch, INSTALL_COMMAND, type Libtorch, librariesOf } from './libtorch.js'
 import { packageRoot } from './package-root.js'
+import { tryOnce } from './trial.js'
 
 /** What is written beside the engine when it is built. */
-interface EngineManifest {
+export interface EngineManifest {
   /** LibTorch version that the engine was compiled against. */
   torch: string
   /** Folder of that LibTorch, where the build recorded it. */
   libtorch?: string
+  /** Oldest glibc and libstdc++ that a prebuilt engine runs with, such as `2.28` and `3.4.22`. */
+  glibc?: string
+  glibcxx?: string
+}
+
+/** The native files of this package, before LibTorch is looked for. */
+export interface NativeFiles {
+  loader: NativeLoader
+  loaderPath: string
+  enginePath: string
+  manifest: EngineManifest
 }
 
 /** node-gyp-build: finds the built or prebuilt addon of a package. */
@@ -27,6 +40,8 @@ interface OpenEngine {
 }
 
 let opened: OpenEngine | undefined
+/** Shared by calls that come while it is being opened. */
+let opening: Promise<OpenEngine> | undefined
 
 function notBuilt(detail: string, cause?: unknown): Sam3EnvironmentError {
   return new Sam3EnvironmentError('ERR_ENGINE_NOT_BUILT', `The native engine is not built: ${detail}.`, {
@@ -43,41 +58,48 @@ function readManifest(folder: string): EngineManifest {
   return { ...manifest, torch: manifest.torch }
 }
 
-/** Finds the built loader and gives it and the folder it lies in, where the engine lies as well. */
-function openLoader(): { loader: NativeLoader; folder: string } {
+/**
+ * Finds the built or prebuilt loader and engine, and opens the loader, which needs no LibTorch.
+ * @throws Sam3EnvironmentError `ERR_ENGINE_NOT_BUILT`
+ */
+export function nativeFiles(): NativeFiles {
   const nodeGypBuild = require('node-gyp-build') as NodeGypBuild
+  let loader: NativeLoader
+  let loaderPath: string
   try {
-    const folder = dirname(nodeGypBuild.resolve(packageRoot()))
-    return { loader: nodeGypBuild(packageRoot()) as NativeLoader, folder }
+    loaderPath = nodeGypBuild.resolve(packageRoot())
+    loader = nodeGypBuild(packageRoot()) as NativeLoader
   } catch (cause) {
     throw notBuilt(`no loader for ${process.platform}-${process.arch} in ${packageRoot()}`, cause)
   }
-}
-
-function open(libtorchOption: string | undefined): OpenEngine {
-  const { loader, folder } = openLoader()
+  const folder = dirname(loaderPath)
   const manifest = readManifest(folder)
   const enginePath = join(folder, 'libsam3_engine.so')
   if (!existsSync(enginePath)) throw notBuilt(`there is no ${enginePath}`)
-  const libtorch = findLibtorch({
-    explicit: libtorchOption,
-    recorded: manifest.libtorch,
-    required: manifest.torch,
-    packageRoot: packageRoot(),
-  })
+  return { loader, loaderPath, enginePath, manifest }
+}
 
+/** The LibTorch that this process uses, or would use. @throws as {@link findLibtorch} */
+export function libtorchFor({ loader, manifest }: NativeFiles, explicit?: string): Libtorch {
+  const cuda = () => obstacle(loader.probeGpu()) === undefined
+  const { libtorch: recorded, torch: required } = manifest
+  return findLibtorch({ explicit, recorded, required, packageRoot: packageRoot(), cuda })
+}
+
+/** What to do when the engine and a LibTorch of its version do not work together. */
+export const LOAD_FIX = `Install a LibTorch made for this system with ${INSTALL_COMMAND}, or point LIBTORCH at another; sam3-node doctor says what this system lacks.`
+
+function open({ loader, enginePath }: NativeFiles, libtorch: Libtorch): OpenEngine {
   const module: { exports: Partial<NativeEngine> } = { exports: {} }
   try {
-    loader.open(libtorch.library)
-    const cuda = join(dirname(libtorch.library), 'libtorch_cuda.so')
-    if (existsSync(cuda)) loader.open(cuda)
+    for (const library of librariesOf(libtorch)) loader.open(library)
     process.dlopen(module, enginePath, constants.dlopen.RTLD_NOW)
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ERR_LIBTORCH_LOAD') throw fromNativeError(error)
     throw new Sam3EnvironmentError(
       'ERR_LIBTORCH_LOAD',
       `The engine cannot be opened with LibTorch ${libtorch.version} in ${libtorch.folder}: ${error instanceof Error ? error.message : String(error)}.`,
-      { cause: error, fix: 'Rebuild the engine on this machine with npm run build:native.' },
+      { cause: error, fix: LOAD_FIX },
     )
   }
   const engine = module.exports as NativeEngine
@@ -86,13 +108,31 @@ function open(libtorchOption: string | undefined): OpenEngine {
   return { engine, libtorch }
 }
 
+async function openSafely(explicit: string | undefined): Promise<OpenEngine> {
+  const files = nativeFiles()
+  const libtorch = libtorchFor(files, explicit)
+  // The very LibTorch that the engine was built against on this machine needs no trial.
+  if (libtorch.folder !== files.manifest.libtorch) {
+    const { loaderPath: loader, enginePath: engine } = files
+    await tryOnce({ loader, engine, libraries: librariesOf(libtorch) }, LOAD_FIX)
+  }
+  return open(files, libtorch)
+}
+
 /**
  * The engine of this thread, opened on first use.
  * @param libtorch Folder of LibTorch; found by itself when left out.
  * @throws Sam3EnvironmentError `ERR_ENGINE_NOT_BUILT`, `ERR_LIBTORCH_NOT_FOUND`, `ERR_LIBTORCH_VERSION`, `ERR_LIBTORCH_LOAD`
  */
-export function loadEngine(libtorch?: string): NativeEngine {
-  opened ??= open(libtorch)
+export async function loadEngine(libtorch?: string): Promise<NativeEngine> {
+  if (!opened) {
+    opening ??= openSafely(libtorch)
+    try {
+      opened = await opening
+    } finally {
+      opening = undefined // what failed may be mended
+    }
+  }
   if (libtorch !== undefined && findsAnother(libtorch, opened.libtorch)) {
     throw new Sam3InputError(
       'ERR_INVALID_ARGUMENT',

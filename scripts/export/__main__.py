@@ -146,7 +146,8 @@ def main() -> int:
                 read_config(options.config), options.out, options.seed, DTYPES[options.dtype], options.tokenizer
             )
         else:
-            write_random(DEMO, options.out, DEMO_SEED, torch.float32, options.tokenizer)
+            # bfloat16, as the weights are part of the npm package.
+            write_random(DEMO, options.out, DEMO_SEED, torch.bfloat16, options.tokenizer)
             write_program(DEMO, options.out)
     except (WeightsError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -147,7 +147,7 @@ def test_demo(tmp_path):
         "program.pt",
         "names.json",
     }
-    write_random(DEMO, again, DEMO_SEED, torch.float32, None)
+    write_random(DEMO, again, DEMO_SEED, torch.bfloat16, None)
     assert (folder / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
     from scripts.export.weight_files import open_weights
     from scripts.export.weights import load
