@@ -1,12 +1,13 @@
 /** Where LibTorch is looked for, and what is said when it is not there or of another version. */
 import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
 import { findLibtorch, type LibtorchQuery, libtorchVersion } from '../lib/native/libtorch.js'
 import { goldenModels, repositoryRoot } from './support/paths.js'
+import { CRASHING, sharedLibrary } from './support/shared-library.js'
 
 const enginesTorch: string = JSON.parse(readFileSync(`${repositoryRoot}/build/Release/sam3_engine.json`, 'utf8')).torch
 const folder = mkdtempSync(path.join(tmpdir(), 'sam3-libtorch-'))
@@ -62,16 +63,29 @@ describe('findLibtorch', () => {
     expect(findLibtorch(query({ recorded })).library).toBe(path.join(recorded, 'lib', 'libtorch.so'))
   })
 
-  it("then the package's .venv, the active environment and the cache", () => {
+  it("then the package's .venv, what was installed, and the active environment", () => {
     const own = fake('package/.venv/lib/python3.11/site-packages/torch', '2.13.0+cu126')
     expect(findLibtorch(query({}))).toMatchObject({ folder: own, version: '2.13.0+cu126' })
     const elsewhere = query({ packageRoot: path.join(folder, 'other') })
     const active = fake('venv/lib/python3.12/site-packages/torch', '2.13.0')
-    expect(findLibtorch({ ...elsewhere, env: { ...nowhere, VIRTUAL_ENV: path.join(folder, 'venv') } }).folder).toBe(
-      active,
-    )
-    const cached = fake('cache/sam3-node/libtorch/2.13.0-cpu', '2.13.0+cpu', 'zip')
-    expect(findLibtorch(elsewhere).folder).toBe(cached)
+    const inVenv = { ...elsewhere, env: { ...nowhere, VIRTUAL_ENV: path.join(folder, 'venv') } }
+    expect(findLibtorch(inVenv).folder).toBe(active)
+    const store = 'cache/sam3-node/libtorch'
+    const cpu = fake(`${store}/2.13.0+cpu/libtorch`, '2.13.0+cpu', 'zip')
+    expect(findLibtorch(inVenv).folder).toBe(cpu)
+    // Two flavours: the one that suits the machine, which is asked only now.
+    fake(`${store}/2.12.1+cu126/torch`, '2.12.1+cu126')
+    const never = () => expect.fail('the machine was asked')
+    expect(findLibtorch({ ...inVenv, cuda: never }).folder).toBe(cpu)
+    const cuda = fake(`${store}/2.13.0+cu126/torch`, '2.13.0+cu126')
+    expect(findLibtorch({ ...elsewhere, cuda: () => true }).folder).toBe(cuda)
+    expect(findLibtorch({ ...elsewhere, cuda: () => false }).folder).toBe(cpu)
+    // A link leads to where it really lies, as LibTorch finds its companions from there.
+    rmSync(path.join(folder, 'cache'), { recursive: true })
+    mkdirSync(path.join(folder, store), { recursive: true })
+    symlinkSync(right, path.join(folder, store, '2.13.0+cpu'))
+    symlinkSync('/nowhere', path.join(folder, store, '2.13.0+cu126'))
+    expect(findLibtorch(elsewhere).folder).toBe(right)
     rmSync(path.join(folder, 'cache'), { recursive: true })
   })
 
@@ -105,7 +119,9 @@ describe('findLibtorch', () => {
 
   it('says where it looked when there is none', () => {
     const none = query({ packageRoot: path.join(folder, 'empty') })
-    expect(() => findLibtorch(none)).toThrow(error('ERR_LIBTORCH_NOT_FOUND', 'LIBTORCH'))
+    expect(() => findLibtorch(none)).toThrow(
+      error('ERR_LIBTORCH_NOT_FOUND', 'LIBTORCH', 'Run npx sam3-node libtorch install, or'),
+    )
     expect(() => findLibtorch(query({ explicit: folder }))).toThrow(error('ERR_LIBTORCH_NOT_FOUND', 'option libtorch'))
     expect(() => findLibtorch(query({ env: { ...nowhere, LIBTORCH: '/nowhere' } }))).toThrow(
       error('ERR_LIBTORCH_NOT_FOUND', '/nowhere'),
@@ -118,6 +134,15 @@ describe('a process with the wrong LIBTORCH', () => {
     ['another version', () => fake('env-wrong', '2.12.1+cpu'), 'ERR_LIBTORCH_VERSION'],
     ['a folder without one', () => folder, 'ERR_LIBTORCH_NOT_FOUND'],
     ['a library that cannot be opened', () => fake('env-broken', enginesTorch), 'ERR_LIBTORCH_LOAD'],
+    [
+      'a library that kills whoever opens it',
+      () => {
+        const target = fake('env-crash', enginesTorch)
+        writeFileSync(path.join(target, 'lib/libtorch.so'), sharedLibrary(CRASHING))
+        return target
+      },
+      'ERR_LIBTORCH_LOAD',
+    ],
   ])('%s: a typed error, and the process lives', async (_name, libtorch, code) => {
     const program = `
       import { buildSam3ImageModel } from ${JSON.stringify(`${repositoryRoot}/dist/index.js`)}

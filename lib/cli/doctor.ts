@@ -1,5 +1,6 @@
 /** `sam3-node doctor`: what is found, what is missing, what to do. A check is a function in the list below. */
 import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
 import { Command } from 'commander'
 import { Sam3Error } from '../errors.js'
 import { type CacheFolder, probeFolder } from '../hub/cache-folder.js'
@@ -10,16 +11,10 @@ import { searchFolders } from '../hub/resolve.js'
 import { findSnapshot } from '../hub/snapshot.js'
 import { findToken, type Token } from '../hub/token.js'
 import { DEFAULT_MODEL } from '../model/locate.js'
+import { judgeMachine } from './doctor-machine.js'
+import { describeFinding, type Finding, problem } from './findings.js'
+import { lookAtMachine, toReport } from './machine.js'
 import { cacheFolder, checkRepository, describeFolder } from './hub-options.js'
-
-/** One line of the report. `fix` is there when something is to be done. */
-export interface Finding {
-  state: 'ok' | 'note' | 'problem'
-  /** What was looked at, in a word or two. */
-  subject: string
-  text: string
-  fix?: string
-}
 
 /** What the checks look at. */
 export interface DoctorContext {
@@ -45,8 +40,9 @@ export function doctorCommand(): Command {
     .option('--revision <name>', 'branch, tag or commit', 'main')
     .option('--cache-dir <folder>', 'look there instead')
     .option('--token <token>', 'a Hugging Face token to try')
-    .action(async (repo: string, options: { revision: string; cacheDir?: string; token?: string }) => {
-      const { revision, token } = options
+    .option('--json', 'print everything as JSON, for a bug report')
+    .action(async (repo: string, options: { revision: string; cacheDir?: string; token?: string; json?: boolean }) => {
+      const { revision, token, json } = options
       const context = {
         repo: checkRepository(repo),
         revision,
@@ -54,25 +50,13 @@ export function doctorCommand(): Command {
         env: process.env,
         token,
       }
-      const findings: Finding[] = []
+      const machine = await lookAtMachine()
+      const findings = judgeMachine(machine)
       for (const check of CHECKS) findings.push(...(await check(context)))
-      process.stdout.write(findings.map(describeFinding).join(''))
+      if (json) process.stdout.write(`${toReport({ ...machine, findings }, homedir())}\n`)
+      else process.stdout.write(findings.map(describeFinding).join(''))
       if (findings.some(({ state }) => state === 'problem')) process.exitCode = 1
     })
-}
-
-const MARKS: Record<Finding['state'], string> = { ok: 'ok', note: '--', problem: '!!' }
-
-function describeFinding({ state, subject, text, fix }: Finding): string {
-  const line = `${MARKS[state]}  ${subject.padEnd(8)} ${text}\n`
-  return fix ? `${line}             ${fix.trimStart().replaceAll('\n', '\n             ')}\n` : line
-}
-
-/** A problem from an error, its text and its fix apart. */
-function problem(subject: string, error: unknown): Finding {
-  if (!(error instanceof Sam3Error)) return { state: 'problem', subject, text: String(error) }
-  const text = error.message.slice(0, error.message.length - error.fix.length).trim()
-  return { state: 'problem', subject, text: `${error.code}: ${text}`, fix: error.fix }
 }
 
 async function checkFolder({ folder }: DoctorContext): Promise<Finding[]> {

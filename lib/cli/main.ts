@@ -5,6 +5,7 @@ import { Command } from 'commander'
 import { packageRoot } from '../native/package-root.js'
 import { cacheCommand } from './cache.js'
 import { doctorCommand } from './doctor.js'
+import { inspectCommand } from './inspect.js'
 import { libtorchCommand } from './libtorch.js'
 import { describeError } from './output.js'
 import { pullCommand } from './pull.js'
@@ -23,6 +24,7 @@ const program = new Command('sam3-node')
   .addCommand(cacheCommand())
   .addCommand(libtorchCommand())
   .addCommand(doctorCommand())
+  .addCommand(inspectCommand())
 
 try {
   await program.parseAsync()

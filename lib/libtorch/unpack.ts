@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { type Entry, openPromise, type ZipFile } from 'yauzl'
-import { Sam3HubError } from '../errors.js'
+import { Sam3Error, Sam3HubError } from '../errors.js'
 
 /** A symbolic link by the Unix mode of an entry: neither an archive nor a wheel holds any. */
 const isLink = ({ externalFileAttributes }: Entry) => ((externalFileAttributes >>> 16) & 0o170000) === 0o120000
@@ -24,13 +24,17 @@ export function wanted(name: string): string | undefined {
 }
 
 async function withZip<T>(file: string, use: (zip: ZipFile) => Promise<T>): Promise<T> {
-  const zip = await openPromise(file, { autoClose: false }).catch((cause: unknown) => {
-    throw damaged(file, cause)
-  })
+  let zip: ZipFile | undefined
   try {
+    zip = await openPromise(file, { autoClose: false })
     return await use(zip)
+  } catch (error) {
+    const { name } = error as Error
+    // The disk's own errors name a system call; what else comes from here was found in the file.
+    if (error instanceof Sam3Error || name === 'AbortError' || 'syscall' in (error as Error)) throw error
+    throw damaged(file, error)
   } finally {
-    zip.close()
+    zip?.close()
   }
 }
 

@@ -8,6 +8,7 @@ import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Sam3EnvironmentError } from '../errors.js'
 import { storeFolder } from '../libtorch/store.js'
+import type { NativeEngineInfo } from './addon.js'
 
 /** What is opened. */
 export interface Trial {
@@ -25,22 +26,27 @@ const PROGRAM = `
 const [loader, engine, ...libraries] = process.argv.slice(1)
 const { open } = require(loader)
 for (const library of libraries) open(library)
+let info = null
 if (engine) {
   const module = { exports: {} }
   process.dlopen(module, engine, require('node:os').constants.dlopen.RTLD_NOW)
-  module.exports.info()
+  info = module.exports.info()
   module.exports.stop()
 }
-console.log('works')`
+console.log('works ' + JSON.stringify(info))`
 
-/** @throws Sam3EnvironmentError `ERR_LIBTORCH_LOAD` */
-export function tryInChild({ loader, libraries, engine = '' }: Trial, fix: string): Promise<void> {
+/**
+ * @returns what the engine says about itself, where one was opened
+ * @throws Sam3EnvironmentError `ERR_LIBTORCH_LOAD`
+ */
+export function tryInChild({ loader, libraries, engine = '' }: Trial, fix: string): Promise<NativeEngineInfo | null> {
   // Electron's own executable is Node only when it is asked to be.
   const env = { ...process.env, ELECTRON_RUN_AS_NODE: '1' }
   const args = ['-e', PROGRAM, loader, engine, ...libraries]
   return new Promise((resolve, reject) => {
     execFile(process.execPath, args, { env, timeout: TIMEOUT }, (error, stdout, stderr) => {
-      if (!error && stdout.includes('works')) return resolve()
+      const works = /^works (.*)$/m.exec(stdout)?.[1]
+      if (!error && works) return resolve(JSON.parse(works) as NativeEngineInfo | null)
       const said = /^(?:Error: )?(.*(?:could not be loaded|undefined symbol|not found|cannot open).*)$/m.exec(
         stderr,
       )?.[1]
