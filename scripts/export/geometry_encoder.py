@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import Sam3Config
-from .layers import FeedForward, FusedAttention, key_mask
+from .layers import FeedForward, FusedAttention, Linear, key_mask
 from .positions import cxcywh_to_xyxy, sine_encoding, sine_map
 
 
@@ -63,11 +63,11 @@ class GeometryEncoder(nn.Module):
         self.bins = config.roi_size
         self.label_embed = nn.Embedding(2, dim)
         self.cls_embed = nn.Embedding(1, dim)
-        self.box_proj = nn.Linear(4, dim)
+        self.box_proj = Linear(4, dim)
         self.pool_proj = nn.Conv2d(dim, dim, config.roi_size)
-        self.pos_proj = nn.Linear(dim + 2, dim)
+        self.pos_proj = Linear(dim + 2, dim)
         self.image_norm = nn.LayerNorm(dim)
-        self.final_proj = nn.Linear(dim, dim)
+        self.final_proj = Linear(dim, dim)
         self.norm = nn.LayerNorm(dim)
         self.layers = nn.ModuleList(GeometryLayer(config) for _ in range(config.geometry_layers))
         self.norm_out = nn.LayerNorm(dim)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .cpu_kernels import attention, linear_relu
+from .cpu_kernels import attention, linear, linear_relu
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -31,6 +31,14 @@ def pick_images(maps: Tensor, img_idx: Tensor) -> Tensor:
     return maps.permute(0, 2, 3, 1).index_select(0, img_idx).permute(0, 3, 1, 2)
 
 
+class Linear(nn.Linear):
+    """nn.Linear in the form that is fastest on the device."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """[...,in] -> [...,out]."""
+        return linear(input, self.weight, self.bias)
+
+
 class Attention(nn.Module):
     """Multi-head attention with separate query, key and value projections (the tracker's form, after SAM 1 and 2).
 
@@ -41,10 +49,10 @@ class Attention(nn.Module):
         super().__init__()
         inner, kv = inner_dim or dim, kv_dim or dim
         self.heads = heads
-        self.q_proj = nn.Linear(dim, inner)
-        self.k_proj = nn.Linear(kv, inner)
-        self.v_proj = nn.Linear(kv, inner)
-        self.out_proj = nn.Linear(inner, dim)
+        self.q_proj = Linear(dim, inner)
+        self.k_proj = Linear(kv, inner)
+        self.v_proj = Linear(kv, inner)
+        self.out_proj = Linear(inner, dim)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """query [B,N,dim], key and value [B,L,kv_dim] -> [B,N,dim]."""
@@ -64,13 +72,13 @@ class FusedAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.dim = dim
-        self.in_proj = nn.Linear(dim, 3 * dim)
-        self.out_proj = nn.Linear(dim, dim)
+        self.in_proj = Linear(dim, 3 * dim)
+        self.out_proj = Linear(dim, dim)
 
     def _project(self, x: Tensor, first: int, count: int) -> Tensor:
         """`count` of the projections q, k, v from the `first` on: [B,N,C] -> [B,N,count*C]."""
         start, stop = first * self.dim, (first + count) * self.dim
-        return F.linear(x, self.in_proj.weight[start:stop], self.in_proj.bias[start:stop])
+        return linear(x, self.in_proj.weight[start:stop], self.in_proj.bias[start:stop])
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Optional[Tensor]) -> Tensor:
         q, k, v = split_heads(q, self.heads), split_heads(k, self.heads), split_heads(v, self.heads)
@@ -106,8 +114,8 @@ class FeedForward(nn.Module):
 
     def __init__(self, dim: int, hidden: int):
         super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
+        self.fc1 = Linear(dim, hidden)
+        self.fc2 = Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """[...,dim] -> [...,dim]."""
@@ -120,7 +128,7 @@ class MLP(nn.Module):
     def __init__(self, dim: int, hidden: int, out: int, depth: int):
         super().__init__()
         widths = [dim] + [hidden] * (depth - 1) + [out]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:]))
+        self.layers = nn.ModuleList(Linear(a, b) for a, b in zip(widths[:-1], widths[1:]))
         self.depth = depth
 
     def forward(self, x: Tensor) -> Tensor:

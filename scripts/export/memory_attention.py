@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .config import Sam3Config
 from .cpu_kernels import attention, block_attention, linear_relu
-from .layers import merge_heads, split_heads
+from .layers import Linear, merge_heads, split_heads
 from .positions import apply_rope, axial_rope, sine_map
 
 
@@ -28,10 +28,10 @@ class RopeCrossAttention(nn.Module):
     def __init__(self, dim: int, kv_dim: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.q_proj = nn.Linear(dim, dim)
-        self.k_proj = nn.Linear(kv_dim, dim)
-        self.v_proj = nn.Linear(kv_dim, dim)
-        self.out_proj = nn.Linear(dim, dim)
+        self.q_proj = Linear(dim, dim)
+        self.k_proj = Linear(kv_dim, dim)
+        self.v_proj = Linear(kv_dim, dim)
+        self.out_proj = Linear(dim, dim)
 
     def forward(self, query: Tensor, key: Tensor, value: Tensor, rope: Tensor, pointers: int) -> Tensor:
         """query [B or 1,N,C]; key, value [B,M*N+pointers,kv_dim]; rope complex64 [N,D/2] -> [B,N,C]."""
@@ -72,8 +72,8 @@ class MemoryAttentionLayer(nn.Module):
         self.norm2 = nn.LayerNorm(dim)
         self.memory_attn = RopeCrossAttention(dim, config.memory_size, heads)
         self.norm3 = nn.LayerNorm(dim)
-        self.fc1 = nn.Linear(dim, config.memory_mlp)
-        self.fc2 = nn.Linear(config.memory_mlp, dim)
+        self.fc1 = Linear(dim, config.memory_mlp)
+        self.fc2 = Linear(config.memory_mlp, dim)
 
     def forward(self, x: Tensor, key: Tensor, value: Tensor, rope: Tensor, pointers: int) -> Tensor:
         """x [B or 1,g*g,C]; key, value [B,L,memory] -> [B,g*g,C]."""

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import Sam3Config
-from .layers import MLP, LayerNorm2d
+from .cpu_kernels import linear_gelu
+from .layers import MLP, LayerNorm2d, Linear
 from .positions import temporal_encoding
 
 
@@ -36,14 +37,14 @@ class FuserBlock(nn.Module):
         super().__init__()
         self.dwconv = nn.Conv2d(dim, dim, 7, padding=3, groups=dim)
         self.norm = LayerNorm2d(dim)
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
+        self.fc1 = Linear(dim, hidden)
+        self.fc2 = Linear(hidden, dim)
         self.scale = nn.Parameter(torch.empty(dim))
 
     def forward(self, x: Tensor) -> Tensor:
         """[B,C,g,g] -> [B,C,g,g]."""
         y = self.norm(self.dwconv(x)).permute(0, 2, 3, 1)
-        y = self.scale * self.fc2(F.gelu(self.fc1(y)))
+        y = self.scale * self.fc2(linear_gelu(y, self.fc1.weight, self.fc1.bias))
         return x + y.permute(0, 3, 1, 2)
 
 
@@ -80,7 +81,7 @@ class ObjectPointer(nn.Module):
         self.dim = dim
         self.proj = MLP(dim, dim, dim, 3)
         self.no_object = nn.Parameter(torch.empty(1, dim))
-        self.time_proj = nn.Linear(dim, config.memory_size)
+        self.time_proj = Linear(dim, config.memory_size)
         self.mask_downsample = nn.Conv2d(1, 1, 4, 4)
 
     def forward(self, token: Tensor, object_logit: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import math
 from torch import Tensor, nn
 
 from .config import Sam3Config
-from .layers import MLP
+from .layers import MLP, Linear
 
 
 class DotProductScoring(nn.Module):
@@ -18,8 +18,8 @@ class DotProductScoring(nn.Module):
         dim = config.hidden_size
         self.prompt_mlp = MLP(dim, config.decoder_mlp, dim, 2)
         self.prompt_norm = nn.LayerNorm(dim)
-        self.prompt_proj = nn.Linear(dim, dim)
-        self.query_proj = nn.Linear(dim, dim)
+        self.prompt_proj = Linear(dim, dim)
+        self.query_proj = Linear(dim, dim)
         self.scale = 1.0 / math.sqrt(dim)
 
     def forward(self, queries: Tensor, prompt: Tensor, valid: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import Sam3Config
-from .layers import merge_heads, split_heads
+from .layers import Linear, merge_heads, split_heads
 from .vision_encoder import GeluMLP
 
 
@@ -17,8 +17,8 @@ class CausalAttention(nn.Module):
     def __init__(self, dim: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.in_proj = nn.Linear(dim, 3 * dim)
-        self.out_proj = nn.Linear(dim, dim)
+        self.in_proj = Linear(dim, 3 * dim)
+        self.out_proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """[T,L,C] -> [T,L,C]."""
@@ -52,7 +52,7 @@ class TextEncoder(nn.Module):
         self.pos_embed = nn.Parameter(torch.empty(config.text_context, config.text_width))
         self.layers = nn.ModuleList(TextLayer(config) for _ in range(config.text_layers))
         self.norm = nn.LayerNorm(config.text_width)
-        self.proj = nn.Linear(config.text_width, config.hidden_size)
+        self.proj = Linear(config.text_width, config.hidden_size)
 
     def forward(self, ids: Tensor, valid: Tensor) -> Tensor:
         """ids i64 [T,L], valid bool [T,L] (id != 0) -> [T,L,hidden]; the features of padding are zero."""

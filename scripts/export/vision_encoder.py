@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .config import Sam3Config
 from .cpu_kernels import attention, linear_gelu
+from .layers import Linear
 from .positions import apply_rope, axial_rope
 
 
@@ -18,8 +19,8 @@ class RopeAttention(nn.Module):
     def __init__(self, dim: int, heads: int):
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(dim, 3 * dim)
-        self.proj = nn.Linear(dim, dim)
+        self.qkv = Linear(dim, 3 * dim)
+        self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor, rope: Tensor) -> Tensor:
         """x [B,N,C], rope complex64 [N,D/2] -> [B,N,C]."""
@@ -34,8 +35,8 @@ class GeluMLP(nn.Module):
 
     def __init__(self, dim: int, hidden: int):
         super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
-        self.fc2 = nn.Linear(hidden, dim)
+        self.fc1 = Linear(dim, hidden)
+        self.fc2 = Linear(hidden, dim)
 
     def forward(self, x: Tensor) -> Tensor:
         """[...,dim] -> [...,dim]."""
