@@ -12,6 +12,7 @@
 #include "text_cache.h"
 #include "video/concept_options.h"
 #include "video/frame_result.h"
+#include "video/point_input.h"
 #include "video/stage_times.h"
 #include "video/tracker_options.h"
 
@@ -33,14 +34,6 @@ struct ConceptPromptSpec {
   bool has_text = true;
   std::vector<float> boxes;     // cx cy w h, 0..1; none or one box
   std::vector<int64_t> labels;  // 1 per box: 1 positive, 0 negative
-};
-
-struct PointInput {
-  std::vector<float> points;                // x y in pixels of the square network input
-  std::vector<int64_t> labels;              // 1 per point: 1 foreground, 0 background
-  std::optional<std::array<float, 4>> box;  // x0 y0 x1 y1 in the same pixels
-  bool clear_old_points = true;
-  bool use_prev_mem_frame = false;
 };
 
 enum class Direction { forward, backward };

@@ -1,0 +1,112 @@
+// Single functions of the reference's tracker, exact.
+#include <ATen/ATen.h>
+#include <doctest/doctest.h>
+
+#include "mask_choice.h"
+#include "support.h"
+#include "tracker_replay.h"
+#include "video/mask_overlap.h"
+#include "video/memory_selection.h"
+#include "video_golden.h"
+
+using namespace sam3;
+using namespace sam3::test;
+
+TEST_CASE("tracker heuristics: conditioning frames") {
+  const GoldenModel golden = golden_model();
+  if (!golden) return;
+  const Json cases = golden_json(golden.model, "heuristics").at("select_closest_cond_frames");
+  for (const Json& one : cases.as_array("cases")) {
+    const auto frame = one.at("frame_idx").as_int("frame");
+    const auto conditioning = ints(one.at("cond_frames_in_insertion_order"));
+    const auto most = one.at("max_cond_frame_num").as_int("most");
+    const bool keep_first = one.at("keep_first_cond_frame").as_bool("keep first");
+    const auto choice = select_closest_cond_frames(frame, conditioning, most, keep_first);
+    CHECK(text_of(choice.selected) == text_of(ints(one.at("selected_in_order"))));
+    CHECK(text_of(choice.unselected) == text_of(ints(one.at("unselected_in_order"))));
+    // A list that lost what cannot be chosen any more gives the same choice when that is said.
+    if (!choice.unselected.empty() && !keep_first) {
+      std::vector<int64_t> kept;
+      for (const int64_t t : conditioning)
+        if (std::find(choice.selected.begin(), choice.selected.end(), t) != choice.selected.end()) kept.push_back(t);
+      CHECK(text_of(select_closest_cond_frames(frame, kept, most, false, true).selected) == text_of(choice.selected));
+    }
+  }
+}
+
+TEST_CASE("tracker heuristics: frames worth remembering") {
+  const GoldenModel golden = golden_model();
+  if (!golden) return;
+  const Json cases = golden_json(golden.model, "heuristics").at("frame_filter");
+  for (const Json& one : cases.as_array("cases")) {
+    FrameScores scores;
+    for (const auto& [frame, score] : one.at("eff_iou_score").as_object("scores"))
+      scores[std::stoll(frame)] = static_cast<float>(score.as_double("score"));
+    const auto got =
+        frame_filter(one.at("frame_idx").as_int("frame"), scores, one.at("track_in_reverse").as_bool("reverse"),
+                     one.at("num_frames").as_int("frames"), one.at("max_obj_ptrs_in_encoder").as_int("most"),
+                     static_cast<float>(one.at("mf_threshold").as_double("threshold")));
+    CHECK(text_of(got) == text_of(ints(one.at("valid_indices"))));
+  }
+  // Without a known end a stream goes on as if it were long.
+  CHECK(text_of(frame_filter(3, {{1, 0.5f}, {2, 0.001f}}, false, -1, 16, 0.01f)) == "[1 2]");
+  CHECK(text_of(frame_filter(3, {{4, 0.5f}, {9, 0.5f}}, true, -1, 16, 0.01f)) == "[9 4]");
+}
+
+TEST_CASE("tracker heuristics: score of a frame") {
+  const GoldenModel golden = golden_model();
+  if (!golden) return;
+  const Json cases = golden_json(golden.model, "heuristics").at("cal_mem_score");
+  for (const Json& one : cases.as_array("cases")) {
+    const float got = cal_mem_score(tensor_of(one.at("object_score_logits")), tensor_of(one.at("iou_score")));
+    CHECK(got == static_cast<float>(one.at("out").as_double("score")));
+  }
+}
+
+TEST_CASE("tracker heuristics: one mask of four") {
+  const GoldenModel golden = golden_model();
+  if (!golden) return;
+  const Json cases = golden_json(golden.model, "heuristics").at("dynamic_multimask_via_stability");
+  for (const Json& one : cases.as_array("cases")) {
+    const at::Tensor masks = tensor_of(one.at("mask_logits")), iou = tensor_of(one.at("ious"));
+    const at::Tensor choice = choose_single_mask(masks, iou), row = at::arange(masks.size(0));
+    CHECK(at::equal(masks.index({row, choice}).unsqueeze(1), tensor_of(one.at("out_masks"))));
+    CHECK(at::equal(iou.index({row, choice}).unsqueeze(1), tensor_of(one.at("out_ious"))));
+  }
+}
+
+TEST_CASE("tracker heuristics: masks that compete for pixels, in parts of any size") {
+  const GoldenModel golden = golden_model();
+  if (!golden) return;
+  const Json cases = golden_json(golden.model, "heuristics");
+  const Json& shrinking = cases.at("suppress_object_pw_area_shrinkage");
+  const Json& overlapping = cases.at("apply_non_overlapping_constraints");
+  for (const int64_t step : {1, 2, 3, 100}) {
+    CAPTURE(step);
+    const at::Tensor masks = tensor_of(shrinking.at("masks")).squeeze(1);
+    const LogitSource source = [&](int64_t begin, int64_t count) { return masks.narrow(0, begin, count); };
+    const auto threshold = static_cast<float>(shrinking.at("shrink_threshold").as_double("threshold"));
+    const at::Tensor kept = keeps_area(source, masks.size(0), step, threshold);
+    CHECK(at::equal(at::where(kept.view({-1, 1, 1}), masks, masks.clamp_max(-10)),
+                    tensor_of(shrinking.at("out")).squeeze(1)));
+
+    const at::Tensor others = tensor_of(overlapping.at("masks")).squeeze(1);
+    const LogitSource other_source = [&](int64_t begin, int64_t count) { return others.narrow(0, begin, count); };
+    const at::Tensor strongest = strongest_object(other_source, others.size(0), step);
+    CHECK(at::equal(without_overlap(others, strongest, 0), tensor_of(overlapping.at("out")).squeeze(1)));
+    CHECK(at::equal(without_overlap(others.narrow(0, 1, 2), strongest, 1),
+                    tensor_of(overlapping.at("out")).squeeze(1).narrow(0, 1, 2)));
+  }
+}
+
+TEST_CASE("tracker heuristics: positions of pointers in time") {
+  const GoldenModel golden = golden_model();
+  if (!golden) return;
+  const auto model = load_golden(golden);
+  const Json cases = golden_json(golden.model, "heuristics").at("pointer_tpos_enc");
+  for (const Json& one : cases.as_array("cases")) {
+    const at::Tensor most = at::full({}, one.at("max_abs_pos").as_double("most") - 1);
+    const at::Tensor got = model->program().pointer_position(tensor_of(one.at("rel_pos")) / most.to(at::kFloat));
+    CHECK(at::allclose(got, tensor_of(one.at("out")), 0, 2e-6));
+  }
+}

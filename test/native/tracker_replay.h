@@ -1,0 +1,58 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "golden.h"
+#include "image_model.h"
+#include "video/bucket_tracker.h"
+
+namespace sam3::test {
+
+// A recorded run of the reference's tracker, step by step.
+struct ReplayStep {
+  enum class Kind { points, mask, clear, remove, clear_all, preflight, track };
+  Kind kind;
+  int64_t index = 0;  // of the step in the recording
+  int64_t frame = -1, object = -1;
+  PointInput points;
+  int64_t mask = -1;                // of mask_inputs; -1: an empty one
+  bool reverse = false;             // of a tracked frame
+  std::vector<int64_t> object_ids;  // afterwards
+};
+
+struct ReplayRun {
+  std::string name, key;  // key: of its tensors, up to the step's number
+  bool failed = false;    // the reference threw an exception
+  std::vector<ReplayStep> steps;
+};
+
+std::vector<ReplayRun> replay_runs(const GoldenModel& golden, int64_t input_size);
+
+std::unique_ptr<ImageModel> load_golden(const GoldenModel& golden);
+
+// A tracker on the golden clip: 24 frames of 160 x 120 pixels, resized as the reference's tracker does.
+class Replay {
+ public:
+  Replay(const GoldenModel& golden, ImageModel& model, bool full_history, TrackerOptions options = {},
+         int64_t num_frames = 24);
+
+  struct Answer {
+    std::optional<Propagated> tracked;  // of a tracked frame
+    std::optional<BucketFrame> bucket;  // of a prompt
+  };
+  Answer run(const ReplayStep& step);
+
+  void open(int64_t frame);
+  BucketTracker& tracker() { return *tracker_; }
+  FrameStore& frames() { return *frames_; }
+
+ private:
+  at::Tensor images_, masks_;  // uint8 [24,168,168,3], [3,120,160]
+  std::unique_ptr<FrameStore> frames_;
+  std::unique_ptr<BucketTracker> tracker_;
+};
+
+}  // namespace sam3::test
