@@ -68,30 +68,27 @@ std::vector<ConceptDetections> detect_batch(ImageModel& model, const Program::Le
 
 }  // namespace
 
-std::vector<ConceptDetections> detect_concepts(ImageModel& model, ImageFeatures& image,
+std::vector<ConceptDetections> detect_concepts(ImageModel& model, const Program::Levels& image,
                                                const std::vector<const ConceptPrompt*>& prompts,
                                                const ConceptOptions& options, const CancelProbe& cancel) {
-  return translate("ERR_INFERENCE", "Detecting", [&] {
-    const Program::Levels& levels = model.detector_levels(image);
-    std::vector<ConceptDetections> out;
-    size_t step = static_cast<size_t>(model.pairs_per_batch());
-    while (out.size() < prompts.size()) {
-      const size_t begin = out.size(), n = std::min(step, prompts.size() - begin);
-      const auto first = prompts.begin() + static_cast<std::ptrdiff_t>(begin);
-      try {
-        auto part = translate("ERR_INFERENCE", "Detecting", [&] {
-          return detect_batch(model, levels, {first, first + static_cast<std::ptrdiff_t>(n)}, options, cancel);
-        });
-        std::move(part.begin(), part.end(), std::back_inserter(out));
-      } catch (const Error& e) {
-        // A batch that does not fit after all is tried again in halves rather than failing.
-        if (e.code() != "ERR_OUT_OF_MEMORY" || n == 1) throw;
-        release_cached_memory(model.program().target().device);
-        step = n / 2;
-      }
+  std::vector<ConceptDetections> out;
+  size_t step = static_cast<size_t>(model.pairs_per_batch());
+  while (out.size() < prompts.size()) {
+    const size_t begin = out.size(), n = std::min(step, prompts.size() - begin);
+    const auto first = prompts.begin() + static_cast<std::ptrdiff_t>(begin);
+    try {
+      auto part = translate("ERR_INFERENCE", "Detecting", [&] {
+        return detect_batch(model, image, {first, first + static_cast<std::ptrdiff_t>(n)}, options, cancel);
+      });
+      std::move(part.begin(), part.end(), std::back_inserter(out));
+    } catch (const Error& e) {
+      // A batch that does not fit after all is tried again in halves rather than failing.
+      if (e.code() != "ERR_OUT_OF_MEMORY" || n == 1) throw;
+      release_cached_memory(model.program().target().device);
+      step = n / 2;
     }
-    return out;
-  });
+  }
+  return out;
 }
 
 }  // namespace sam3

@@ -18,7 +18,7 @@ struct ConceptOptions {
   // An unmatched detection becomes an object when score >= new_det_thresh (on a frame without masklets every one does).
   float new_det_thresh = 0.7f;
   bool suppress_det_close_to_boundary = false;
-  int64_t max_num_objects = -1;  // of one concept, clicked ones included; -1 = no limit (10000)
+  int64_t max_num_objects = -1;  // of one concept, above which nothing detected is added; -1 = no limit (10000)
   // Results are held back for hotstart_delay frames (0 = not at all); a masklet that is unmatched, or shares its
   // detection with an earlier one, for this many of those frames is removed.
   int64_t hotstart_delay = 15;

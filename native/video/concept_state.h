@@ -58,10 +58,10 @@ class ConceptState {
 
   const ConceptMetadata& metadata() const { return metadata_; }
   const ConceptOptions& options() const { return options_; }
-  bool tracks(int64_t id) const;
-  int64_t object_limit() const;
 
  private:
+  bool tracks(int64_t id) const;
+  int64_t object_limit() const;
   void choose_new_objects(FramePlan& plan, const ConceptDetections& detections, int64_t next_id) const;
   void recondition(FramePlan& plan, int64_t frame, const ConceptDetections& detections);
   void suppress_occluded(FramePlan& plan, ConceptMetadata& metadata, int64_t frame, bool reverse) const;

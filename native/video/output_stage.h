@@ -1,6 +1,8 @@
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <set>
 #include <vector>
@@ -23,31 +25,37 @@ struct ObjectRecord {
 struct FrameRecord {
   std::map<int64_t, ObjectRecord> objects;  // by id
   std::set<int64_t> hidden;                 // ids that are tracked, but not shown on this frame
-  int64_t tracked = 0, dropped = 0;
+  bool settled = false;                     // final: what is to be hidden is gone
+  int64_t tracked = -1, dropped = 0;        // objects alive (-1: as many as now), detections over the limit
 };
 
-struct OutputSize {
+struct OutputRules {
   int64_t width = 0, height = 0;  // of the video, pixels
   bool logits = false;            // keep low-resolution logits
+  bool exclusive = true;          // a pixel belongs to one object only
+  bool show_empty = false;        // objects without a mask are listed, too
 };
 
 // What a step of a concept shows. Source: Meta's Sam3VideoBase.build_outputs.
 FrameRecord record_of(const FramePlan& plan, const ConceptDetections& detections, const ConceptMetadata& metadata,
-                      const ConceptOptions& options, const OutputSize& size);
+                      const ConceptOptions& options, const OutputRules& rules);
 
 // The results of one group of objects: what was found on each frame, kept until it is final, and as long as a prompt or
 // a later look may need it.
 // Source: Meta's Sam3VideoInference (propagate_in_video, _postprocess_output, _cache_frame_outputs).
 class OutputStage {
  public:
-  explicit OutputStage(const OutputSize& size) : size_(size) {}
+  explicit OutputStage(const OutputRules& rules) : rules_(rules) {}
 
-  const OutputSize& size() const { return size_; }
+  const OutputRules& rules() const { return rules_; }
   bool has(int64_t frame) const { return records_.contains(frame); }
-  // The record of a frame, made where there is none.
-  FrameRecord& at(int64_t frame) { return records_[frame]; }
+  const FrameRecord* find(int64_t frame) const;
   // Replaces what is known of a frame; ids that were hidden on it stay hidden.
   void store(int64_t frame, FrameRecord record);
+  // Replaces what is known of one object on a frame.
+  void put(int64_t frame, int64_t id, ObjectRecord object);
+  // The object is not hidden any more, on any frame.
+  void unhide(int64_t id);
 
   // Ids that are not confirmed as of a frame of the present propagation, and the end of that propagation.
   void note_unconfirmed(int64_t frame, std::vector<int64_t> ids);
@@ -64,15 +72,15 @@ class OutputStage {
   void remove_object(int64_t id);
   // Drops the records of all frames but those that `keep` names.
   void keep_only(const std::set<int64_t>& keep);
-  void clear() { records_.clear(), unconfirmed_.clear(); }
+  const std::map<int64_t, FrameRecord>& records() const { return records_; }
   int64_t bytes() const { return bytes_; }
-  void recount();  // after a change through at()
 
  private:
   std::vector<TrackedObject> show(const FrameRecord& record, const std::set<int64_t>& hidden) const;
+  void change(int64_t frame, const std::function<void(FrameRecord&)>& body);
   std::set<int64_t> unconfirmed_at(int64_t frame, int64_t delay, bool reverse, int64_t num_frames) const;
 
-  OutputSize size_;
+  OutputRules rules_;
   std::map<int64_t, FrameRecord> records_;
   std::map<int64_t, std::vector<int64_t>> unconfirmed_;
   int64_t bytes_ = 0;
@@ -82,6 +90,8 @@ class OutputStage {
 class PendingFrames {
  public:
   void begin(int64_t delay) { delay_ = delay, frames_.clear(); }
+  // More is held back from now on.
+  void raise(int64_t delay) { delay_ = std::max(delay_, delay); }
   // Takes the frame in and returns those that became final; all of them when it is the `last` one.
   std::vector<int64_t> push(int64_t frame, bool last);
   std::vector<int64_t> flush();

@@ -61,17 +61,18 @@ TEST_CASE("concept detector: the recorded runs, alone and as one batch") {
   for (const int64_t frame : {0, 1, 7, 16, 23}) {
     CAPTURE(frame);
     const auto pixels = normalize_frame(frames[frame], FrameFilter::bilinear, model.program().target());
-    const auto image = model.encode_pixels(pixels, 160, 120, {});
+    const auto encoded = model.encode_pixels(pixels, 160, 120, {});
+    const auto& image = model.detector_levels(*encoded);
     for (const auto& [name, prompt] : runs) {
       if (prompt == &box && frame > 0) continue;  // the box is asked on its own frame
       ConceptOptions options;
       for (const Json& run : text_video.at("runs").as_array("runs"))
         if (run.at("name").as_string("name") == name) apply(options, run.at("overrides"));
       const std::string key = name + ".fp32.internal." + numbered(frame == 0 ? 0 : frame + 1) + ".";
-      const auto alone = detect_concepts(model, *image, {prompt}, options, {});
+      const auto alone = detect_concepts(model, image, {prompt}, options, {});
       REQUIRE(alone.size() == 1);
       check(alone[0], tensors, key);
-      const auto all = detect_concepts(model, *image, {&ellipse, prompt, &box}, options, {});
+      const auto all = detect_concepts(model, image, {&ellipse, prompt, &box}, options, {});
       REQUIRE(all.size() == 3);
       check(all[1], tensors, key);
     }
@@ -84,16 +85,17 @@ TEST_CASE("concept detector: nothing asked, nothing found, and a cancelled call"
   const GoldenTensors tensors(golden, "text_video");
   ImageModel model = load(golden);
   const auto pixels = normalize_frame(tensors.at("frames_u8")[0], FrameFilter::bilinear, model.program().target());
-  const auto image = model.encode_pixels(pixels, 160, 120, {});
-  CHECK(detect_concepts(model, *image, {}, {}, {}).empty());
+  const auto encoded = model.encode_pixels(pixels, 160, 120, {});
+    const auto& image = model.detector_levels(*encoded);
+  CHECK(detect_concepts(model, image, {}, {}, {}).empty());
   const ConceptPrompt cat{token_ids("cat"), {}, {}};
   ConceptOptions never;
   never.score_threshold_detection = 1.0f;
-  const auto none = detect_concepts(model, *image, {&cat}, never, {});
+  const auto none = detect_concepts(model, image, {&cat}, never, {});
   REQUIRE(none.size() == 1);
   CHECK(none[0].scores.empty());
   CHECK(none[0].masks.sizes() == at::IntArrayRef({0, 48, 48}));
   CHECK(none[0].bits.count() == 0);
   const CancelProbe cancelled([] { return true; });
-  CHECK(error_of([&] { detect_concepts(model, *image, {&cat}, {}, cancelled); }).starts_with("ABORT_ERR"));
+  CHECK(error_of([&] { detect_concepts(model, image, {&cat}, {}, cancelled); }).starts_with("ABORT_ERR"));
 }

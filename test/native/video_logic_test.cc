@@ -158,7 +158,7 @@ void check_metadata(const ConceptMetadata& found, int64_t next_id, const Json& e
 }
 
 void check_output(const std::vector<TrackedObject>& found, const SafetensorsFile& golden, const std::string& key,
-                  const OutputSize& size) {
+                  const OutputRules& size) {
   const at::Tensor ids = golden.read(key + "obj_ids"), probs = golden.read(key + "probs"),
                    boxes = golden.read(key + "boxes_xywh"), areas = golden.read(key + "masks.area");
   std::vector<int64_t> shown, expected;
@@ -182,7 +182,7 @@ void check_output(const std::vector<TrackedObject>& found, const SafetensorsFile
 }
 
 // One recorded run of the reference, step by step.
-void replay(const Json& run, const SafetensorsFile& golden, const OutputSize& size, int64_t num_frames) {
+void replay(const Json& run, const SafetensorsFile& golden, const OutputRules& size, int64_t num_frames) {
   const std::string name = run.at("name").as_string("name"), key = name + "." + run.at("variant").as_string("v");
   CAPTURE(name);
   ConceptOptions options;
@@ -223,7 +223,7 @@ void replay(const Json& run, const SafetensorsFile& golden, const OutputSize& si
     if (const Json* frames = expected.at("metadata").at("suppressed_obj_ids").find(std::to_string(frame)))
       hidden = ints(*frames);
     stage.store(frame, std::move(record));
-    CHECK(listed(stage.at(frame).hidden) == hidden);
+    CHECK(listed(stage.find(frame)->hidden) == hidden);
     if (options.masklet_confirmation_enable && options.hotstart_delay > 0)
       stage.note_unconfirmed(frame, state.metadata().confirmation.unconfirmed(state.metadata().ids));
   };
@@ -238,7 +238,7 @@ void replay(const Json& run, const SafetensorsFile& golden, const OutputSize& si
 
   const int64_t start = run.at("start").as_int("start");
   process(start, false);
-  check(start, stage.look(start), stage.at(start));
+  check(start, stage.look(start), *stage.find(start));
   stage.forget_unconfirmed();
   pending.begin(options.hotstart_delay);
   const int64_t last = reverse ? 0 : num_frames - 1;
@@ -246,7 +246,7 @@ void replay(const Json& run, const SafetensorsFile& golden, const OutputSize& si
        frame += reverse ? -1 : 1) {
     process(frame, reverse);
     for (const int64_t ready : pending.push(frame, frame == last)) {
-      const FrameRecord record = stage.at(ready);
+      const FrameRecord record = *stage.find(ready);
       const auto found = stage.finalise(ready, state.metadata().hotstart.removed,
                                         options.masklet_confirmation_consecutive_det_thresh - 1, reverse, num_frames);
       check(ready, found, record);
@@ -263,7 +263,7 @@ TEST_CASE("concept logic: every decision of the recorded runs") {
   if (!golden) return;
   const Json text_video = golden_json(golden.model, "text_video");
   const auto tensors = golden_tensors(golden.model, "text_video");
-  const OutputSize size{text_video.at("video_width").as_int("width"), text_video.at("video_height").as_int("height")};
+  const OutputRules size{text_video.at("video_width").as_int("width"), text_video.at("video_height").as_int("height")};
   int replayed = 0;
   for (const Json& run : text_video.at("runs").as_array("runs")) {
     if (!run.at("name").as_string("name").starts_with("logic_")) continue;

@@ -1,0 +1,45 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "golden.h"
+#include "video/video_session.h"
+
+namespace sam3::test {
+
+constexpr int64_t kWidth = 160, kHeight = 120, kFrames = 24;  // of the golden clip
+
+// The golden clip and model, loaded once for all test cases.
+class Clip {
+ public:
+  static bool available();  // says so where it is not
+  static const Clip& get();
+
+  const GoldenModel& golden() const { return golden_; }
+  const GoldenTensors& tensors() const { return tensors_; }
+  ImageModel& model() const { return *model_; }
+  const RawImage* frame(int64_t index) const { return &frames_[index]; }
+  // For this clip, with logits in the results.
+  VideoOptions options() const;
+  // A whole propagation: what the steps and the end give, in order. Images are sent only where the plan asks for them.
+  std::vector<FrameResult> propagate(VideoSession& session, Direction direction, std::optional<int64_t> start = {},
+                                     std::optional<int64_t> max_frames = {}, PropagationPlan* plan = nullptr) const;
+
+ private:
+  Clip();
+  GoldenModel golden_;
+  GoldenTensors tensors_;
+  at::Tensor pixels_;
+  std::vector<RawImage> frames_;
+  std::unique_ptr<ImageModel> model_;
+};
+
+ConceptPromptSpec concept_of(const std::string& text);
+// A mask as bool [height,width].
+at::Tensor pixels_of(const MaskRuns& mask, int64_t height, int64_t width);
+
+}  // namespace sam3::test
