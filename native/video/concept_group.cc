@@ -216,7 +216,12 @@ void ConceptGroup::remove_object(int64_t object) {
 }
 
 std::vector<TrackedObject> ConceptGroup::labelled(std::vector<TrackedObject> objects) const {
-  for (TrackedObject& object : objects) object.concept_index = concept_of(object.id);
+  for (TrackedObject& object : objects) {
+    object.concept_index = concept_of(object.id);
+    // The score as of now: a click raises it on all frames.
+    const auto known = state_.metadata().scores.find(object.id);
+    if (known != state_.metadata().scores.end()) object.score = known->second;
+  }
   return objects;
 }
 

@@ -86,7 +86,7 @@ TEST_CASE("concept detector: nothing asked, nothing found, and a cancelled call"
   ImageModel model = load(golden);
   const auto pixels = normalize_frame(tensors.at("frames_u8")[0], FrameFilter::bilinear, model.program().target());
   const auto encoded = model.encode_pixels(pixels, 160, 120, {});
-    const auto& image = model.detector_levels(*encoded);
+  const auto& image = model.detector_levels(*encoded);
   CHECK(detect_concepts(model, image, {}, {}, {}).empty());
   const ConceptPrompt cat{token_ids("cat"), {}, {}};
   ConceptOptions never;

@@ -48,8 +48,8 @@ void check_output(const FrameResult& found, const GoldenTensors& golden, const s
     CHECK(std::abs(object.score - probs[row].item<float>()) < kScores);
     const at::Tensor ours = pixels_of(object.mask, kHeight, kWidth);
     const at::Tensor wrong = (ours != masks[row]) & near.logical_not();
-    CHECK_MESSAGE(wrong.sum().item<int64_t>() == 0, key << " object " << object.id << ": " << wrong.sum().item<int64_t>()
-                                                        << " pixels differ");
+    CHECK_MESSAGE(wrong.sum().item<int64_t>() == 0,
+                  key << " object " << object.id << ": " << wrong.sum().item<int64_t>() << " pixels differ");
     const auto& [left, top, right, bottom] = object.box;
     const float ours_xywh[] = {left / kWidth, top / kHeight, (right - left) / kWidth, (bottom - top) / kHeight};
     // A pixel of an undecided edge moves a box by its own width.

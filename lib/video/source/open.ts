@@ -1,0 +1,136 @@
+/** From whatever a user passes as a video to a source of frames. */
+import { stat } from 'node:fs/promises'
+import { Readable } from 'node:stream'
+import { fileURLToPath } from 'node:url'
+import { Sam3InputError } from '../../errors.js'
+import { type ImageInput, isRawImage, isSharp } from '../../image/source.js'
+import { checkSignal } from '../../model/runtime.js'
+import { checkKeys } from '../../prompt/checks.js'
+import { addressInput, DEFAULT_FFMPEG, fileInput } from '../ffmpeg/programs.js'
+import { FfmpegSource } from './ffmpeg.js'
+import { IterableSource } from './iterable.js'
+import { frameFiles, isImageName, ListSource } from './list.js'
+import { PushSource } from './push.js'
+import type { FrameSource, SourceOptions, VideoInput } from './types.js'
+
+/** Frames per second of images, which do not say. */
+const DEFAULT_RATE = 30
+/** What ffmpeg may open where an address was passed as one. */
+const ADDRESS_SCHEMES = /^(https?|rtsps?|rtmps?|srt|udp|rtp):$/
+
+interface CheckedOptions {
+  frameRate: number
+  ffmpeg: string
+  signal: AbortSignal | undefined
+}
+
+/**
+ * Opens a video, so that its frames can be read: by `startSession`, which takes the source and closes it, or by yourself.
+ *
+ * A string is always a path, never an address: whoever may choose a file name cannot make ffmpeg open a connection.
+ * An address is passed as a `URL`.
+ *
+ * @throws Sam3InputError `ERR_VIDEO_NOT_FOUND`, `ERR_INVALID_VIDEO`, `ERR_INVALID_ARGUMENT`; Sam3EnvironmentError
+ * `ERR_FFMPEG_NOT_FOUND`; Sam3RuntimeError `ERR_FFMPEG_FAILED`; Sam3AbortError
+ *
+ * @example
+ * ```ts
+ * const video = await openSource('clip.mp4')
+ * const frame = await video.frame(100) // { index, timestamp, data, width, height }
+ * await video.close()
+ * ```
+ */
+export async function openSource(video: VideoInput, options: SourceOptions = {}): Promise<FrameSource> {
+  const checked = checkOptions(options)
+  checkSignal(checked.signal)
+  if (typeof video === 'string' || video instanceof URL) return openLocation(video, checked)
+  if (typeof video === 'object' && video !== null && isSource(video)) {
+    if (video instanceof PushSource) await video.ready(checked.signal)
+    return video
+  }
+  if (Array.isArray(video)) return ListSource.open(video as ImageInput[], checked.frameRate, checked.signal)
+  checkIterable(video)
+  return IterableSource.open(video, checked.frameRate, checked.signal)
+}
+
+function checkOptions(options: SourceOptions): CheckedOptions {
+  checkKeys(options, ['frameRate', 'ffmpeg', 'signal'], 'The options of a video')
+  const { frameRate = DEFAULT_RATE, ffmpeg = DEFAULT_FFMPEG, signal } = options
+  if (typeof frameRate !== 'number' || !(frameRate > 0) || !Number.isFinite(frameRate)) {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `frameRate must be above 0, not ${String(frameRate)}.`, {
+      fix: 'Pass frames per second, or leave it out.',
+    })
+  }
+  if (typeof ffmpeg !== 'string' || ffmpeg === '') {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'ffmpeg must be the path of a program.', {
+      fix: 'Leave it out for the one on the PATH.',
+    })
+  }
+  return { frameRate, ffmpeg, signal }
+}
+
+function isSource(video: object): video is FrameSource {
+  const { frame, close } = video as Partial<FrameSource>
+  return typeof frame === 'function' && typeof close === 'function'
+}
+
+async function openLocation(location: string | URL, options: CheckedOptions): Promise<FrameSource> {
+  const { frameRate, ffmpeg, signal } = options
+  if (location instanceof URL && location.protocol !== 'file:') {
+    if (ADDRESS_SCHEMES.test(location.protocol)) return FfmpegSource.open(ffmpeg, addressInput(location), signal)
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `Videos are not read from ${location.protocol} addresses.`, {
+      fix: 'Use http(s), rtsp(s), rtmp(s), srt, udp or rtp, or download it first.',
+    })
+  }
+  const path = String(location).startsWith('file:') ? fileURLToPath(location) : String(location)
+  const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
+    const isAddress = /^[a-z][a-z\d+.-]+:\/\//i.test(path)
+    throw new Sam3InputError(
+      'ERR_VIDEO_NOT_FOUND',
+      `The video ${path} cannot be opened (${cause.code ?? cause.message}).`,
+      {
+        cause,
+        fix: isAddress
+          ? 'A string is a path. To let ffmpeg open an address, pass it as new URL(address).'
+          : 'Check the path; a relative one starts at the current folder of the process.',
+      },
+    )
+  })
+  if (found.isDirectory()) return ListSource.open(await frameFiles(path), frameRate, signal)
+  if (!found.isFile() || found.size === 0) {
+    const reason = found.isFile() ? 'is empty (0 bytes)' : 'is neither a file nor a folder'
+    throw new Sam3InputError('ERR_INVALID_VIDEO', `${path} ${reason}.`, {
+      fix: 'Pass a video file or a folder of frames.',
+    })
+  }
+  if (isImageName(path)) return ListSource.open([path], frameRate, signal)
+  return FfmpegSource.open(ffmpeg, fileInput(path, found.size), signal)
+}
+
+/** One image is no video, and neither are the bytes of a video file. */
+function checkIterable(video: unknown): asserts video is Iterable<ImageInput> | AsyncIterable<ImageInput> {
+  const isBytes = video instanceof Uint8Array || video instanceof ArrayBuffer
+  if (isBytes || isSharp(video) || (isRawImage(video) && !isIterable(video))) {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'A video was expected, but got one image or buffer.', {
+      fix: 'Pass images as a list: [image, …]; write the bytes of a video file to a file, and pass its path.',
+    })
+  }
+  if (video instanceof Readable && !video.readableObjectMode) {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'A stream of bytes is no video: it has no frames.', {
+      fix: 'Pass the path of the video file, or a stream in object mode that gives an image for each frame.',
+    })
+  }
+  if (isIterable(video)) return
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `A video was expected, but got ${describe(video)}.`, {
+    fix: 'Pass a path, a list or an iterable of images, or a source such as a PushSource.',
+  })
+}
+
+function isIterable(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && (Symbol.iterator in value || Symbol.asyncIterator in value)
+}
+
+function describe(value: unknown): string {
+  if (value === null || typeof value !== 'object') return String(value)
+  return `an object of type ${value.constructor?.name ?? 'Object'}`
+}
