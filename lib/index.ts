@@ -25,6 +25,19 @@ export {
 } from './errors.js'
 export type { HubOptions, PullProgress } from './hub/types.js'
 export type { ImageInput, RawImage } from './image/source.js'
+export { type DrawnObject, objectLabel, overlayFrame, type OverlayFrameOptions } from './video/draw/overlay-frame.js'
+export { VideoWriter, type VideoWriterOptions, type WritableFrame } from './video/encode/video-writer.js'
+export {
+  CocoVideo,
+  type CocoVideoAnnotation,
+  type CocoVideoEntry,
+  type CocoVideoInfo,
+  type CocoVideoJson,
+} from './video/export/coco-video.js'
+export { MotText } from './video/export/mot.js'
+export type { ExportedFrame, ExportedObject } from './video/export/types.js'
+export { openSource } from './video/source/open.js'
+export { type PushOptions, PushSource, type PushStats } from './video/source/push.js'
 export { buildSam3ImageModel } from './model/build.js'
 export type { BatchImage, BatchItem, BatchPrompts } from './model/calls.js'
 export { EncodedImage } from './model/encoded-image.js'

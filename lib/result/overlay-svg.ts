@@ -57,15 +57,34 @@ export function labelSize(width: number, height: number): number {
   return Math.max(12, Math.min(72, Math.round(Math.min(width, height) * 0.026)))
 }
 
-function label(text: string, box: Box, color: Rgb, drawing: OverlayDrawing, taken: Rectangle[]): string {
-  const size = labelSize(drawing.width, drawing.height)
+/** A label before it has a place. */
+export interface LabelChip {
+  width: number
+  height: number
+  /** The label as SVG, its upper left corner at (`x`, `y`). */
+  svg(x: number, y: number, color: Rgb): string
+}
+
+/** A label of letters of `size` pixels, at most `room` pixels wide. */
+export function labelChip(text: string, size: number, room: number): LabelChip {
   const padding = size * 0.35
-  const shown = fitText(text, size, drawing.width - 2 * padding)
-  const chip = { width: textWidth(shown, size) + 2 * padding, height: size * 1.5 }
-  const { x, y, width, height } = placeLabel(box, chip, drawing, taken)
-  // The baseline lies so that capitals are centred: their height is 0.73 em in this font.
-  const letters = textPath(shown, x + padding, y + height / 2 + size * 0.365, size)
-  return `<rect x="${x}" y="${y}" width="${width}" height="${height}" rx="${size * 0.2}" fill="${toHex(color)}" fill-opacity=".92"/><path d="${letters}" fill="${readableOn(color)}"/>`
+  const shown = fitText(text, size, room - 2 * padding)
+  const [width, height] = [textWidth(shown, size) + 2 * padding, size * 1.5]
+  return {
+    width,
+    height,
+    svg: (x, y, color) => {
+      // The baseline lies so that capitals are centred: their height is 0.73 em in this font.
+      const letters = textPath(shown, x + padding, y + height / 2 + size * 0.365, size)
+      return `<rect x="${x}" y="${y}" width="${width}" height="${height}" rx="${size * 0.2}" fill="${toHex(color)}" fill-opacity=".92"/><path d="${letters}" fill="${readableOn(color)}"/>`
+    },
+  }
+}
+
+function label(text: string, box: Box, color: Rgb, drawing: OverlayDrawing, taken: Rectangle[]): string {
+  const chip = labelChip(text, labelSize(drawing.width, drawing.height), drawing.width)
+  const { x, y } = placeLabel(box, chip, drawing, taken)
+  return chip.svg(x, y, color)
 }
 
 /** The SVG of an overlay; instances come with the colour that they have in the picture. */

@@ -8,7 +8,8 @@ import { checkKeys } from '../prompt/checks.js'
 import type { Box } from '../prompt/types.js'
 import type { Mask } from './mask.js'
 import { overlaySvg } from './overlay-svg.js'
-import { instanceColor, type Rgb } from './palette.js'
+import { DEFAULT_OPACITY, fillMask } from './paint.js'
+import { instanceColor } from './palette.js'
 
 /** What can be drawn: an `Instance`, or any mask with what is known about it. */
 export interface OverlayInstance {
@@ -43,7 +44,6 @@ export interface OverlayOptions {
 
 const OPTION_KEYS = ['opacity', 'contours', 'boxes', 'labels', 'scale', 'format'] as const
 const READABLE_SIDE = 480
-const DEFAULT_OPACITY = 0.42
 
 /**
  * Draws masks, boxes and labels over an image.
@@ -75,7 +75,7 @@ export async function overlay(
   // Large masks first, so that small ones on top of them stay visible.
   for (const { instance, color } of colored.toSorted((a, b) => b.instance.mask.area - a.instance.mask.area)) {
     await nextTurn() // a mask of a large image takes milliseconds: let the event loop breathe between two
-    fill(picture, instance.mask, color, opacity, scale)
+    fillMask(picture, instance.mask, color, opacity, scale)
   }
   const { width, height } = picture
   const { contours = true, boxes = true, labels = true, format = 'png' } = options
@@ -90,7 +90,8 @@ export async function overlay(
   )
 }
 
-function checkOpacity(opacity: number = DEFAULT_OPACITY): number {
+/** @throws Sam3InputError `ERR_INVALID_ARGUMENT` */
+export function checkOpacity(opacity: number = DEFAULT_OPACITY): number {
   if (typeof opacity === 'number' && opacity >= 0 && opacity <= 1) return opacity
   throw new Sam3InputError('ERR_INVALID_ARGUMENT', `opacity must be a number from 0 to 1, not ${String(opacity)}.`, {
     fix: 'Leave it out for the default.',
@@ -127,19 +128,4 @@ async function enlarge(image: DecodedImage, scale: number): Promise<DecodedImage
     .raw()
     .toBuffer()
   return { width: width * scale, height: height * scale, data }
-}
-
-function fill({ data, width }: DecodedImage, mask: Mask, color: Rgb, opacity: number, scale: number): void {
-  const [red, green, blue] = color.map((channel) => channel * opacity) as [number, number, number]
-  const keep = 1 - opacity
-  mask.forEachStretch((x, y0, y1) => {
-    for (let y = y0 * scale; y < y1 * scale; y++) {
-      let at = (y * width + x * scale) * 3
-      for (let column = 0; column < scale; column++, at += 3) {
-        data[at] = data[at]! * keep + red
-        data[at + 1] = data[at + 1]! * keep + green
-        data[at + 2] = data[at + 2]! * keep + blue
-      }
-    }
-  })
 }

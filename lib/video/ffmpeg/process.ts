@@ -56,6 +56,8 @@ export class MediaProcess {
     const child = spawn(program, args, {
       stdio: [options.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
       windowsHide: true,
+      // Ctrl-C of a terminal goes to a whole group of processes: files are to be finished by us, not by everyone at once.
+      detached: process.platform !== 'win32',
     })
     this.#child = child
     this.stdout = child.stdout!

@@ -1,0 +1,137 @@
+/** Draws what was found over a frame of a video: made for thousands of frames, with colours that stay. */
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { Sam3InputError } from '../../errors.js'
+import type { DecodedImage } from '../../image/source.js'
+import { checkKeys } from '../../prompt/checks.js'
+import type { Box } from '../../prompt/types.js'
+import { placeLabel, type Rectangle } from '../../result/label-layout.js'
+import type { Mask } from '../../result/mask.js'
+import { checkOpacity } from '../../result/overlay.js'
+import { labelSize } from '../../result/overlay-svg.js'
+import { fillMask } from '../../result/paint.js'
+import { instanceColor, type Rgb } from '../../result/palette.js'
+import type { SourceFrame } from '../source/types.js'
+import { drawContour } from './contour.js'
+import { type LabelSprite, labelSprite } from './label-sprites.js'
+
+/** What is drawn of an object: a `TrackedObject` has it. */
+export interface DrawnObject {
+  /** Decides the colour, which is the same on every frame. */
+  id: number
+  /** Of the size of the video. */
+  mask: Mask
+  /** Where the label goes, and the rectangle, in pixels. Default: the box of the mask. */
+  box?: Box
+  /** The text that found it; part of the label. */
+  prompt?: string | undefined
+}
+
+/** How {@link overlayFrame} draws. */
+export interface OverlayFrameOptions {
+  /** How much of the picture the fill hides, 0..1. Default 0.42. */
+  opacity?: number
+  /** A line around each mask. Default true. */
+  contours?: boolean
+  /** A rectangle around each object. Default false. */
+  boxes?: boolean
+  /** What stands beside an object; false: nothing. Default: its prompt and its id, such as `dog 3`. */
+  labels?: false | ((object: DrawnObject) => string)
+}
+
+/** `dog 3`; without a text, `#3`. */
+export function objectLabel({ id, prompt }: DrawnObject): string {
+  return prompt ? `${prompt} ${id}` : `#${id}`
+}
+
+/**
+ * Draws masks, outlines and labels over a frame.
+ *
+ * @param frame As a source gives it; it is left as it is.
+ * @param objects A `FrameResult`'s.
+ * @returns A new frame, with the time of the old one, that `VideoWriter` and sharp can take.
+ * @throws Sam3InputError `ERR_INVALID_MASK` where a mask has not the size of the frame, `ERR_INVALID_ARGUMENT`
+ *
+ * @example
+ * ```ts
+ * const video = await openSource('clip.mp4')
+ * for await (const { frameIndex, objects } of session.propagate()) {
+ *   const drawn = await overlayFrame(await video.frame(frameIndex), objects)
+ *   await writer.write(drawn)
+ * }
+ * ```
+ */
+export async function overlayFrame(
+  frame: SourceFrame,
+  objects: readonly DrawnObject[],
+  options: OverlayFrameOptions = {},
+): Promise<SourceFrame> {
+  checkKeys(options, ['opacity', 'contours', 'boxes', 'labels'], 'The options of overlayFrame')
+  const { contours = true, boxes = false, labels = objectLabel } = options
+  const opacity = checkOpacity(options.opacity)
+  const { width, height } = frame
+  for (const { mask } of objects) {
+    if (mask.width === width && mask.height === height) continue
+    throw new Sam3InputError(
+      'ERR_INVALID_MASK',
+      `A mask of ${mask.width} x ${mask.height} cannot be drawn on a frame of ${width} x ${height}.`,
+      { fix: 'Pass the frame that the result is about, at the same size.' },
+    )
+  }
+  const picture = { ...frame, data: Uint8Array.from(frame.data) }
+  const line = Math.max(2, Math.max(width, height) / 480)
+  // Large masks first, so that small ones on top of them stay visible.
+  for (const { id, mask } of objects.toSorted((a, b) => b.mask.area - a.mask.area)) {
+    await nextTurn() // a large mask takes milliseconds: let the event loop breathe between two
+    fillMask(picture, mask, instanceColor(id), opacity)
+    if (contours) await drawContour(picture, mask, instanceColor(id), line)
+  }
+  if (boxes)
+    for (const object of objects) drawBox(picture, boxOf(object), instanceColor(object.id), Math.ceil(line / 2))
+  if (labels) await drawLabels(picture, objects, labels)
+  return picture
+}
+
+function boxOf({ box, mask }: DrawnObject): Box {
+  return box ?? mask.box
+}
+
+function drawBox({ data, width, height }: DecodedImage, box: Box, color: Rgb, line: number): void {
+  const clamp = (value: number, limit: number) => Math.max(0, Math.min(limit, Math.round(value)))
+  const [x0, y0, x1, y1] = [clamp(box[0], width), clamp(box[1], height), clamp(box[2], width), clamp(box[3], height)]
+  const paint = (left: number, top: number, right: number, bottom: number) => {
+    for (let y = Math.max(y0, top); y < Math.min(y1, bottom); y++) {
+      for (let x = Math.max(x0, left); x < Math.min(x1, right); x++) data.set(color, (y * width + x) * 3)
+    }
+  }
+  paint(x0, y0, x1, y0 + line)
+  paint(x0, y1 - line, x1, y1)
+  paint(x0, y0, x0 + line, y1)
+  paint(x1 - line, y0, x1, y1)
+}
+
+async function drawLabels(
+  picture: DecodedImage,
+  objects: readonly DrawnObject[],
+  text: (object: DrawnObject) => string,
+): Promise<void> {
+  const taken: Rectangle[] = []
+  const size = labelSize(picture.width, picture.height)
+  for (const object of objects) {
+    const sprite = await labelSprite(text(object), instanceColor(object.id), size, picture.width)
+    const { x, y } = placeLabel(boxOf(object), sprite, picture, taken)
+    blend(picture, sprite, Math.round(x), Math.round(y))
+  }
+}
+
+function blend({ data, width, height }: DecodedImage, sprite: LabelSprite, x0: number, y0: number): void {
+  for (let y = 0; y < Math.min(sprite.height, height - y0); y++) {
+    for (let x = 0; x < Math.min(sprite.width, width - x0); x++) {
+      const from = (y * sprite.width + x) * 4
+      const to = ((y + y0) * width + x + x0) * 3
+      const alpha = sprite.data[from + 3]! / 255
+      for (let channel = 0; channel < 3; channel++) {
+        data[to + channel] = data[to + channel]! * (1 - alpha) + sprite.data[from + channel]! * alpha
+      }
+    }
+  }
+}
