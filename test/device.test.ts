@@ -18,6 +18,7 @@ interface GoldenCase {
 
 const device = (process.env.SAM3_TEST_DEVICE ?? 'cpu') as ImageModelOptions['device']
 const dtype = (process.env.SAM3_TEST_DTYPE ?? 'bfloat16') as Dtype
+const REFERENCE = { device: 'cpu', dtype: 'float32' } as const
 
 /**
  * How far a dtype may be off: scores, boxes (share of the image), shares of pixels; all as means over a result, since
@@ -56,7 +57,7 @@ describe.skipIf(!goldenRoot)(`${device} in ${dtype} against the CPU in float32`,
   let reference: Sam3ImageModel
   beforeAll(async () => {
     subject = await buildTestModel({ device, dtype })
-    reference = await buildTestModel()
+    reference = await buildTestModel(REFERENCE)
   })
   afterAll(async () => {
     await subject.dispose()
@@ -121,7 +122,7 @@ describe.skipIf(!goldenRoot)(`${device} in ${dtype} against the CPU in float32`,
     const size = 2 * subject.info.inputSize
     const [large, largeReference] = await Promise.all([
       buildTestModel({ device, dtype, inputSize: size }),
-      buildTestModel({ inputSize: size }),
+      buildTestModel({ ...REFERENCE, inputSize: size }),
     ])
     const image = noiseImage(500, 300)
     compare(await large.segment(image, toPrompt(cases[0]!)), await largeReference.segment(image, toPrompt(cases[0]!)))

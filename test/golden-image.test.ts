@@ -5,6 +5,7 @@ import { type Box, buildSam3ImageModel, type Prompt, type Sam3ImageModel, type S
 import { descending, flippedBits, largestDifference, resizeBilinear } from './support/compare.js'
 import { goldenModels, goldenRoot } from './support/paths.js'
 import { SafetensorsFile } from './support/safetensors.js'
+import { comparesToGolden, here, within } from './support/where.js'
 
 type GoldenBox = [[number, number, number, number], 0 | 1]
 interface GoldenCase {
@@ -31,9 +32,9 @@ interface GoldenImages {
 }
 
 /** Largest differences that pass: the issue's limits for fp32. */
-const SCORE = 2e-5
-const BOX = 1e-5
-const LOGIT = 5e-4
+const SCORE = within(2e-5)
+const BOX = within(1e-5)
+const LOGIT = within(5e-4)
 
 const golden = JSON.parse(
   goldenRoot ? readFileSync(`${goldenRoot}/cases/image.json`, 'utf8') : '{"cases":[],"images":{}}',
@@ -54,12 +55,12 @@ function toPrompt(text: string | null | undefined, boxes: GoldenBox[] | null | u
   return prompt
 }
 
-describe.skipIf(!goldenRoot)('segment against the reference', () => {
+describe.skipIf(!goldenRoot || !comparesToGolden)('segment against the reference', () => {
   let tensors: SafetensorsFile
   let model: Sam3ImageModel
   beforeAll(async () => {
     tensors = new SafetensorsFile(`${goldenRoot}/cases/image.safetensors`)
-    model = await buildSam3ImageModel({ model: goldenModels.safetensors, device: 'cpu', dtype: 'float32' })
+    model = await buildSam3ImageModel({ model: goldenModels.safetensors, ...here })
   })
   afterAll(() => model.dispose())
 
@@ -76,7 +77,7 @@ describe.skipIf(!goldenRoot)('segment against the reference', () => {
     const probabilities = tensors.floats(key('semantic_seg')).map((logit) => 1 / (1 + Math.exp(-logit)))
     const semantic = resizeBilinear(probabilities, side, width, height)
     const ours = result.semantic!.toBitmap()
-    const wrong = semantic.filter((p, index) => (p > 0.5 ? 1 : 0) !== ours[index] && Math.abs(p - 0.5) > 2.5e-4)
+    const wrong = semantic.filter((p, index) => (p > 0.5 ? 1 : 0) !== ours[index] && Math.abs(p - 0.5) > within(2.5e-4))
     expect(wrong).toHaveLength(0)
 
     if (golden_.kept === 0) return
@@ -86,7 +87,7 @@ describe.skipIf(!goldenRoot)('segment against the reference', () => {
     const packedLength = Math.ceil((width * height) / 8)
     const bits = golden_.final_masks_stored > 0 ? tensors.bytes(key('final_masks.bits')) : new Uint8Array()
     // Pixels whose logit is within 1e-3 of zero may flip; 1e-4 in probability is 4e-4 in logit.
-    const mayFlip = 1 + 2.5 * golden_.frac_pixels_prob_within_1e_4_of_half * width * height
+    const mayFlip = within(1) + within(2.5) * golden_.frac_pixels_prob_within_1e_4_of_half * width * height
     descending(scores).forEach((query, rank) => {
       const { score, box, mask } = result.instances[rank]!
       expect(Math.abs(score - scores[query]!)).toBeLessThan(SCORE)
@@ -188,7 +189,7 @@ describe.skipIf(!goldenRoot)('segment against the reference', () => {
     ["Meta's sam3.pt", goldenModels.meta],
     ['a self-contained checkpoint', goldenModels.checkpoint],
   ])('%s gives the same numbers', async (_name, path) => {
-    const other = await buildSam3ImageModel({ model: path, device: 'cpu', dtype: 'float32' })
+    const other = await buildSam3ImageModel({ model: path, ...here })
     for (const case_ of golden.cases.filter(({ name }) =>
       ['text0', 'text4', 'text_pos_neg', 'box_only'].includes(name),
     )) {

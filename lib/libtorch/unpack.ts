@@ -18,7 +18,8 @@ export function wanted(name: string): string | undefined {
   if (/^(?:libtorch|torch)\/lib\/[^/]+\.so[.\d]*$/.test(name)) return name
   if (/^(?:libtorch|torch)\/include\//.test(name)) return name
   if (/^(?:libtorch\/build-(?:version|hash)|torch\/version\.py)$/.test(name)) return name
-  if (/^nvidia\/(?:.+\/)?lib\/[^/]+\.so[.\d]*$/.test(name)) return name
+  // Where LibTorch looks for its companions: nvidia/*/lib, and cusparselt/lib in older builds.
+  if (/^(?:nvidia|cusparselt)\/(?:.+\/)?lib\/[^/]+\.so[.\d]*$/.test(name)) return name
   if (/^[^/]+\.dist-info\/(?:licen[cs]es\/.*|licen[cs]e[^/]*|notice[^/]*)$/i.test(name)) return `licences/${name}`
   return undefined
 }

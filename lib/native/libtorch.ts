@@ -4,7 +4,7 @@
  * C++ ABI changes between versions, so opening the wrong one could crash the process.
  */
 import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Sam3EnvironmentError } from '../errors.js'
 import { listStore, storeFolder } from '../libtorch/store.js'
@@ -43,13 +43,16 @@ const LIBRARY = 'libtorch.so'
 const PYTHON_QUESTION =
   "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')"
 
-/** The folder that holds `lib/libtorch.so`, given it, its `lib`, or an environment's `site-packages`. */
+/**
+ * The folder that holds `lib/libtorch.so`, given it, its `lib`, or an environment's `site-packages`. Without links on its
+ * way: a LibTorch for CUDA looks for its companions beside the path by which it was opened.
+ */
 function normalise(path: string): string | undefined {
   const folder = resolve(path)
   for (const candidate of [folder, join(folder, 'libtorch'), join(folder, 'torch')]) {
-    if (existsSync(join(candidate, 'lib', LIBRARY))) return candidate
+    if (existsSync(join(candidate, 'lib', LIBRARY))) return realpathSync(candidate)
   }
-  if (basename(folder) === 'lib' && existsSync(join(folder, LIBRARY))) return dirname(folder)
+  if (basename(folder) === 'lib' && existsSync(join(folder, LIBRARY))) return realpathSync(dirname(folder))
   return undefined
 }
 

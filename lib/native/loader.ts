@@ -1,5 +1,5 @@
 /** Opens LibTorch, then the engine, once in every thread of the process. */
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -111,8 +111,10 @@ function open({ loader, enginePath }: NativeFiles, libtorch: Libtorch): OpenEngi
 async function openSafely(explicit: string | undefined): Promise<OpenEngine> {
   const files = nativeFiles()
   const libtorch = libtorchFor(files, explicit)
+  const { libtorch: built } = files.manifest
+  const recorded = built !== undefined && existsSync(built) ? realpathSync(built) : undefined
   // The very LibTorch that the engine was built against on this machine needs no trial.
-  if (libtorch.folder !== files.manifest.libtorch) {
+  if (libtorch.folder !== recorded) {
     const { loaderPath: loader, enginePath: engine } = files
     await tryOnce({ loader, engine, libraries: librariesOf(libtorch) }, LOAD_FIX)
   }

@@ -61,6 +61,7 @@ it('every code of a download is in docs/errors.md, and every reason in docs/mode
 })
 
 it('the line of docs/docker.md mounts the folder that the image uses', () => {
-  const folder = /^WORKDIR (.*)$/m.exec(read('Dockerfile'))![1]
-  expect(read('docs/docker.md')).toMatch(new RegExp(`docker run .*--gpus all .*-v "\\$PWD/models:${folder}/models"`))
+  const folder = /^VOLUME (.*)$/m.exec(read('Dockerfile'))![1]
+  expect(read('Dockerfile')).toContain(`SAM3_CACHE_DIR=${folder} `)
+  expect(read('docs/docker.md')).toMatch(new RegExp(`docker run .*--gpus all .*-v "\\$PWD/models:${folder}"`))
 })

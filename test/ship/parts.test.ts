@@ -78,6 +78,7 @@ describe('what is unpacked', () => {
     ['libtorch/lib/libtorch.so', true],
     ['nvidia/cudnn/lib/libcudnn.so.9', true],
     ['nvidia/cu13/lib/libcublas.so.13', true],
+    ['cusparselt/lib/libcusparseLt.so.0', true],
     ['torch/include/c10/core/Device.h', true],
     ['torch/lib/libtorch_python.so', false],
     ['torch/lib/libdnnl.a', false],

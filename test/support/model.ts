@@ -2,10 +2,11 @@
 import { buildSam3ImageModel, type ImageModelOptions, type RawImage, type Sam3ImageModel } from '../../lib/index.js'
 import { goldenModels } from './paths.js'
 import { seededRandom } from './random.js'
+import { here } from './where.js'
 
-/** The golden weights on the CPU in float32. */
+/** The golden weights, on the CPU in float32 unless the tests run elsewhere. */
 export function buildTestModel(options: ImageModelOptions = {}): Promise<Sam3ImageModel> {
-  return buildSam3ImageModel({ model: goldenModels.safetensors, device: 'cpu', dtype: 'float32', ...options })
+  return buildSam3ImageModel({ model: goldenModels.safetensors, ...here, ...options })
 }
 
 /** Seeded noise. */

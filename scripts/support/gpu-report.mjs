@@ -1,0 +1,70 @@
+// The report of scripts/gpu-check: what ran and what came of it, the machine as `doctor` sees it, and the benchmark.
+//
+//   node scripts/support/gpu-report.mjs REPORT SCRATCH GPU TORCH CUDA
+//
+// Reads SCRATCH/steps.tsv, SCRATCH/doctor.json and SCRATCH/bench; writes REPORT.json and REPORT.md.
+
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+
+const [report, scratch, gpu, torch, cuda] = process.argv.slice(2)
+
+const steps = readFileSync(path.join(scratch, 'steps.tsv'), 'utf8')
+  .trimEnd()
+  .split('\n')
+  .map((line) => line.split('\t'))
+  .map(([name, outcome, seconds]) => ({ name, outcome, seconds: Number(seconds) }))
+
+function readMachine() {
+  try {
+    const {
+      node,
+      system,
+      cpu,
+      engine,
+      libtorch,
+      opened,
+      gpu: gpus,
+    } = JSON.parse(readFileSync(path.join(scratch, 'doctor.json'), 'utf8'))
+    return { node, system, cpu, engine, libtorch, opened, gpu: gpus }
+  } catch {
+    return null // the step that runs the engine says why
+  }
+}
+
+function readBench() {
+  const folder = path.join(scratch, 'bench')
+  const files = existsSync(folder) ? readdirSync(folder) : []
+  const read = (extension) => {
+    const name = files.find((file) => file.endsWith(extension))
+    return name && readFileSync(path.join(folder, name), 'utf8')
+  }
+  return { json: JSON.parse(read('.json') ?? 'null'), markdown: read('.md') }
+}
+
+const machine = readMachine()
+const bench = readBench()
+const date = report.slice(-10)
+const driver = machine?.gpu.driver ?? null
+const seconds = steps.reduce((sum, step) => sum + step.seconds, 0)
+const facts = { gpu, torch, cuda: cuda === 'None' ? null : cuda, driver, date, seconds }
+writeFileSync(`${report}.json`, `${JSON.stringify({ ...facts, machine, steps, bench: bench.json }, null, 2)}\n`)
+
+const devices = machine?.gpu.devices ?? []
+const lines = [
+  `# GPU check: ${gpu}, ${date}`,
+  '',
+  `torch ${torch}, CUDA ${facts.cuda ?? 'none'}, driver ${driver ?? 'none'}, Node ${process.versions.node}, ${seconds} s.`,
+  ...devices.map((one) => `${one.name}: ${(one.memory / 1e9).toFixed(1)} GB, compute capability ${one.capability}.`),
+  '',
+  '| step | outcome | time |',
+  '|---|---|---:|',
+  ...steps.map(({ name, outcome, seconds: took }) => {
+    const shown = /^passed/.test(outcome) ? outcome : `**${outcome}**`
+    return `| ${name} | ${shown} | ${took} s |`
+  }),
+  '',
+]
+const text = lines.join('\n')
+writeFileSync(`${report}.md`, bench.markdown ? `${text}\n${bench.markdown.replace(/^# .*/, '## Benchmark')}` : text)
+console.log(readFileSync(`${report}.md`, 'utf8'))
