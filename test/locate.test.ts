@@ -60,6 +60,14 @@ describe('locateModel', () => {
     expect(() => locateModel(other)).toThrow(expect.objectContaining({ code: 'ERR_MODEL_FORMAT' }))
   })
 
+  it('knows the demo model of the package by its name', async () => {
+    const demo = path.join(repositoryRoot, 'models/demo')
+    expect(await findModel('demo', { offline: true })).toMatchObject({
+      weights: path.join(demo, 'model.safetensors'),
+      program: path.join(demo, 'program.pt'),
+    })
+  })
+
   it('finds a repository in the models folder, in the layout of the Hugging Face cache', async () => {
     const commit = '0123456789'.repeat(4)
     const snapshot = path.join(cached, 'snapshots', commit)
