@@ -35,6 +35,10 @@ BucketTracker::BucketTracker(ImageModel& model, FrameStore& frames, TrackerOptio
       height_(height),
       num_frames_(num_frames) {}
 
+BucketTracker::~BucketTracker() {
+  frames_.pin(this, {});
+}
+
 std::vector<int64_t> BucketTracker::object_ids() const {
   std::vector<int64_t> ids;
   for (const MaskletBucket& bucket : buckets_) ids.insert(ids.end(), bucket.ids().begin(), bucket.ids().end());
@@ -327,7 +331,7 @@ std::set<int64_t> BucketTracker::pending_frames() const {
 }
 
 void BucketTracker::pin_pending() {
-  frames_.pin(pending_frames());
+  frames_.pin(this, pending_frames());
 }
 
 bool BucketTracker::has_conditioning() const {

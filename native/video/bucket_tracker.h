@@ -21,6 +21,9 @@ class BucketTracker : public MaskletTracker {
   // outlive the tracker.
   BucketTracker(ImageModel& model, FrameStore& frames, TrackerOptions options, int64_t width, int64_t height,
                 int64_t num_frames);
+  ~BucketTracker() override;
+  BucketTracker(const BucketTracker&) = delete;
+  BucketTracker& operator=(const BucketTracker&) = delete;
 
   std::vector<int64_t> object_ids() const override;
   // On a frame with prompts the bucket's stored answer is given. Objects of a bucket without any conditioning frame

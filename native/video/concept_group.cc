@@ -62,8 +62,15 @@ void ConceptGroup::track(int64_t frame, bool reverse, const ConceptDetections& d
   drop_promptless();
   FramePlan plan;
   {
-    const StageTimer timer(context_.frames.times().associate);
-    plan = state_.step(frame, reverse, detections, context_.next_id);
+    // The tracker's own stages are counted by themselves.
+    StageTimes& times = context_.frames.times();
+    const auto of_tracker = [&] { return times.encode + times.attend + times.decode + times.memory; };
+    const double before = of_tracker();
+    {
+      const StageTimer timer(times.associate);
+      plan = state_.step(frame, reverse, detections, context_.next_id);
+    }
+    times.associate -= of_tracker() - before;
   }
   const StageTimer timer(context_.frames.times().output);
   stage_.store(frame, record_of(plan, detections, state_.metadata(), state_.options(), stage_.rules()));
@@ -156,8 +163,9 @@ void ConceptGroup::track_clicked(int64_t frame) {
 
 template <class Prompt>
 void ConceptGroup::click(int64_t frame, int64_t object, Prompt&& prompt) {
-  bool is_new = !tracks(object);
-  if (!is_new && state_.options().use_stateless_refinement && !history_.was_clicked(object)) {
+  const bool known = tracks(object);
+  bool is_new = !known;
+  if (known && state_.options().use_stateless_refinement && !history_.was_clicked(object)) {
     ObjectGroup::remove_object(object);
     state_.remove(object);
     is_new = true;
@@ -188,7 +196,7 @@ void ConceptGroup::click(int64_t frame, int64_t object, Prompt&& prompt) {
 
   state_.click(object, is_new);
   history_.click(object, is_new);
-  if (is_new && !state_.metadata().hotstart.first_frame.contains(object)) clicked_.insert(object);
+  if (!known && !state_.metadata().hotstart.first_frame.contains(object)) clicked_.insert(object);
   context_.next_id = std::max(context_.next_id, object + 1);
 }
 

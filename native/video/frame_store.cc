@@ -1,5 +1,7 @@
 #include "video/frame_store.h"
 
+#include <algorithm>
+
 #include "error.h"
 
 namespace sam3 {
@@ -52,13 +54,20 @@ Program::Levels FrameStore::detector(int64_t frame) {
   return translate("ERR_INFERENCE", "Encoding a frame", [&] { return model_.detector_levels(features); });
 }
 
-void FrameStore::pin(const std::set<int64_t>& frames) {
-  pinned_ = frames;
+void FrameStore::pin(const void* owner, const std::set<int64_t>& frames) {
+  if (frames.empty())
+    pinned_.erase(owner);
+  else
+    pinned_[owner] = frames;
   trim();
 }
 
 void FrameStore::trim() {
-  std::erase_if(features_, [&](const auto& entry) { return entry.first != current_ && !pinned_.count(entry.first); });
+  std::erase_if(features_, [&](const auto& entry) {
+    return entry.first != current_ && std::none_of(pinned_.begin(), pinned_.end(), [&](const auto& owned) {
+             return owned.second.count(entry.first) > 0;
+           });
+  });
 }
 
 void FrameStore::clear() {

@@ -33,8 +33,8 @@ class FrameStore {
   Program::Levels tracker(int64_t frame);   // t0 t1 t2, batch 1
   Program::Levels detector(int64_t frame);  // f0 f1 f2, batch 1
 
-  // Exactly these frames stay, beside the current one.
-  void pin(const std::set<int64_t>& frames);
+  // Exactly these frames stay for `owner`, beside those of other owners and the current one.
+  void pin(const void* owner, const std::set<int64_t>& frames);
   void clear();
 
   bool full_history() const { return full_history_; }
@@ -53,8 +53,8 @@ class FrameStore {
   bool full_history_;
   int64_t current_ = -1;
   std::map<int64_t, ImageFeaturesPtr> features_;
-  std::map<int64_t, at::Tensor> pixels_;  // uint8 [3,S,S]
-  std::set<int64_t> pinned_;
+  std::map<int64_t, at::Tensor> pixels_;             // uint8 [3,S,S]
+  std::map<const void*, std::set<int64_t>> pinned_;  // by owner
   StageTimes times_;
 };
 

@@ -9,7 +9,11 @@
 #include "error.h"
 #include "golden.h"
 #include "support.h"
+#include "video/bucket_tracker.h"
+#include "video/concept_detector.h"
+#include "video/output_stage.h"
 #include "video_golden.h"
+#include "video_plan_checks.h"
 #include "video_session_support.h"
 
 using namespace sam3;
@@ -103,20 +107,73 @@ TEST_CASE("video session: the recorded text runs") {
   const Clip& clip = Clip::get();
   const Json text_video = golden_json(clip.golden().model, "text_video");
   for (const std::string name : {"real_default", "real_lowered"}) {
-    for (const bool full : {false, true}) {
-      CAPTURE(name);
-      CAPTURE(full);
-      const Json& run = run_named(text_video, name);
-      VideoOptions options = clip.options();
-      apply(options.concepts, run.at("overrides"));
-      options.full_history = full;
-      VideoSession session(clip.model(), options);
-      Expected expected(clip.tensors(), run);
-      const std::string text = run.at("prompt").at("text_str").as_string("text");
-      expected.next(session.add_concept(0, clip.frame(0), concept_of(text), {}).second);
-      expected.next(clip.propagate(session, Direction::forward, 0));
-      CHECK(expected.done());
+    CAPTURE(name);
+    const Json& run = run_named(text_video, name);
+    VideoOptions options = clip.options();
+    apply(options.concepts, run.at("overrides"));
+    VideoSession session(clip.model(), options);
+    Expected expected(clip.tensors(), run);
+    const std::string text = run.at("prompt").at("text_str").as_string("text");
+    expected.next(session.add_concept(0, clip.frame(0), concept_of(text), {}).second);
+    expected.next(clip.propagate(session, Direction::forward, 0));
+    CHECK(expected.done());
+  }
+}
+
+// Below the session: every decision of the runs with the true tracker, and its masks.
+TEST_CASE("video session: the decisions and masks of the recorded runs with the true tracker") {
+  if (!Clip::available()) return;
+  const Clip& clip = Clip::get();
+  const Json text_video = golden_json(clip.golden().model, "text_video");
+  const auto crafted = golden_tensors(clip.golden().model, "text_video");
+  for (const std::string name : {"crafted_det_real_trk", "real_lowered"}) {
+    CAPTURE(name);
+    const Json& run = run_named(text_video, name);
+    VideoOptions options = clip.options();
+    apply(options.concepts, run.at("overrides"));
+    FrameStore frames(clip.model(), FrameFilter::bilinear, false);
+    BucketTracker tracker(clip.model(), frames, options.tracker, kWidth, kHeight, kFrames);
+    ConceptState state(options.concepts, tracker);
+    OutputStage stage({kWidth, kHeight, true});
+    PendingFrames pending;
+    Expected expected(clip.tensors(), run);
+    const ConceptPrompt prompt{token_ids("cat"), {}, {}};
+    int64_t next_id = 0, step = 0;
+    const auto process = [&](int64_t frame) {
+      const Json& internal = run.at("internals").as_array("internals").at(static_cast<size_t>(step));
+      const std::string key = name + ".fp32.internal." + numbered(step++) + ".";
+      CAPTURE(key);
+      frames.open(frame, clip.frame(frame), {});
+      const auto detections = name == "real_lowered" ? detect_concepts(clip.model(), frames.detector(frame), {&prompt},
+                                                                       options.concepts, {})[0]
+                                                     : crafted_detections(*crafted, frame, options.concepts);
+      const FramePlan plan = state.step(frame, false, detections, next_id);
+      check_plan(plan, internal);
+      check_metadata(state.metadata(), next_id, internal.at("metadata"), kScores);
+      const at::Tensor logits = clip.tensors().at(key + "trk_obj_scores");
+      for (int64_t i = 0; i < logits.size(0); i++)
+        CHECK(std::abs(plan.object_logits[i] - logits[i].item<float>()) < kLogits);
+      if (clip.tensors().has(key + "trk_low_res")) {
+        const at::Tensor masks = clip.tensors().at(key + "trk_low_res");
+        for (int64_t i = 0; i < masks.size(0); i++)
+          if (plan.suppressed.empty() || !plan.suppressed[i])
+            CHECK((plan.masks.host()[i] - masks[i]).abs().max().item<double>() < kLogits);
+      }
+      stage.store(frame, record_of(plan, detections, state.metadata(), options.concepts, stage.rules()));
+    };
+    const auto result = [&](int64_t frame, std::vector<TrackedObject> objects) {
+      const FrameRecord& record = *stage.find(frame);
+      expected.next(FrameResult{frame, std::move(objects), record.tracked, record.dropped});
+    };
+    process(0);
+    result(0, stage.look(0));
+    pending.begin(options.concepts.hotstart_delay);
+    for (int64_t frame = 0; frame < kFrames; frame++) {
+      process(frame);
+      for (const int64_t ready : pending.push(frame, frame == kFrames - 1))
+        result(ready, stage.finalise(ready, state.metadata().hotstart.removed, 2, false, kFrames));
     }
+    CHECK(expected.done());
   }
 }
 
