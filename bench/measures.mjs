@@ -3,32 +3,10 @@
 import { readdirSync, statSync } from 'node:fs'
 import path from 'node:path'
 import { root } from '../scripts/support/command.mjs'
+import { digits, median, row } from './rows.mjs'
 
 /** Lower bound of the arithmetic on an H200-class GPU, ms: image and one text, and each further text. */
 const LIMIT_MS = { first: 7.7, further: 0.56 }
-
-const median = (values) => {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
-}
-const digits = (value) => (value >= 100 ? value.toFixed(0) : value >= 1 ? value.toFixed(1) : value.toFixed(3))
-
-function row(name, { ours, reference, unit, ratio, goal, rounds, note }) {
-  const versus = reference === undefined ? '' : ` against ${digits(reference)} ${unit}`
-  const times = ratio === undefined ? '' : `, ratio ${ratio.toFixed(2)}`
-  return {
-    name,
-    ours,
-    reference,
-    unit,
-    ratio,
-    goal,
-    rounds,
-    note,
-    summary: `${digits(ours)} ${unit}${versus}${times}${note ? ` (${note})` : ''}`,
-  }
-}
 
 const QUALITIES = [
   'small',

@@ -6,14 +6,28 @@ import { root } from '../scripts/support/command.mjs'
 
 const number = (value) => (value === undefined ? '' : Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(2))
 
+/** What one request is, and how it was timed. */
+function describe({ suite, instances, repeats, frames }) {
+  if (suite === 'video')
+    return [
+      'from the bytes of a JPEG frame to binary masks of all objects at its own size (the reference has its frames read and resized before).',
+      `The two sides take turns frame by frame in a clip of ${frames} frames; medians of the frames whose memory is full, the eighth and later.`,
+    ]
+  return [
+    `from the bytes of a JPEG to binary masks of the ${instances} best instances of each text at its own size.`,
+    `Medians of ${repeats} rounds in which the two sides take turns, after a warm-up.`,
+  ]
+}
+
 function markdown({ machine, options, libtorchVersion, rows, failures, date }) {
   const where = machine.gpu ? `${machine.gpu} (CUDA ${machine.cuda})` : `${machine.processor}, ${machine.cores} cores`
+  const [request, timing] = describe(options)
   const lines = [
     `# ${where}, ${options.dtype}, ${date}`,
     '',
     `sam3-node on LibTorch ${libtorchVersion} with Node ${machine.node}, against transformers ${machine.transformers} on torch ${machine.torch}.`,
-    `Same machine, same ${options.model ? `weights (${options.model})` : 'random weights of the true configuration'}, same dtype, ${options.threads} threads, from the bytes of a JPEG to binary masks of the ${options.instances} best instances of each text at its own size.`,
-    `Medians of ${options.repeats} rounds in which the two sides take turns, after a warm-up.`,
+    `Same machine, same ${options.model ? `weights (${options.model})` : 'random weights of the true configuration'}, same dtype, ${options.threads} threads, ${request}`,
+    timing,
     '',
     '| measure | ours | reference | unit | ratio | wanted | |',
     '|---|---:|---:|---|---:|---|---|',
@@ -33,7 +47,8 @@ export function writeReport({ machine, options, libtorchVersion, rows, failures 
   const slug = (options.name ?? machine.gpu ?? `${machine.processor}-${machine.cores}-cores`)
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
-  const base = path.join(options.out, `${slug}-${options.dtype}-${date}`)
+  const suite = options.suite === 'image' ? '' : `${options.suite}-`
+  const base = path.join(options.out, `${slug}-${suite}${options.dtype}-${date}`)
   mkdirSync(path.resolve(root, options.out), { recursive: true })
   const data = { date, machine, options, libtorchVersion, rows, failures }
   writeFileSync(path.resolve(root, `${base}.json`), `${JSON.stringify(data, null, 2)}\n`)

@@ -10,19 +10,29 @@ import { isStamped, report, stamp } from '../scripts/support/steps.mjs'
 import { describeMachine } from './machine.mjs'
 import { MEASURES } from './measures.mjs'
 import { writeReport } from './report.mjs'
+import { MINIMUM_FRAMES, VIDEO_MEASURES } from './video/measures.mjs'
 import { Worker } from './worker.mjs'
 
-const USAGE = `Usage: npm run bench -- [options]
+/** What can be measured: the processes of the two sides, and the measures. */
+const SUITES = {
+  image: { ours: 'bench/ours.mjs', reference: 'bench/reference.py', measures: MEASURES },
+  video: { ours: 'bench/video/ours.mjs', reference: 'bench/video/reference.py', measures: VIDEO_MEASURES },
+}
+
+const USAGE = `Usage: npm run bench -- [image|video] [options]
 
   --device cpu|cuda        where both sides run (cpu)
   --dtype NAME             bfloat16, float16 or float32 (bfloat16)
   --threads N              threads inside the network, both sides (all cores)
   --repeats N              timed rounds of each measure; medians are reported (3)
   --quick                  one round, fewer calls
-  --only NAME[,NAME]       ${Object.keys(MEASURES).join(', ')} (all)
+  --only NAME[,NAME]       image: ${Object.keys(MEASURES).join(', ')}
+                           video: ${Object.keys(VIDEO_MEASURES).join(', ')} (all)
   --model DIR              weights to use; without it random ones of the true configuration are made once
   --image FILE             photograph (the example, enlarged to 1200 x 800)
-  --instances N            masks made for each text, the best ones (10)
+  --instances N            image: masks made for each text, the best ones (10)
+  --objects N[,N]          video: objects followed (1,4,16; on a GPU 1,16,64)
+  --frames N               video: frames of the clip, of which those from the eighth on are timed (9)
   --out DIR                where the report goes (bench/results)
   --name NAME              first part of the report's file name (processor or GPU)
 
@@ -30,7 +40,8 @@ The two sides take turns within each measure. Nothing else should run on the mac
 
 function readOptions() {
   const string = { type: 'string' }
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     options: {
       device: { ...string, default: 'cpu' },
       dtype: { ...string, default: 'bfloat16' },
@@ -41,6 +52,8 @@ function readOptions() {
       model: string,
       image: string,
       instances: { ...string, default: '10' },
+      objects: string,
+      frames: { ...string, default: '9' },
       out: { ...string, default: 'bench/results' },
       name: string,
       help: { type: 'boolean', default: false },
@@ -50,12 +63,20 @@ function readOptions() {
     console.log(USAGE)
     process.exit(0)
   }
-  const only = values.only?.split(',') ?? Object.keys(MEASURES)
-  const unknown = only.filter((name) => !MEASURES[name])
+  const suite = positionals[0] ?? 'image'
+  if (!Object.hasOwn(SUITES, suite) || positionals.length > 1) throw new Error(USAGE)
+  const { measures } = SUITES[suite]
+  const only = values.only?.split(',') ?? Object.keys(measures)
+  const unknown = only.filter((name) => !Object.hasOwn(measures, name))
   if (unknown.length) throw new Error(`no measure is called ${unknown.join(', ')}\n\n${USAGE}`)
+  if (!(Number(values.frames) >= MINIMUM_FRAMES)) throw new Error(`--frames must be ${MINIMUM_FRAMES} or more`)
+  const objects = values.objects ?? (values.device === 'cpu' ? '1,4,16' : '1,16,64')
   return {
     ...values,
+    suite,
     only,
+    objects: objects.split(',').map(Number),
+    frames: Number(values.frames),
     threads: Number(values.threads),
     instances: Number(values.instances),
     repeats: Number(values.repeats ?? (values.quick ? 1 : 3)),
@@ -99,12 +120,13 @@ async function enlargedPhoto() {
 
 async function main() {
   const options = readOptions()
+  const suite = SUITES[options.suite]
   const { python, libtorchVersion } = await setup(['native', 'lib', 'demo-model', 'bench-packages'])
   const machine = await describeMachine(python, options)
   const env = { OMP_NUM_THREADS: String(options.threads), PYTHONPATH: path.join(root, 'bench/.cache/python') }
   const sides = {
-    ours: () => new Worker(process.execPath, ['--expose-gc', 'bench/ours.mjs'], env),
-    reference: () => new Worker(python, ['bench/reference.py'], env),
+    ours: () => new Worker(process.execPath, ['--expose-gc', suite.ours], env),
+    reference: () => new Worker(python, [suite.reference], env),
   }
   const settings = {
     ...options,
@@ -119,7 +141,7 @@ async function main() {
   for (const name of options.only) {
     console.log(`${name} ...`)
     try {
-      const measured = await MEASURES[name](settings)
+      const measured = await suite.measures[name](settings)
       for (const row of measured) console.log(`  ${row.name}: ${row.summary}`)
       rows.push(...measured)
     } catch (error) {

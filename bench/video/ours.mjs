@@ -1,0 +1,93 @@
+// Our side of the video measures: the built library in a process of its own, in the protocol of bench/worker.mjs.
+
+import { readFileSync, writeFileSync } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { noiseFrames } from './clip.mjs'
+
+const megabytes = (field) =>
+  Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024
+
+let model
+let session
+let frames
+
+const operations = {
+  async load({ model: folder, device, dtype, threads }) {
+    const { buildSam3VideoModel } = await import('../../dist/index.js')
+    model = await buildSam3VideoModel({ model: folder, device, dtype, threads })
+    return { startToReadyMs: performance.now() }
+  },
+
+  /** A session over the frames of a folder, with one click for each object, or one text. */
+  async start({ kind, clip, objects, points, text, options }) {
+    await session?.close()
+    session = await model.startSession(clip, options)
+    const begun = performance.now()
+    if (kind === 'clicks') {
+      for (let id = 0; id < objects; id += 1) {
+        await session.addPoints({ frameIndex: 0, objectId: id, points: [points[id]], labels: [1] })
+      }
+    } else await session.addPrompt({ frameIndex: 0, text })
+    const promptMs = performance.now() - begun
+    frames = session.propagate()[Symbol.asyncIterator]()
+    return { promptMs }
+  },
+
+  /** The next frame, to binary masks at the video's size, and what its stages took. */
+  async frame() {
+    const before = (await session.stats()).times
+    const begun = performance.now()
+    const { value } = await frames.next()
+    for (const { mask } of value.objects) mask.toBitmap()
+    const ms = performance.now() - begun
+    const { times } = await session.stats()
+    const stages = Object.fromEntries(Object.entries(times).map(([name, total]) => [name, total - before[name]]))
+    return { ms, objects: value.tracked, stages }
+  },
+
+  /** Ends the session. */
+  async end() {
+    await frames?.return?.()
+    await session?.close()
+    session = undefined
+    return {}
+  },
+
+  /** Follows clicked objects through frames of noise and samples the memory on the way. */
+  async long({ frames: count, objects, side, history, every }) {
+    const options = { history, memoryLimit: 2 ** 36 }
+    await using long = await model.startSession(noiseFrames(count, side), options)
+    for (let id = 0; id < objects; id += 1) {
+      await long.addPoints({ frameIndex: 0, objectId: id, points: [[(side * (id + 1)) / (objects + 1), side / 2]] })
+    }
+    const curve = []
+    const begun = performance.now()
+    for await (const { frameIndex } of long.propagate()) {
+      if (frameIndex % every !== 0 && frameIndex !== count - 1) continue
+      globalThis.gc()
+      const { hostBytes, deviceBytes } = await long.stats()
+      curve.push({ frame: frameIndex, residentMb: megabytes('VmRSS'), hostBytes, deviceBytes })
+    }
+    return { curve, ms: performance.now() - begun }
+  },
+
+  /** Peak and present resident memory; starts a new peak. */
+  memory() {
+    const answer = { peakMb: megabytes('VmHWM'), residentMb: megabytes('VmRSS') }
+    writeFileSync('/proc/self/clear_refs', '5')
+    return answer
+  },
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { op, ...parameters } = JSON.parse(line)
+  let answer
+  try {
+    answer = await operations[op](parameters)
+  } catch (error) {
+    answer = { error: `${error.code ?? error.name}: ${error.message}` }
+  }
+  process.stdout.write(`${JSON.stringify(answer)}\n`)
+}
+await session?.close()
+await model?.dispose()
