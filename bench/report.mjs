@@ -3,6 +3,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { root } from '../scripts/support/command.mjs'
+import { firstCounted } from './video/measures.mjs'
 
 const number = (value) => (value === undefined ? '' : Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(2))
 
@@ -11,7 +12,7 @@ function describe({ suite, instances, repeats, frames }) {
   if (suite === 'video')
     return [
       'from the bytes of a JPEG frame to binary masks of all objects at its own size (the reference has its frames read and resized before).',
-      `The two sides take turns frame by frame in a clip of ${frames} frames; medians of the frames whose memory is full, the eighth and later.`,
+      `The two sides take turns frame by frame in a clip of ${frames} frames; medians of frame ${firstCounted(frames) + 1} and later, whose memory holds ${firstCounted(frames)} frames or more.`,
     ]
   return [
     `from the bytes of a JPEG to binary masks of the ${instances} best instances of each text at its own size.`,

@@ -32,7 +32,7 @@ const USAGE = `Usage: npm run bench -- [image|video] [options]
   --image FILE             photograph (the example, enlarged to 1200 x 800)
   --instances N            image: masks made for each text, the best ones (10)
   --objects N[,N]          video: objects followed (1,4,16; on a GPU 1,16,64)
-  --frames N               video: frames of the clip, of which those from the eighth on are timed (9)
+  --frames N               video: frames of the clip; those with a full memory are timed, from the eighth on, or the last two (9)
   --out DIR                where the report goes (bench/results)
   --name NAME              first part of the report's file name (processor or GPU)
 

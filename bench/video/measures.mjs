@@ -7,6 +7,8 @@ import { clickPoints, makeClip } from './clip.mjs'
 const PUBLISHED = 'Meta publishes 26 (SAM 3) and 34 (SAM 3.1) at one object on an H100'
 /** Frames that a memory bank holds: from the next one on every frame costs the same. */
 const FULL_MEMORY = 7
+/** In a shorter clip the last two frames count, with what memory they have. */
+export const firstCounted = (frames) => Math.min(FULL_MEMORY, frames - 2)
 /** Times as fast as the reference on a CPU, by the number of objects. */
 const GOALS = { 1: '>= 1', 16: '>= 1.5' }
 /** The tiny model, for what does not depend on the size of the network. */
@@ -34,7 +36,7 @@ async function loadPair(settings, kind) {
   return pair
 }
 
-/** The frames of one clip on both sides in turns; those with a full memory count. */
+/** The frames of one clip on both sides in turns. */
 async function follow(settings, pair, request) {
   const { promptMs } = await pair.ours.ask('start', { ...request, options: request.options.ours })
   await pair.reference.ask('start', {
@@ -53,7 +55,7 @@ async function follow(settings, pair, request) {
       const answer = await pair[side].ask('frame')
       rounds[side].push(answer.ms)
       tracked[side] = answer.objects
-      if (side === 'ours' && frame >= FULL_MEMORY) stages.push(answer.stages)
+      if (side === 'ours' && frame >= firstCounted(settings.frames)) stages.push(answer.stages)
     }
   }
   await pair.ours.ask('end')
@@ -61,7 +63,7 @@ async function follow(settings, pair, request) {
 }
 
 function speedRow(settings, name, { rounds, stages, tracked, promptMs }, objects) {
-  const counted = (side) => rounds[side].slice(FULL_MEMORY)
+  const counted = (side) => rounds[side].slice(firstCounted(settings.frames))
   const [ours, reference] = [median(counted('ours')), median(counted('reference'))]
   const ratio = median(counted('ours').map((ms, index) => counted('reference')[index] / ms))
   const notes = [`${digits(ours)} against ${digits(reference)} ms a frame`, shares(stages)]
@@ -194,5 +196,5 @@ async function fullHistory(settings) {
 
 /** In the order in which they run. */
 export const VIDEO_MEASURES = { clicks, concepts, 'memory-curve': memoryCurve, 'full-history': fullHistory }
-/** At least one frame must be timed with a full memory. */
-export const MINIMUM_FRAMES = FULL_MEMORY + 1
+/** The prompted frame, and two that are tracked. */
+export const MINIMUM_FRAMES = 3
