@@ -85,8 +85,8 @@ class Program {
   at::Tensor mask_to_prompt(const at::Tensor& mask) const;
   // t2 [B,C,G,G], mask [B,1,16G,16G] = 20 * probability - 10, object logit [B,1] -> memory features [B,D,G,G].
   at::Tensor memory_encode(const at::Tensor& t2, const at::Tensor& mask, const at::Tensor& object_logit) const;
-  // t2 [B,C,G,G] attends to memory and its positions [B, M*G*G + pointer_tokens, D]: M frames in row-major order, then
-  // the pointers, each cut into C / D tokens -> [B,C,G,G].
+  // t2 [B or 1,C,G,G] attends to memory [B, M*G*G + pointer_tokens, D] and its positions (the same, or batch 1): M
+  // frames in row-major order, then the pointers, each cut into C / D tokens -> [B,C,G,G].
   at::Tensor memory_attend(const at::Tensor& t2, const at::Tensor& memory, const at::Tensor& memory_position,
                            int64_t pointer_tokens) const;
   // Offsets in time [K] fp32, frames / (most pointers - 1) -> [K,D].

@@ -11,6 +11,17 @@
 
 namespace sam3 {
 
+namespace {
+
+// Whether both look equally far back: then the same positions serve both.
+bool same_distances(const MemoryView& a, const MemoryView& b) {
+  const auto equal = [](const auto& x, const auto& y) { return x.distance == y.distance; };
+  return std::equal(a.frames.begin(), a.frames.end(), b.frames.begin(), b.frames.end(), equal) &&
+         std::equal(a.pointers.begin(), a.pointers.end(), b.pointers.begin(), b.pointers.end(), equal);
+}
+
+}  // namespace
+
 struct TrackNetwork::Piece {
   const MemoryView* view;
   int64_t begin, count;  // objects
@@ -119,42 +130,46 @@ at::Tensor TrackNetwork::attend_batch(const Program::Levels& image, const std::v
     const int64_t cells = frame_positions_.size(1), depth = frame_positions_.size(2);
     const int64_t split = image.low.size(1) / depth, length = frames * cells + pointers * split;
     auto memory = at::empty({objects, length, depth}, options);
-    auto position = at::empty({static_cast<int64_t>(pieces.size()), length, depth}, options);
-    std::vector<float> distances;
-    for (const Piece& piece : pieces)
-      for (const auto& pointer : piece.view->pointers)
-        distances.push_back(static_cast<float>(pointer.distance) /
-                            static_cast<float>(std::max<int64_t>(1, most_pointers - 1)));
-    at::Tensor times;  // [pieces * pointers,D]
-    if (pointers) times = model_.program().pointer_position(to_device(at::tensor(distances, at::kFloat)));
-
+    std::vector<const MemoryView*> places;  // those with different positions
+    std::vector<int64_t> place;             // of each object
     int64_t row = 0;
-    for (size_t p = 0; p < pieces.size(); p++) {
-      const auto& [view, begin, count] = pieces[p];
-      const at::Tensor rows = memory.narrow(0, row, count), places = position[static_cast<int64_t>(p)];
-      for (int64_t f = 0; f < frames; f++) {
-        const auto& frame = view->frames[f];
-        rows.narrow(1, f * cells, cells).copy_(frame.memory.narrow(0, begin, count));
-        // Conditioning frames have the last place in time, whatever their distance.
-        const int64_t time = (frame.distance == 0 ? frame_positions_.size(0) : frame.distance) - 1;
-        places.narrow(0, f * cells, cells).copy_(frame_positions_[time]);
-      }
-      for (int64_t k = 0; k < pointers; k++) {
-        const int64_t at = frames * cells + k * split;
-        rows.narrow(1, at, split).copy_(view->pointers[k].pointers.narrow(0, begin, count).view({count, split, depth}));
-        places.narrow(0, at, split).copy_(times[static_cast<int64_t>(p) * pointers + k].unsqueeze(0));
-      }
+    for (const auto& [view, begin, count] : pieces) {
+      const at::Tensor rows = memory.narrow(0, row, count);
+      for (int64_t f = 0; f < frames; f++)
+        rows.narrow(1, f * cells, cells).copy_(view->frames[f].memory.narrow(0, begin, count));
+      for (int64_t k = 0; k < pointers; k++)
+        rows.narrow(1, frames * cells + k * split, split)
+            .copy_(view->pointers[k].pointers.narrow(0, begin, count).view({count, split, depth}));
+      const auto found = std::find_if(places.begin(), places.end(),
+                                      [other = view](const auto* known) { return same_distances(*known, *other); });
+      place.insert(place.end(), count, found - places.begin());
+      if (found == places.end()) places.push_back(view);
       row += count;
     }
-    at::Tensor all;  // [N,length,D]
-    if (pieces.size() == 1) {
-      all = position.expand({objects, -1, -1});
-    } else {
-      std::vector<int64_t> owner;
-      for (size_t p = 0; p < pieces.size(); p++) owner.insert(owner.end(), pieces[p].count, static_cast<int64_t>(p));
-      all = position.index_select(0, index_tensor(owner, position.device()));
+
+    std::vector<float> distances;
+    for (const MemoryView* view : places)
+      for (const auto& pointer : view->pointers)
+        distances.push_back(static_cast<float>(pointer.distance) /
+                            static_cast<float>(std::max<int64_t>(1, most_pointers - 1)));
+    at::Tensor times;  // [places * pointers,D]
+    if (pointers) times = model_.program().pointer_position(to_device(at::tensor(distances, at::kFloat)));
+    auto position = at::empty({static_cast<int64_t>(places.size()), length, depth}, options);
+    for (size_t p = 0; p < places.size(); p++) {
+      const at::Tensor tokens = position[static_cast<int64_t>(p)];
+      for (int64_t f = 0; f < frames; f++) {
+        // Conditioning frames have the last place in time, whatever their distance.
+        const int64_t distance = places[p]->frames[f].distance;
+        const int64_t time = (distance == 0 ? frame_positions_.size(0) : distance) - 1;
+        tokens.narrow(0, f * cells, cells).copy_(frame_positions_[time]);
+      }
+      for (int64_t k = 0; k < pointers; k++)
+        tokens.narrow(0, frames * cells + k * split, split)
+            .copy_(times[static_cast<int64_t>(p) * pointers + k].unsqueeze(0));
     }
-    return model_.program().memory_attend(image.low.expand({objects, -1, -1, -1}), memory, all, pointers * split);
+    // One frame for all objects, and mostly one set of positions: the network computes once what follows from them.
+    if (places.size() > 1) position = position.index_select(0, index_tensor(place, position.device()));
+    return model_.program().memory_attend(image.low, memory, position, pointers * split);
   });
 }
 
