@@ -43,6 +43,6 @@ export async function* noiseFrames(frames, side) {
   for (let frame = 0; frame < frames; frame += 1) {
     const data = new Uint8Array(side * side * 3)
     for (let i = 0; i < data.length; i += 1) data[i] = (i * 31 + frame * 17 + ((i * frame) >> 5)) & 255
-    yield { data, width: side, height: side }
+    yield { data, width: side, height: side, channels: 3 }
   }
 }

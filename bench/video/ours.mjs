@@ -55,20 +55,22 @@ const operations = {
 
   /** Follows clicked objects through frames of noise and samples the memory on the way. */
   async long({ frames: count, objects, side, history, every }) {
-    const options = { history, memoryLimit: 2 ** 36 }
-    await using long = await model.startSession(noiseFrames(count, side), options)
+    session = await model.startSession(noiseFrames(count, side), { history, memoryLimit: 2 ** 36 })
     for (let id = 0; id < objects; id += 1) {
-      await long.addPoints({ frameIndex: 0, objectId: id, points: [[(side * (id + 1)) / (objects + 1), side / 2]] })
+      await session.addPoints({ frameIndex: 0, objectId: id, points: [[(side * (id + 1)) / (objects + 1), side / 2]] })
     }
     const curve = []
     const begun = performance.now()
-    for await (const { frameIndex } of long.propagate()) {
+    for await (const { frameIndex } of session.propagate()) {
       if (frameIndex % every !== 0 && frameIndex !== count - 1) continue
       globalThis.gc()
-      const { hostBytes, deviceBytes } = await long.stats()
+      const { hostBytes, deviceBytes } = await session.stats()
       curve.push({ frame: frameIndex, residentMb: megabytes('VmRSS'), hostBytes, deviceBytes })
     }
-    return { curve, ms: performance.now() - begun }
+    const ms = performance.now() - begun
+    await session.close()
+    session = undefined
+    return { curve, ms }
   },
 
   /** Peak and present resident memory; starts a new peak. */
