@@ -7,6 +7,7 @@
 #include "device.h"
 #include "environment.h"
 #include "model.h"
+#include "session.h"
 
 namespace binding {
 namespace {
@@ -32,10 +33,12 @@ void stop(const Napi::CallbackInfo& call) {
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   auto* environment = new Environment(env);
   env.SetInstanceData(environment);
-  const Napi::Function model = Model::define(env), image = Image::define(env), token = CancelToken::define(env);
+  const Napi::Function model = Model::define(env), image = Image::define(env), token = CancelToken::define(env),
+                       session = Session::define(env);
   environment->model_class = Napi::Persistent(model);
   environment->image_class = Napi::Persistent(image);
   environment->token_class = Napi::Persistent(token);
+  environment->session_class = Napi::Persistent(session);
   exports.Set("NativeImage", image);
   exports.Set("CancelToken", token);
   exports.Set("info", Napi::Function::New(env, info));

@@ -3,7 +3,26 @@
 #include <cstring>
 
 namespace binding {
-namespace {
+void bad_argument(Napi::Env env, const std::string& message) {
+  Napi::Error error = Napi::TypeError::New(env, message);
+  error.Set("code", Napi::String::New(env, "ERR_INVALID_ARGUMENT"));
+  throw error;
+}
+
+std::string string_or(const Napi::Object& object, const char* key, const std::string& fallback) {
+  const Napi::Value value = object.Get(key);
+  return value.IsString() ? value.As<Napi::String>().Utf8Value() : fallback;
+}
+
+double number_or(const Napi::Object& object, const char* key, double fallback) {
+  const Napi::Value value = object.Get(key);
+  return value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : fallback;
+}
+
+bool flag_or(const Napi::Object& object, const char* key, bool fallback) {
+  const Napi::Value value = object.Get(key);
+  return value.IsUndefined() ? fallback : value.ToBoolean().Value();
+}
 
 Napi::Float32Array floats(Napi::Env env, const std::vector<float>& values) {
   auto array = Napi::Float32Array::New(env, values.size());
@@ -27,28 +46,6 @@ std::vector<int64_t> int_array(const Napi::Object& object, const char* key) {
     bad_argument(object.Env(), std::string(key) + " must be an Int32Array.");
   const auto array = value.As<Napi::Int32Array>();
   return {array.Data(), array.Data() + array.ElementLength()};
-}
-
-bool flag(const Napi::Object& object, const char* key) {
-  return object.Get(key).ToBoolean();
-}
-
-}  // namespace
-
-void bad_argument(Napi::Env env, const std::string& message) {
-  Napi::Error error = Napi::TypeError::New(env, message);
-  error.Set("code", Napi::String::New(env, "ERR_INVALID_ARGUMENT"));
-  throw error;
-}
-
-std::string string_or(const Napi::Object& object, const char* key, const std::string& fallback) {
-  const Napi::Value value = object.Get(key);
-  return value.IsString() ? value.As<Napi::String>().Utf8Value() : fallback;
-}
-
-double number_or(const Napi::Object& object, const char* key, double fallback) {
-  const Napi::Value value = object.Get(key);
-  return value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : fallback;
 }
 
 sam3::ProgramFiles program_files(const Napi::Object& options) {
@@ -94,8 +91,8 @@ sam3::ConceptPrompt concept_prompt(const Napi::Value& value) {
     bad_argument(value.Env(), "boxes must hold four numbers for each label.");
   prompt.threshold = static_cast<float>(number_or(object, "threshold", 0.5));
   prompt.max_instances = static_cast<int64_t>(number_or(object, "maxInstances", -1));
-  prompt.semantic = flag(object, "semantic");
-  prompt.logits = flag(object, "logits");
+  prompt.semantic = flag_or(object, "semantic", false);
+  prompt.logits = flag_or(object, "logits", false);
   return prompt;
 }
 
@@ -186,6 +183,7 @@ Napi::Object to_js(Napi::Env env, const sam3::EngineStats& stats) {
   out.Set("queued", static_cast<double>(stats.queued));
   out.Set("images", static_cast<double>(stats.images));
   out.Set("textCache", static_cast<double>(stats.cached_texts));
+  out.Set("sessions", static_cast<double>(stats.sessions));
   out.Set("batches", static_cast<double>(stats.batches));
   out.Set("calls", static_cast<double>(stats.calls));
   return out;

@@ -14,6 +14,10 @@ namespace binding {
 
 std::string string_or(const Napi::Object& object, const char* key, const std::string& fallback);
 double number_or(const Napi::Object& object, const char* key, double fallback);
+bool flag_or(const Napi::Object& object, const char* key, bool fallback);
+std::vector<float> float_array(const Napi::Object& object, const char* key);  // empty where the key is missing
+std::vector<int64_t> int_array(const Napi::Object& object, const char* key);
+Napi::Float32Array floats(Napi::Env env, const std::vector<float>& values);
 
 sam3::ProgramFiles program_files(const Napi::Object& options);
 sam3::EngineOptions engine_options(const Napi::Object& options);

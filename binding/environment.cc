@@ -41,7 +41,8 @@ Environment::Environment(Napi::Env env) : env_(env) {
         auto* environment = static_cast<Environment*>(self);
         environment->stop_all();
         napi_release_threadsafe_function(environment->to_js_, napi_tsfn_abort);
-        for (auto* reference : {&environment->model_class, &environment->image_class, &environment->token_class})
+        for (auto* reference : {&environment->model_class, &environment->image_class, &environment->token_class,
+                                &environment->session_class})
           reference->SuppressDestruct();
       },
       this);

@@ -43,7 +43,7 @@ class Environment {
   void reap();      // forgets engines whose thread has ended
   void stop_all();  // ends every engine and waits for its thread
 
-  Napi::FunctionReference model_class, image_class, token_class;
+  Napi::FunctionReference model_class, image_class, token_class, session_class;
 
  private:
   static void call_js(napi_env env, napi_value, void* context, void* data);

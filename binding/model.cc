@@ -2,6 +2,7 @@
 
 #include "convert.h"
 #include "environment.h"
+#include "session.h"
 
 namespace binding {
 namespace {
@@ -22,8 +23,8 @@ void adjust_external_memory(napi_env env, int64_t bytes) {
 Napi::Function Model::define(Napi::Env env) {
   return DefineClass(env, "NativeModel",
                      {InstanceMethod<&Model::encode>("encode"), InstanceMethod<&Model::segment>("segment"),
-                      InstanceMethod<&Model::predict>("predict"), InstanceMethod<&Model::stats>("stats"),
-                      InstanceMethod<&Model::dispose>("dispose")});
+                      InstanceMethod<&Model::predict>("predict"), InstanceMethod<&Model::open_session>("openSession"),
+                      InstanceMethod<&Model::stats>("stats"), InstanceMethod<&Model::dispose>("dispose")});
 }
 
 Model::~Model() {
@@ -138,6 +139,11 @@ Napi::Value Model::predict(const Napi::CallbackInfo& info) {
                          std::move(done));
       },
       [](Napi::Env env, const sam3::Prediction& result) { return Napi::Value(to_js(env, result)); });
+}
+
+// openSession(options, token?): Promise<NativeSession>
+Napi::Value Model::open_session(const Napi::CallbackInfo& info) {
+  return Session::open(engine_, info[0].As<Napi::Object>(), info[1], info.This());
 }
 
 Napi::Value Model::stats(const Napi::CallbackInfo& info) {

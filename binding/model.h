@@ -54,6 +54,7 @@ class Model : public Napi::ObjectWrap<Model> {
   Napi::Value encode(const Napi::CallbackInfo& info);
   Napi::Value segment(const Napi::CallbackInfo& info);
   Napi::Value predict(const Napi::CallbackInfo& info);
+  Napi::Value open_session(const Napi::CallbackInfo& info);
   Napi::Value stats(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
   sam3::ImageInput image_input(const Napi::Value& value) const;

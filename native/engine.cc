@@ -7,32 +7,13 @@
 #include <algorithm>
 #include <chrono>
 
+#include "engine_job.h"
 #include "error.h"
 #include "host_memory.h"
 
 namespace sam3 {
 
-struct Engine::Job {
-  explicit Job(Token t) : token(std::move(t)) {}
-  virtual ~Job() = default;
-  virtual void run(Engine& engine) = 0;
-  virtual void fail(const Error& error) = 0;
-  bool cancelled() const { return token && token->cancelled(); }
-  Token token;
-};
-
 namespace {
-
-template <class T, class Body>
-void settle(const Callback<T>& done, Body&& body) {
-  std::optional<Outcome<T>> outcome;
-  try {
-    outcome.emplace(std::in_place_index<0>, translate("ERR_INTERNAL", "The engine", body));
-  } catch (const Error& e) {
-    outcome.emplace(std::in_place_index<1>, e);
-  }
-  done(std::move(*outcome));
-}
 
 Error aborted() {
   return Error("ABORT_ERR", "The operation was aborted by its signal.");
@@ -114,7 +95,7 @@ void Engine::predict(ImageInput image, std::vector<ClickPrompt> prompts, bool mu
       std::make_unique<PredictJob>(std::move(image), std::move(prompts), multimask, std::move(token), std::move(done)));
 }
 
-void Engine::post(std::unique_ptr<Job> job) {
+void Engine::post(std::unique_ptr<Job> job, Queueing queueing) {
   std::optional<Error> refusal;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -122,7 +103,7 @@ void Engine::post(std::unique_ptr<Job> job) {
       refusal = *stop_reason_;
     else if (job->cancelled())
       refusal = aborted();
-    else if (queue_.size() >= options_.queue_limit)
+    else if (queueing == Queueing::limited && queue_.size() >= options_.queue_limit)
       refusal = Error("ERR_QUEUE_FULL", "The model's queue is full (" + std::to_string(options_.queue_limit) +
                                             " calls waiting). Await earlier calls, or raise queueLimit.");
     else
@@ -317,6 +298,8 @@ void Engine::free_everything() {
     reason = *stop_reason_;
     waiting.swap(queue_);
   }
+  for (const auto& session : sessions_) session->session_.reset();  // before those who wait for it are told
+  sessions_.clear();
   for (auto& job : waiting) job->fail(reason);
   for (auto& features : features_)
     if (const auto held = features.lock()) held->release();

@@ -8,20 +8,14 @@
 #include <optional>
 #include <string>
 #include <thread>
-#include <variant>
 #include <vector>
 
 #include "cancel.h"
 #include "image_model.h"
+#include "outcome.h"
+#include "session_handle.h"
 
 namespace sam3 {
-
-// Either a value or the error in its place.
-template <class T>
-using Outcome = std::variant<T, Error>;
-
-template <class T>
-using Callback = std::function<void(Outcome<T>)>;
 
 struct EngineOptions {
   ImageModelOptions model;
@@ -39,12 +33,14 @@ struct EngineStats {
   size_t queued = 0;        // calls waiting
   size_t images = 0;        // encoded images that are still held
   size_t cached_texts = 0;  // text features kept
+  size_t sessions = 0;      // video sessions that are open
   uint64_t batches = 0;     // times the engine thread took work from the queue
   uint64_t calls = 0;       // calls served by them: more than batches when calls were joined
 };
 
 // One model and the one thread that runs it. Calls only enqueue; callbacks run on the engine thread (or on the calling
 // thread for a call that never ran). Segment calls that wait together run as one batch where the device gains by it.
+// Calls of video sessions wait in the same queue, so that sessions and image calls take turns.
 class Engine : public std::enable_shared_from_this<Engine> {
  public:
   using Token = std::shared_ptr<CancelToken>;
@@ -58,6 +54,23 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void segment(std::vector<SegmentItem> items, Token token, Callback<std::vector<std::vector<Segmentation>>> done);
   void predict(ImageInput image, std::vector<ClickPrompt> prompts, bool multimask, Token token,
                Callback<Prediction> done);
+
+  void open_session(VideoOptions options, Token token, Callback<SessionPtr> done);
+  // Whether a call is refused where the queue is full. What only tidies up is not: refused, it would leave a mess.
+  enum class Queueing { limited, unlimited };
+  // Runs `work` with the session. ERR_SESSION_CLOSED once it is being closed, also for work that is under way.
+  template <class T>
+  void in_session(SessionPtr session, Token token, Queueing queueing,
+                  std::function<T(VideoSession&, const CancelProbe&)> work, Callback<T> done) {
+    auto run = [work = std::move(work), done](VideoSession& video, const CancelProbe& cancel) {
+      settle(done, [&] { return work(video, cancel); });
+    };
+    post_session_call(std::move(session), std::move(token), queueing, std::move(run),
+                      [done](const Error& e) { done(e); });
+  }
+  // Ends the session's calls, waiting ones at once and the running one after its current step, then frees the session
+  // on the engine thread, ahead of other calls and whatever the queue's limit is. `done` runs when all is given back.
+  void close_session(const SessionPtr& session, std::function<void()> done);
 
   // Ends calls whose token was cancelled: waiting ones at once, the running one after its current step.
   void drop_cancelled();
@@ -74,15 +87,23 @@ class Engine : public std::enable_shared_from_this<Engine> {
   struct EncodeJob;
   struct SegmentJob;
   struct PredictJob;
+  struct OpenSessionJob;
+  struct SessionJob;
+  struct CloseSessionJob;
+  using SessionWork = std::function<void(VideoSession&, const CancelProbe&)>;
 
   explicit Engine(EngineOptions options);
-  void post(std::unique_ptr<Job> job);
+  void post(std::unique_ptr<Job> job, Queueing queueing = Queueing::limited);
   void run(ProgramFiles files, std::function<void(uint64_t, uint64_t)> progress, Callback<ModelInfo> loaded);
   bool load(const ProgramFiles& files, const std::function<void(uint64_t, uint64_t)>& progress,
             const Callback<ModelInfo>& loaded);
   void serve();
   void linger() const;
   void run_segment_batch(std::vector<std::unique_ptr<Job>> jobs);
+  void post_session_call(SessionPtr session, Token token, Queueing queueing, SessionWork run,
+                         std::function<void(const Error&)> fail);
+  void free_session(SessionHandle& session);
+  void count_sessions();
   CancelProbe probe(const std::vector<Token>& tokens);
   void free_everything();
 
@@ -90,6 +111,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   std::thread thread_;
   std::unique_ptr<ImageModel> model_;                   // engine thread only
   std::vector<std::weak_ptr<ImageFeatures>> features_;  // engine thread only: what dispose() must release
+  std::vector<SessionPtr> sessions_;                    // engine thread only: open ones
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;

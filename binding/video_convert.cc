@@ -1,0 +1,178 @@
+#include "video_convert.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "convert.h"
+
+namespace binding {
+namespace {
+
+void read(const Napi::Object& object, const char* key, float& value) {
+  value = static_cast<float>(number_or(object, key, value));
+}
+void read(const Napi::Object& object, const char* key, int64_t& value) {
+  value = static_cast<int64_t>(number_or(object, key, static_cast<double>(value)));
+}
+void read(const Napi::Object& object, const char* key, bool& value) {
+  value = flag_or(object, key, value);
+}
+
+void read_concepts(const Napi::Object& from, sam3::ConceptOptions& to) {
+  read(from, "scoreThresholdDetection", to.score_threshold_detection);
+  read(from, "detNmsThresh", to.det_nms_thresh);
+  read(from, "assocIouThresh", to.assoc_iou_thresh);
+  read(from, "trkAssocIouThresh", to.trk_assoc_iou_thresh);
+  read(from, "o2oMatchingMaskletsEnable", to.o2o_matching_masklets_enable);
+  read(from, "newDetThresh", to.new_det_thresh);
+  read(from, "suppressDetCloseToBoundary", to.suppress_det_close_to_boundary);
+  read(from, "maxNumObjects", to.max_num_objects);
+  read(from, "hotstartDelay", to.hotstart_delay);
+  read(from, "hotstartUnmatchThresh", to.hotstart_unmatch_thresh);
+  read(from, "hotstartDupThresh", to.hotstart_dup_thresh);
+  read(from, "suppressUnmatchedOnlyWithinHotstart", to.suppress_unmatched_only_within_hotstart);
+  read(from, "initTrkKeepAlive", to.init_trk_keep_alive);
+  read(from, "maxTrkKeepAlive", to.max_trk_keep_alive);
+  read(from, "minTrkKeepAlive", to.min_trk_keep_alive);
+  read(from, "decreaseTrkKeepAliveForEmptyMasklets", to.decrease_trk_keep_alive_for_empty_masklets);
+  read(from, "suppressOverlappingBasedOnRecentOcclusionThreshold",
+       to.suppress_overlapping_based_on_recent_occlusion_threshold);
+  read(from, "fillHoleArea", to.fill_hole_area);
+  read(from, "reconditionEveryNthFrame", to.recondition_every_nth_frame);
+  read(from, "reconstructionBboxIouThresh", to.reconstruction_bbox_iou_thresh);
+  read(from, "reconstructionBboxDetScore", to.reconstruction_bbox_det_score);
+  read(from, "maskletConfirmationEnable", to.masklet_confirmation_enable);
+  read(from, "maskletConfirmationConsecutiveDetThresh", to.masklet_confirmation_consecutive_det_thresh);
+  read(from, "usePrevMemFrame", to.use_prev_mem_frame);
+  read(from, "useStatelessRefinement", to.use_stateless_refinement);
+  read(from, "refinementDetectorCondFrameRemovalWindow", to.refinement_detector_cond_frame_removal_window);
+}
+
+void read_tracker(const Napi::Object& from, sam3::TrackerOptions& to) {
+  read(from, "maxCondFramesInAttn", to.max_cond_frames_in_attn);
+  read(from, "keepFirstCondFrame", to.keep_first_cond_frame);
+  read(from, "maxObjPtrsInEncoder", to.max_obj_ptrs_in_encoder);
+  read(from, "useMemorySelection", to.use_memory_selection);
+  read(from, "mfThreshold", to.mf_threshold);
+  read(from, "maxPointNumInPromptEnc", to.max_point_num_in_prompt_enc);
+}
+
+}  // namespace
+
+sam3::VideoOptions video_options(const Napi::Object& options) {
+  sam3::VideoOptions out;
+  read_concepts(options, out.concepts);
+  read_tracker(options, out.tracker);
+  read(options, "fullHistory", out.full_history);
+  read(options, "memoryLimit", out.memory_limit);
+  read(options, "bicubic", out.bicubic);
+  read(options, "width", out.width);
+  read(options, "height", out.height);
+  read(options, "numFrames", out.num_frames);
+  read(options, "logits", out.logits);
+  if (out.width <= 0 || out.height <= 0 || out.width > INT32_MAX || out.height > INT32_MAX)
+    bad_argument(options.Env(), "A session needs the width and the height of the video.");
+  return out;
+}
+
+sam3::ConceptPromptSpec concept_spec(const Napi::Value& value) {
+  const auto object = value.As<Napi::Object>();
+  sam3::ConceptPromptSpec spec;
+  spec.ids = int_array(object, "ids");
+  spec.has_text = flag_or(object, "hasText", true);
+  spec.boxes = float_array(object, "boxes");
+  spec.labels = int_array(object, "labels");
+  if (spec.boxes.size() != spec.labels.size() * 4)
+    bad_argument(value.Env(), "boxes must hold four numbers for each label.");
+  return spec;
+}
+
+sam3::PointInput point_input(const Napi::Value& value) {
+  const auto object = value.As<Napi::Object>();
+  sam3::PointInput input;
+  input.points = float_array(object, "points");
+  input.labels = int_array(object, "labels");
+  if (input.points.size() != input.labels.size() * 2)
+    bad_argument(value.Env(), "points must hold two numbers for each label.");
+  const auto box = float_array(object, "box");
+  if (!box.empty()) {
+    if (box.size() != 4) bad_argument(value.Env(), "box must hold four numbers.");
+    input.box = {box[0], box[1], box[2], box[3]};
+  }
+  input.clear_old_points = flag_or(object, "clearOldPoints", true);
+  input.use_prev_mem_frame = flag_or(object, "usePrevMemFrame", false);
+  return input;
+}
+
+std::optional<sam3::RawImage> optional_image(const Napi::Value& value) {
+  if (!value.IsObject()) return std::nullopt;
+  return raw_image(value);
+}
+
+int64_t index_argument(const Napi::Value& value, const char* name) {
+  constexpr double kLargest = 9007199254740991;  // Number.MAX_SAFE_INTEGER
+  const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+  if (!(number >= 0 && number <= kLargest) || number != std::floor(number))
+    bad_argument(value.Env(), std::string(name) + " must be a whole number from 0.");
+  return static_cast<int64_t>(number);
+}
+
+Napi::Object to_js(Napi::Env env, sam3::FrameResult result, int64_t width, int64_t height) {
+  const size_t n = result.objects.size();
+  auto ids = Napi::Float64Array::New(env, n);
+  auto concepts = Napi::Int32Array::New(env, n);
+  auto scores = Napi::Float32Array::New(env, n), tracker_scores = Napi::Float32Array::New(env, n),
+       object_logits = Napi::Float32Array::New(env, n), boxes = Napi::Float32Array::New(env, n * 4);
+  auto logits = Napi::Array::New(env);
+  sam3::MaskSet masks{width, height, {}};
+  for (size_t i = 0; i < n; i++) {
+    auto& object = result.objects[i];
+    ids[i] = static_cast<double>(object.id);
+    concepts[i] = static_cast<int32_t>(object.concept_index);
+    scores[i] = object.score;
+    tracker_scores[i] = object.tracker_score;
+    object_logits[i] = object.object_logit;
+    std::copy(object.box.begin(), object.box.end(), boxes.Data() + i * 4);
+    masks.masks.push_back(std::move(object.mask));
+    if (!object.logits.empty()) logits[static_cast<uint32_t>(i)] = floats(env, object.logits);
+  }
+  auto out = Napi::Object::New(env);
+  out.Set("frame", static_cast<double>(result.frame));
+  out.Set("ids", ids);
+  out.Set("concepts", concepts);
+  out.Set("scores", scores);
+  out.Set("trackerScores", tracker_scores);
+  out.Set("objectLogits", object_logits);
+  out.Set("boxes", boxes);
+  out.Set("masks", to_js(env, masks));
+  out.Set("logits", logits);
+  out.Set("tracked", static_cast<double>(result.tracked));
+  out.Set("dropped", static_cast<double>(result.dropped));
+  return out;
+}
+
+Napi::Array to_js(Napi::Env env, std::vector<sam3::FrameResult> results, int64_t width, int64_t height) {
+  auto out = Napi::Array::New(env, results.size());
+  for (uint32_t i = 0; i < results.size(); i++) out[i] = to_js(env, std::move(results[i]), width, height);
+  return out;
+}
+
+Napi::Object to_js(Napi::Env env, const sam3::VideoSession::Stats& stats) {
+  auto times = Napi::Object::New(env);
+  times.Set("encode", stats.times.encode);
+  times.Set("detect", stats.times.detect);
+  times.Set("attend", stats.times.attend);
+  times.Set("decode", stats.times.decode);
+  times.Set("memory", stats.times.memory);
+  times.Set("associate", stats.times.associate);
+  times.Set("output", stats.times.output);
+  auto out = Napi::Object::New(env);
+  out.Set("hostBytes", static_cast<double>(stats.host_bytes));
+  out.Set("deviceBytes", static_cast<double>(stats.device_bytes));
+  out.Set("frames", static_cast<double>(stats.frames));
+  out.Set("objects", static_cast<double>(stats.objects));
+  out.Set("times", times);
+  return out;
+}
+
+}  // namespace binding
