@@ -1,5 +1,5 @@
 /**
- * SAM 3 (Segment Anything with Concepts) for Node.js: text, exemplar boxes, clicks and masks.
+ * SAM 3 (Segment Anything with Concepts) for Node.js: text, exemplar boxes, clicks and masks, on images and videos.
  *
  * A request goes from here to `model/calls.ts` (checks, decoding, tokens), to the native engine (`binding/`, then
  * `native/`), to the network (a TorchScript program made by `scripts/export`), and back to `model/results.ts`.
@@ -27,17 +27,6 @@ export type { HubOptions, PullProgress } from './hub/types.js'
 export type { ImageInput, RawImage } from './image/source.js'
 export { type DrawnObject, objectLabel, overlayFrame, type OverlayFrameOptions } from './video/draw/overlay-frame.js'
 export { VideoWriter, type VideoWriterOptions, type WritableFrame } from './video/encode/video-writer.js'
-export {
-  CocoVideo,
-  type CocoVideoAnnotation,
-  type CocoVideoEntry,
-  type CocoVideoInfo,
-  type CocoVideoJson,
-} from './video/export/coco-video.js'
-export { MotText } from './video/export/mot.js'
-export type { ExportedFrame, ExportedObject } from './video/export/types.js'
-export { openSource } from './video/source/open.js'
-export { type PushOptions, PushSource, type PushStats } from './video/source/push.js'
 export { buildSam3ImageModel } from './model/build.js'
 export type { BatchImage, BatchItem, BatchPrompts } from './model/calls.js'
 export { EncodedImage } from './model/encoded-image.js'
@@ -70,3 +59,36 @@ export { overlay, type OverlayInstance, type OverlayOptions } from './result/ove
 export type { Polygon, PolygonOptions, Vertex } from './result/polygons.js'
 export type { CocoRle } from './result/rle.js'
 export type { Instance, Prediction, ScoredMask, Segmentation } from './result/types.js'
+export {
+  CocoVideo,
+  type CocoVideoAnnotation,
+  type CocoVideoEntry,
+  type CocoVideoInfo,
+  type CocoVideoJson,
+} from './video/export/coco-video.js'
+export { MotText } from './video/export/mot.js'
+export type { ExportedFrame, ExportedObject } from './video/export/types.js'
+export {
+  type AddPromptRequest,
+  type CloseSessionRequest,
+  type FrameResponse,
+  type PropagateInVideoRequest,
+  type RemoveObjectRequest,
+  type ResetSessionRequest,
+  Sam3VideoPredictor,
+  type StartSessionRequest,
+  type StartSessionResponse,
+  type SuccessResponse,
+  type VideoFrameStats,
+  type VideoOutputs,
+  type VideoRequest,
+} from './video/facade.js'
+export type { HeuristicOptions, SessionOptions } from './video/options.js'
+export { type PropagateOptions, Propagation, type PropagationDirection } from './video/propagation.js'
+export type { ObjectMask, ObjectOnFrame, ObjectPoints, VideoPrompt } from './video/prompts.js'
+export type { FrameResult, PromptResult, TrackedObject } from './video/results.js'
+export { type SessionStats, type StageTimes, VideoSession } from './video/session.js'
+export { openSource } from './video/source/open.js'
+export { type PushOptions, PushSource, type PushStats } from './video/source/push.js'
+export type { FrameSource, LiveSource, SourceFrame, SourceOptions, VideoInput } from './video/source/types.js'
+export { buildSam3VideoModel, Sam3VideoModel, type VideoModelOptions } from './video/video-model.js'

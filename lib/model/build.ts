@@ -26,6 +26,11 @@ import { checkSignal, Runtime } from './runtime.js'
  * ```
  */
 export async function buildSam3ImageModel(options: ImageModelOptions = {}): Promise<Sam3ImageModel> {
+  return new Sam3ImageModel(await loadRuntime(options))
+}
+
+/** Finds and loads what every kind of model needs. Throws as {@link buildSam3ImageModel}. */
+export async function loadRuntime(options: ImageModelOptions): Promise<Runtime> {
   const engineOptions = checkModelOptions(options)
   checkSignal(options.signal)
   const { tokenizer: tokenizerPath, ...files } = await findModel(options.model, options)
@@ -38,9 +43,7 @@ export async function buildSam3ImageModel(options: ImageModelOptions = {}): Prom
   )
   const native = await abortable(loading, options.signal)
   try {
-    return new Sam3ImageModel(
-      new Runtime(engine.CancelToken, native, await readTokenizer(native, tokenizerPath, files)),
-    )
+    return new Runtime(engine.CancelToken, native, await readTokenizer(native, tokenizerPath, files))
   } catch (error) {
     await native.dispose()
     throw error

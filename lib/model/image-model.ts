@@ -31,6 +31,8 @@ export interface ModelStats {
   images: number
   /** Texts whose features are remembered. */
   textCache: number
+  /** Video sessions that are open. */
+  sessions: number
   /** Times that the engine took work from the queue. */
   batches: number
   /** Calls served by them; more than `batches` when calls were joined. */

@@ -5,7 +5,8 @@ import type { Box } from '../prompt/types.js'
 import { Mask, type MaskLogits } from '../result/mask.js'
 import type { Instance, Prediction, Segmentation } from '../result/types.js'
 
-function toMask({ width, height, runs, areas, boxes }: NativeMasks, index: number, logits?: MaskLogits): Mask {
+/** One of several masks. */
+export function toMask({ width, height, runs, areas, boxes }: NativeMasks, index: number, logits?: MaskLogits): Mask {
   const [x, y, boxWidth, boxHeight] = boxes.subarray(index * 4, index * 4 + 4) as unknown as [
     number,
     number,

@@ -36,7 +36,7 @@ export class Runtime {
   checkAlive(): void {
     if (this.#disposing) {
       throw new Sam3RuntimeError('ERR_DISPOSED', 'The model was disposed.', {
-        fix: 'Build a new one with buildSam3ImageModel().',
+        fix: 'Build a new one with buildSam3ImageModel() or buildSam3VideoModel().',
       })
     }
   }

@@ -2,6 +2,7 @@
  * The native addon as TypeScript sees it. Two files: the loader (libc only, opens LibTorch) and the engine
  * (linked against LibTorch). Nothing here is public; `lib/model` turns it into the friendly API.
  */
+import type { NativeSession, NativeSessionOptions } from './session.js'
 
 /** `sam3_loader.node`: opens shared libraries by absolute path and asks the GPU driver what is there. */
 export interface NativeLoader {
@@ -125,6 +126,7 @@ export interface NativeStats {
   queued: number
   images: number
   textCache: number
+  sessions: number
   batches: number
   calls: number
 }
@@ -151,6 +153,7 @@ export interface NativeModel {
     options: { multimask: boolean; width?: number; height?: number },
     token?: NativeCancelToken,
   ): Promise<NativePrediction>
+  openSession(options: NativeSessionOptions, token?: NativeCancelToken): Promise<NativeSession>
   stats(): NativeStats
   dispose(): Promise<void>
 }

@@ -7,7 +7,7 @@ import { type ImageSize, toCenterBox, toLabel, toUnitBox } from './geometry.js'
 import type { BoxPrompt, Prompt, PromptInput, PromptList } from './types.js'
 
 /** The text that the network was trained to read as "look at the exemplars". */
-const EXEMPLARS_ONLY_TEXT = 'visual'
+export const EXEMPLARS_ONLY_TEXT = 'visual'
 /** Start and end token, and nothing between them. */
 const BLANK_LENGTH = 2
 /** Score above which an instance is kept, as in the reference. */

@@ -58,7 +58,7 @@ export interface LiveSource extends FrameSource {
   end(): void
 }
 
-/** How {@link openSource} reads a video. */
+/** How a video is read. */
 export interface SourceOptions {
   /** Frames per second of folders, iterables and live frames, for the timestamps. Default 30; a video file has its own. */
   frameRate?: number
