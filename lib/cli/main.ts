@@ -10,6 +10,7 @@ import { libtorchCommand } from './libtorch.js'
 import { describeError } from './output.js'
 import { pullCommand } from './pull.js'
 import { segmentCommand } from './segment.js'
+import { trackCommand } from './track.js'
 
 const { version } = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8')) as { version: string }
 
@@ -20,6 +21,7 @@ const program = new Command('sam3-node')
   .enablePositionalOptions()
   .showHelpAfterError('(sam3-node --help shows what there is)')
   .addCommand(segmentCommand())
+  .addCommand(trackCommand())
   .addCommand(pullCommand())
   .addCommand(cacheCommand())
   .addCommand(libtorchCommand())

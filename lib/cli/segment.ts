@@ -1,19 +1,19 @@
 /** `sam3-node segment`: images in, overlays, masks and COCO JSON out. */
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import { Sam3InputError } from '../errors.js'
 import { buildSam3ImageModel } from '../model/build.js'
 import type { Sam3ImageModel } from '../model/image-model.js'
-import type { Dtype, ImageModelOptions } from '../model/options.js'
 import type { Box, BoxPrompt, Point, PointPrompt, Prompt, PromptSettings } from '../prompt/types.js'
 import type { Instance } from '../result/types.js'
 import { collect, parseBox, parseCount, parseNumber, parsePoint } from './arguments.js'
 import { expandFiles, resultNames } from './files.js'
+import { addModelOptions, chosenModel, type ModelChoice } from './model-options.js'
 import { describeError, type Progress, startProgress, table } from './output.js'
 import { startPullView } from './pull-progress.js'
 import { type FileReport, ResultWriter, type SegmentedFile } from './segment-results.js'
 
 /** What the options come to. */
-interface SegmentOptions {
+interface SegmentOptions extends ModelChoice {
   text?: string[]
   box?: Box[]
   negBox?: Box[]
@@ -24,12 +24,6 @@ interface SegmentOptions {
   maxInstances?: number
   out?: string
   json?: boolean
-  model?: string
-  device?: NonNullable<ImageModelOptions['device']>
-  dtype?: Dtype
-  inputSize?: number
-  threads?: number
-  libtorch?: string
 }
 
 /** While the model looks at one file, another is decoded or its pictures are written. */
@@ -57,7 +51,7 @@ A file that cannot be read does not stop the others; it is reported at the end, 
 
 /** The command, for the program to add. */
 export function segmentCommand(): Command {
-  return new Command('segment')
+  const command = new Command('segment')
     .description('Find and cut out objects on images, by text, by example boxes, or by clicks.')
     .argument('<files...>', 'images, globs or folders')
     .optionsGroup('What to find:')
@@ -79,37 +73,16 @@ export function segmentCommand(): Command {
       `write overlays, masks and coco.json there (default: ${DEFAULT_FOLDER}; with --json: nowhere)`,
     )
     .option('--json', 'print one JSON document on stdout, and nothing else')
-    .optionsGroup('Model:')
-    .option(
-      '-m, --model <path>',
-      'a model folder, a checkpoint file or a repository (default: facebook/sam3, downloaded once)',
-    )
-    .option('--device <name>', 'auto, cpu, cuda or cuda:N (default: auto)')
-    .addOption(
-      new Option('--dtype <type>', 'number type (default: auto)').choices(['auto', 'float32', 'bfloat16', 'float16']),
-    )
-    .option(
-      '--input-size <pixels>',
-      'side of the network input; smaller is faster and coarser (default: 1008)',
-      parseCount,
-    )
-    .option('--threads <n>', 'CPU threads (default: all cores but one)', parseCount)
-    .option('--libtorch <folder>', 'where LibTorch is (default: LIBTORCH, then Python environments)')
-    .addHelpText('after', EXAMPLES)
-    .action(run)
+  return addModelOptions(command).addHelpText('after', EXAMPLES).action(run)
 }
 
 async function run(names: string[], options: SegmentOptions): Promise<void> {
   const find = chooseQuestion(options)
   const files = await expandFiles(names)
-  const { model: modelPath, device, dtype, inputSize, threads, libtorch } = options
-  const modelOptions: ImageModelOptions = Object.fromEntries(
-    Object.entries({ model: modelPath, device, dtype, inputSize, threads, libtorch }).filter(
-      ([, value]) => value !== undefined,
-    ),
-  )
   const download = startPullView()
-  const model = await buildSam3ImageModel({ ...modelOptions, onProgress: download.update }).finally(download.stop)
+  const model = await buildSam3ImageModel({ ...chosenModel(options), onProgress: download.update }).finally(
+    download.stop,
+  )
   const folder = options.out ?? (options.json ? undefined : DEFAULT_FOLDER)
   const writer = new ResultWriter(folder)
   const progress = startProgress(files.length, options.json === true)

@@ -47,7 +47,7 @@ export function objectLabel({ id, prompt }: DrawnObject): string {
  * Draws masks, outlines and labels over a frame.
  *
  * @param frame As a source gives it; it is left as it is.
- * @param objects A `FrameResult`'s.
+ * @param objects A `FrameResult`'s; those that are not seen, with an empty mask, are left out.
  * @returns A new frame, with the time of the old one, that `VideoWriter` and sharp can take.
  * @throws Sam3InputError `ERR_INVALID_MASK` where a mask has not the size of the frame, `ERR_INVALID_ARGUMENT`
  *
@@ -79,15 +79,16 @@ export async function overlayFrame(
   }
   const picture = { ...frame, data: Uint8Array.from(frame.data) }
   const line = Math.max(2, Math.max(width, height) / 480)
+  const seen = objects.filter(({ mask }) => mask.area > 0)
   // Large masks first, so that small ones on top of them stay visible.
-  for (const { id, mask } of objects.toSorted((a, b) => b.mask.area - a.mask.area)) {
+  for (const { id, mask } of seen.toSorted((a, b) => b.mask.area - a.mask.area)) {
     await nextTurn() // a large mask takes milliseconds: let the event loop breathe between two
     fillMask(picture, mask, instanceColor(id), opacity)
     if (contours) await drawContour(picture, mask, instanceColor(id), line)
   }
   if (boxes)
     for (const object of objects) drawBox(picture, boxOf(object), instanceColor(object.id), Math.ceil(line / 2))
-  if (labels) await drawLabels(picture, objects, labels)
+  if (labels) await drawLabels(picture, seen, labels)
   return picture
 }
 
