@@ -1,11 +1,13 @@
-// `npm run demo`: set-up, then the main job: the example photograph, segmented by text, into result/.
-// `npm run demo -- --text spoon --image photo.jpg --model ./sam3` asks for something else.
+// `npm run demo`: set-up, then the main jobs: the example photograph, segmented by text, and the example clip, in which the
+// same text is followed, into result/.
+// `npm run demo -- --text spoon --image photo.jpg --video clip.mp4 --model ./sam3` asks for something else.
 
 import { mkdir, readdir, rm, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { setup } from './setup.mjs'
 import { root } from './support/command.mjs'
+import { trackDemo } from './support/demo-video.mjs'
 import { report } from './support/steps.mjs'
 
 const DEMO_MODEL = path.join(root, 'models/demo')
@@ -33,21 +35,23 @@ async function main() {
   const { values } = parseArgs({
     options: {
       text: { type: 'string', default: 'cup' },
+      video: { type: 'string' },
+      frames: { type: 'string' },
       image: { type: 'string', default: path.join(root, 'examples/coffee.jpg') },
       model: { type: 'string', default: DEMO_MODEL },
       out: { type: 'string', default: path.join(root, 'result') },
     },
   })
   await setup()
-  const { buildSam3ImageModel, overlay, toCocoJson } = await import('../dist/index.js')
+  const library = await import('../dist/index.js')
+  const { buildSam3VideoModel, overlay, toCocoJson } = library
 
-  const model = await buildSam3ImageModel({ model: values.model })
+  const model = await buildSam3VideoModel({ model: values.model })
   console.log(`Model ${path.relative(root, values.model)} on ${model.info.device} in ${model.info.dtype}`)
   const begun = performance.now()
   const result = await model.segment(values.image, { text: values.text, maxInstances: 8 })
   const { instances } = result
   const took = `${Math.round(performance.now() - begun)} ms`
-  await model.dispose()
   console.log(`"${values.text}" in ${path.relative(root, values.image)}: ${instances.length} found in ${took}\n`)
   console.log(table(instances))
 
@@ -60,7 +64,13 @@ async function main() {
   await write('coco.json', `${JSON.stringify(toCocoJson([{ fileName, ...result }]), null, 2)}\n`)
   for (const [index, { mask }] of instances.entries()) await write(`mask-${index + 1}.png`, await mask.toPng())
   const out = path.relative(root, values.out)
-  console.log(`\nWritten: ${out}/overlay.png, ${out}/coco.json, and a mask PNG per instance.`)
+  console.log(`\nWritten: ${out}/overlay.png, ${out}/coco.json, and a mask PNG per instance.\n`)
+
+  // A frame of the true size takes seconds on a CPU: a few are enough to see that it works.
+  const fewFrames = values.model !== DEMO_MODEL && model.info.device === 'cpu'
+  const frames = Number(values.frames ?? (fewFrames ? 8 : 60))
+  const tracked = await trackDemo(library, model, { ...values, frames }).finally(() => model.dispose())
+  console.log(`\nWritten: ${tracked.map((file) => path.relative(root, file)).join(', ')}.`)
   if (values.model === DEMO_MODEL) console.log(`\n${RANDOM_WEIGHTS}`)
 }
 

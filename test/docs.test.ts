@@ -15,6 +15,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import ts from 'typescript'
 import { afterAll, describe, expect, it } from 'vitest'
+import { ffmpeg, hasFfmpeg } from './support/clips.js'
 import { repositoryRoot } from './support/paths.js'
 
 interface Example {
@@ -42,16 +43,18 @@ function commands(page: string): string[][] {
   return examples(page)
     .filter(({ language }) => language === 'sh')
     .flatMap(({ code }) => code.split('\n'))
-    .filter((line) => line.startsWith('npx sam3-node segment '))
+    .filter((line) => /^npx sam3-node (segment|track) /.test(line))
     .map((line) => [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!).slice(2))
 }
 
-// A folder like the reader's: the package installed, a photograph, a model.
+// A folder like the reader's: the package installed, a photograph, a video, a model.
 const folder = mkdtempSync(path.join(tmpdir(), 'sam3-docs-'))
 mkdirSync(path.join(folder, 'node_modules'))
 symlinkSync(repositoryRoot, path.join(folder, 'node_modules', 'sam3-node'))
 symlinkSync(path.join(repositoryRoot, 'models', 'demo'), path.join(folder, 'sam3'))
 symlinkSync(path.join(repositoryRoot, 'examples', 'coffee.jpg'), path.join(folder, 'photo.jpg'))
+// The first frames are enough to run every line.
+if (hasFfmpeg) ffmpeg('-i', `${repositoryRoot}/examples/coffee.mp4`, '-frames:v', '12', path.join(folder, 'clip.mp4'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const pages = ['README.md', ...readdirSync(path.join(repositoryRoot, 'docs')).map((name) => `docs/${name}`)]
@@ -59,7 +62,9 @@ const run = (args: string[]) => promisify(execFile)(process.execPath, args, { cw
 
 describe.each(pages.filter((page) => page.endsWith('.md')))('%s', (page) => {
   const source = program(page)
-  it.runIf(source !== '')('its examples run', async () => {
+  // Pages about video files need ffmpeg: apt install ffmpeg.
+  const canRun = hasFfmpeg || !source.includes('clip.mp4')
+  it.runIf(source !== '' && canRun)('its examples run', async () => {
     const options = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext }
     const { outputText } = ts.transpileModule(source, { compilerOptions: options })
     const file = path.join(folder, `${path.basename(page, '.md')}.mjs`)
@@ -67,7 +72,7 @@ describe.each(pages.filter((page) => page.endsWith('.md')))('%s', (page) => {
     await run([file])
   })
 
-  it.runIf(commands(page).length > 0)('its commands run', async () => {
+  it.runIf(commands(page).length > 0 && canRun)('its commands run', async () => {
     for (const args of commands(page)) await run([path.join(repositoryRoot, 'dist', 'cli.js'), ...args])
   })
 
