@@ -104,12 +104,13 @@ MemoryBank::Kept MemoryBank::kept_for(const std::vector<int64_t>& objects, int64
     int64_t surely = 0;
     for (const auto& [t, output] : others) {
       if (t >= next) continue;
-      if (t <= 0 || surely >= most) break;
+      const bool adjacent = t == next - 1;  // the only way in which frame 0 is looked at
+      if ((t <= 0 && !adjacent) || surely >= most) break;
       // Scores are made when objects are removed, also for frames that have none now.
       const bool scored = !all || output->score.has_value();
       const float score = all ? output->score.value_or(0) : score_of(*output, objects);
       const bool maybe = scored && score > options.mf_threshold * (1 - kDoubt);
-      if (maybe || t == next - 1) (surely < memory_frames - 1 ? kept.features : kept.pointers).insert(t);
+      if (maybe || adjacent) (surely < memory_frames - 1 ? kept.features : kept.pointers).insert(t);
       if (scored && score > options.mf_threshold * (1 + kDoubt)) surely++;
     }
   }

@@ -73,6 +73,7 @@ describe('a bounded history', () => {
     const prompts = async (session: VideoSession) => {
       await session.addPrompt({ frameIndex: 0, text: 'cat' })
       await session.addPoints({ frameIndex: 0, objectId: 80, points: [[24, 42]] })
+      await session.addPoints({ frameIndex: 5, objectId: 81, box: [100, 60, 150, 100] })
     }
     const thresholds = { scoreThresholdDetection: 0.78, newDetThresh: 0.81, detNmsThresh: 0.6, maxNumObjects: 6 }
     const lowered = { ...thresholds, hotstartDelay: 0 }
