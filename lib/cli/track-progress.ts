@@ -8,8 +8,8 @@ const PLAIN_INTERVAL = 10_000
 const SPEED_FRAMES = 20
 
 export interface TrackView {
-  /** So many frames went through the network, so many objects are followed. */
-  update(frames: number, objects: number): void
+  /** So many frames were read, so many objects are on the last one of which the result has come. */
+  update(frames: number, objects: number | undefined): void
   stop(): void
 }
 
@@ -23,9 +23,10 @@ export function formatSpeed(framesPerSecond: number): string {
 export function startTrackView(total: number | undefined, stream: NodeJS.WriteStream = process.stderr): TrackView {
   const times: number[] = []
   const speed = () => (times.length < 2 ? 0 : ((times.length - 1) * 1000) / (times.at(-1)! - times[0]!))
-  const describe = (frames: number, objects: number) => {
+  const describe = (frames: number, objects: number | undefined) => {
     const left = total !== undefined && speed() > 0 ? `${formatTime((total - frames) / speed())} left` : ''
-    return [formatSpeed(speed()), left, `${objects} object${objects === 1 ? '' : 's'}`].filter(Boolean).join(', ')
+    const seen = objects === undefined ? '' : `${objects} object${objects === 1 ? '' : 's'}`
+    return [formatSpeed(speed()), left, seen].filter(Boolean).join(', ')
   }
   const view = stream.isTTY ? barView(total, stream) : plainView(total, stream)
   let done = 0

@@ -163,7 +163,7 @@ async function trackVideo(
 ): Promise<void> {
   const source = await openSource(toLocation(name), { ...chosenSource(options), signal })
   let view: TrackView | undefined
-  let objects = 0
+  let objects: number | undefined // unknown until the first result, which comes after the hotstart delay
   const frames = new KeptFrames(source, (read) => view?.update(read, objects))
   try {
     const download = startPullView()

@@ -1,5 +1,7 @@
 /** Video files through ffmpeg: which frames come, when they are shown, and what happens when something breaks. */
 import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -366,6 +368,33 @@ describe.runIf(hasFfmpeg)('a video file (needs ffmpeg: apt install ffmpeg)', () 
     const error = await rejection(opened('list.m3u8'))
     expect(error).toMatchObject({ code: 'ERR_INVALID_VIDEO' })
     expect(error.message).toMatch(/whitelist/i)
+  })
+
+  it('an address that is passed as one is read, its password told to nobody', async () => {
+    const bytes = readFileSync(file('plain.mp4'))
+    const server = createServer((request, response) => {
+      const [, from = '0'] = /bytes=(\d+)-/.exec(request.headers.range ?? '') ?? []
+      if (!request.url!.endsWith('.mp4')) return response.writeHead(404).end()
+      const part = bytes.subarray(Number(from))
+      const range = { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}`, 'accept-ranges': 'bytes' }
+      response.writeHead(206, { ...range, 'content-length': part.length }).end(part)
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    const { port } = server.address() as AddressInfo
+    try {
+      const source = await openSource(new URL(`http://me:secret@127.0.0.1:${port}/plain.mp4`))
+      open.add(source)
+      expect(source).toMatchObject({ frameCount: 110, frameRate: 25, randomAccess: true })
+      for (const index of [0, 1, 60, 59, 3]) expect(shownNumber((await source.frame(index))!)).toBe(index)
+      await source.close()
+      const error = await rejection(openSource(new URL(`http://me:secret@127.0.0.1:${port}/none.ts?key=secret`)))
+      expect(error).toMatchObject({ code: 'ERR_INVALID_VIDEO' })
+      expect(error.message).toContain(`http://127.0.0.1:${port}/none.ts`)
+      expect(error.message).not.toContain('secret')
+    } finally {
+      server.closeAllConnections()
+      server.close()
+    }
   })
 
   it('a string is no address', async () => {

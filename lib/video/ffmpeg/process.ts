@@ -121,7 +121,7 @@ export class MediaProcess {
     let rest = ''
     const take = (line: string) => {
       if (line.trim() === '' || onLine?.(line)) return
-      this.#log = [...this.#log, `  ${line.trim()}`].slice(-KEPT_LINES)
+      this.#log = [...this.#log, `  ${withoutSecrets(line.trim())}`].slice(-KEPT_LINES)
     }
     stderr.setEncoding('utf8').on('data', (text: string) => {
       const lines = (rest + text).split(/\r\n|\n|\r/)
@@ -131,6 +131,11 @@ export class MediaProcess {
     stderr.on('end', () => take(rest))
     stderr.on('error', () => {})
   }
+}
+
+/** Addresses without what comes before the host, and without their query: both may hold passwords. */
+function withoutSecrets(line: string): string {
+  return line.replace(/(\w+:\/\/)(?:[^\s/@]*@)?([^\s?]*)(?:\?[^\s:,]*)?/g, '$1$2')
 }
 
 function notStarted(program: string, cause: NodeJS.ErrnoException): Sam3Error {
