@@ -88,7 +88,7 @@ void ConceptGroup::drop_promptless() {
 GroupRun ConceptGroup::plan(const RunRequest& request) const {
   const auto next = history_.next(num_frames());
   GroupRun run = range_of(request, request.start.value_or(earliest_), 1);
-  run.kind = stage_.has(run.first) ? next.kind : PropagationKind::full;
+  run.kind = stage_.computed(run.first) ? next.kind : PropagationKind::full;
   run.objects = next.objects;
   return run;
 }
@@ -110,19 +110,20 @@ void ConceptGroup::end() {
 }
 
 PropagationKind ConceptGroup::kind_on(int64_t frame) const {
-  return stage_.has(frame) ? run_.kind : PropagationKind::full;
+  return stage_.computed(frame) ? run_.kind : PropagationKind::full;
 }
 
 int64_t ConceptGroup::delay() const {
   if (run_.empty()) return 0;
   const auto [low, high] = std::minmax(run_.first, run_.last);
-  bool detects = run_.kind == PropagationKind::full;
-  if (!detects) {
-    const auto& records = stage_.records();
-    const auto known = std::distance(records.lower_bound(low), records.upper_bound(high));
-    detects = high == INT64_MAX || known < high - low + 1;
-  }
+  const bool detects =
+      run_.kind == PropagationKind::full || high == INT64_MAX || stage_.computed(low, high) < high - low + 1;
   return detects ? state_.options().hotstart_delay : 0;
+}
+
+int64_t ConceptGroup::stores(int64_t frame) const {
+  if (!run_.covers(frame) || kind_on(frame) == PropagationKind::full) return ObjectGroup::stores(frame);
+  return kind_on(frame) == PropagationKind::fetch ? 0 : static_cast<int64_t>(run_.objects.size());
 }
 
 void ConceptGroup::step(int64_t frame, const ConceptDetections& detections) {
@@ -138,8 +139,9 @@ void ConceptGroup::step(int64_t frame, const ConceptDetections& detections) {
 
 void ConceptGroup::track_clicked(int64_t frame) {
   std::vector<int64_t> objects;
-  for (const int64_t id : run_.objects)
-    if (tracks(id)) objects.push_back(id);
+  for (const MaskletBucket& bucket : tracker_.buckets())
+    for (const int64_t id : run_.objects)
+      if (bucket.contains(id) && bucket.bank().has_conditioning()) objects.push_back(id);
   if (objects.empty()) return;
   const auto ids = tracker_.bucket_ids(objects);
   const Propagated found = tracker_.propagate_some(frame, run_.reverse, objects, /*encode_memory=*/true);
@@ -247,7 +249,7 @@ std::vector<TrackedObject> ConceptGroup::finalise(int64_t frame) {
 
 void ConceptGroup::tidy(int64_t newest, const std::set<int64_t>& waiting) {
   ObjectGroup::tidy(newest, waiting);
-  if (!context_.options.full_history && first_look_ && first_look_->first < newest) first_look_.reset();
+  if (first_look_ && (run_.reverse ? newest < first_look_->first : newest > first_look_->first)) first_look_.reset();
   forget_removed(waiting);
 }
 

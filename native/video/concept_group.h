@@ -41,6 +41,7 @@ class ConceptGroup final : public ObjectGroup {
   bool has_prompts() const override { return index_ >= 0 || !tracker_.object_ids().empty(); }
   bool computes(int64_t frame) const override { return run_.covers(frame) && kind_on(frame) != PropagationKind::fetch; }
   int64_t delay() const override;
+  int64_t stores(int64_t frame) const override;
   const ConceptPrompt* prompt_on(int64_t frame) const override;
   void step(int64_t frame, const ConceptDetections& detections) override;
 

@@ -64,17 +64,21 @@ void ObjectGroup::tidy(int64_t newest, const std::set<int64_t>& waiting) {
   stage_.keep_only(keep);
 }
 
-int64_t ObjectGroup::growth(int64_t new_objects) const {
-  const auto& architecture = context_.model.program().architecture();
-  const int64_t grid = context_.model.grid(), side = 4 * grid;
-  const auto objects = static_cast<int64_t>(tracker_.object_ids().size());
-  // Runs of one mask: a column changes at most once between two rows of the low-resolution mask.
-  const int64_t runs = context_.options.width * (side + 1) * static_cast<int64_t>(sizeof(uint32_t));
-  const int64_t record = runs + 256 + (context_.options.logits ? side * side * 4 : 0);
-  // Memory (64 channels), low-resolution logits, pointer.
-  const auto element = static_cast<int64_t>(c10::elementSize(context_.model.program().target().dtype));
-  const int64_t memory = 64 * grid * grid * element + side * side * 4 + architecture.hidden_size * element;
-  return tracker_.bytes_per_frame() + new_objects * memory + (objects + new_objects) * record;
+int64_t ObjectGroup::stores(int64_t) const {
+  return static_cast<int64_t>(tracker_.object_ids().size());
+}
+
+int64_t ObjectGroup::growth(const SessionContext& context, int64_t objects) {
+  const auto& architecture = context.model.program().architecture();
+  const int64_t grid = context.model.grid(), side = 4 * grid;
+  // Runs of a mask: a column changes at most once between two rows of the low-resolution mask.
+  const int64_t runs = context.options.width * (side + 1) * static_cast<int64_t>(sizeof(uint32_t));
+  const int64_t record = runs + 512 + (context.options.logits ? side * side * 4 : 0);
+  // Memory, low-resolution logits, pointer, and a few numbers.
+  const auto element = static_cast<int64_t>(c10::elementSize(context.model.program().target().dtype));
+  const int64_t memory =
+      architecture.memory_size * grid * grid * element + side * side * 4 + architecture.hidden_size * element + 64;
+  return objects * (memory + record);
 }
 
 MaskRuns runs_of_mask(const at::Tensor& mask) {

@@ -89,8 +89,10 @@ class ObjectGroup {
   virtual void tidy(int64_t newest, const std::set<int64_t>& waiting);
   int64_t tracker_bytes() const { return tracker_.bytes(); }
   int64_t output_bytes() const { return stage_.bytes(); }
-  // By at most how much both grow with a frame on which `new_objects` appear; full history.
-  int64_t growth(int64_t new_objects) const;
+  // For how many of the objects a frame stores results.
+  virtual int64_t stores(int64_t frame) const;
+  // By at most how much the two above grow with the results of so many objects on one frame; full history.
+  static int64_t growth(const SessionContext& context, int64_t objects);
 
  protected:
   // First and last frame from `start` on as Meta's predictors count them; `offset` 1 where going backward leaves the

@@ -88,6 +88,16 @@ const FrameRecord* OutputStage::find(int64_t frame) const {
   return known == records_.end() ? nullptr : &known->second;
 }
 
+bool OutputStage::computed(int64_t frame) const {
+  const FrameRecord* known = find(frame);
+  return known && known->tracked >= 0;
+}
+
+int64_t OutputStage::computed(int64_t first, int64_t last) const {
+  return std::count_if(records_.lower_bound(first), records_.upper_bound(last),
+                       [](const auto& item) { return item.second.tracked >= 0; });
+}
+
 // Every change of records goes through here or keep_only(), which keep count of the bytes.
 void OutputStage::change(int64_t frame, const std::function<void(FrameRecord&)>& body) {
   const auto [known, is_new] = records_.try_emplace(frame);

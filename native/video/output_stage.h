@@ -50,6 +50,9 @@ class OutputStage {
   const OutputRules& rules() const { return rules_; }
   bool has(int64_t frame) const { return records_.contains(frame); }
   const FrameRecord* find(int64_t frame) const;
+  // Whether a frame was looked at as a whole: a prompt alone makes a record, too.
+  bool computed(int64_t frame) const;
+  int64_t computed(int64_t first, int64_t last) const;  // such frames, both ends included
   // Replaces what is known of a frame; ids that were hidden on it stay hidden.
   void store(int64_t frame, FrameRecord record);
   // Replaces what is known of one object on a frame.
@@ -72,7 +75,6 @@ class OutputStage {
   void remove_object(int64_t id);
   // Drops the records of all frames but those that `keep` names.
   void keep_only(const std::set<int64_t>& keep);
-  const std::map<int64_t, FrameRecord>& records() const { return records_; }
   int64_t bytes() const { return bytes_; }
 
  private:

@@ -4,11 +4,27 @@
 #include <ATen/Functions.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "error.h"
 
 namespace sam3 {
 namespace {
+
+constexpr int64_t kHighestId = (int64_t{1} << 53) - 1;  // that a JavaScript number holds
+
+// A label of another value would be looked up beyond a table of the network.
+void check_labels(const std::vector<int64_t>& labels) {
+  for (const int64_t label : labels)
+    if (label != 0 && label != 1)
+      throw Error("ERR_INVALID_ARGUMENT",
+                  "A label is 1 (belongs to it) or 0 (does not), not " + std::to_string(label) + ".");
+}
+
+void check_finite(const std::vector<float>& numbers) {
+  for (const float number : numbers)
+    if (!std::isfinite(number)) throw Error("ERR_INVALID_ARGUMENT", "Coordinates have to be finite numbers.");
+}
 
 FrameFilter filter_of(const VideoOptions& options) {
   return options.bicubic ? FrameFilter::bicubic : FrameFilter::bilinear;
@@ -40,10 +56,9 @@ void VideoSession::SessionState::check_frame(int64_t frame) const {
 
 void VideoSession::SessionState::check_memory(int64_t frame, int64_t new_objects) const {
   if (!options.full_history) return;
-  int64_t growth = frames.holds(frame) ? 0 : frames.bytes_per_frame();
-  for (const auto& group : groups_) growth += group->growth(0);
-  // New objects belong to one group or the other, which need the same for them.
-  if (!groups_.empty()) growth += groups_[0]->growth(new_objects) - groups_[0]->growth(0);
+  int64_t growth = frames.holds(frame) ? 0 : frames.bytes_per_frame(), objects = new_objects;
+  for (const auto& group : groups_) objects += group->stores(frame);
+  growth += ObjectGroup::growth(context, objects);
   if (host_bytes() + growth <= options.memory_limit) return;
   throw Error("ERR_MEMORY_LIMIT",
               "Frame " + std::to_string(frame) + " would take the session's history over memoryLimit = " +
@@ -67,7 +82,8 @@ void VideoSession::SessionState::open_prompted(int64_t frame, const RawImage* im
 }
 
 void VideoSession::SessionState::check_object(int64_t object) const {
-  if (object < 0) throw Error("ERR_INVALID_ARGUMENT", "Object ids are whole numbers from 0 on.");
+  if (object < 0 || object > kHighestId)
+    throw Error("ERR_INVALID_ARGUMENT", "Object ids are whole numbers from 0 to 2^53 - 1.");
 }
 
 void VideoSession::SessionState::check_points(int64_t object, const PointInput& input) const {
@@ -75,6 +91,9 @@ void VideoSession::SessionState::check_points(int64_t object, const PointInput& 
   if (input.points.size() != 2 * input.labels.size())
     throw Error("ERR_INVALID_ARGUMENT", "Each point needs x, y and a label.");
   if (input.labels.empty() && !input.box) throw Error("ERR_INVALID_ARGUMENT", "A prompt needs points, a box, or both.");
+  check_labels(input.labels);
+  check_finite(input.points);
+  if (input.box) check_finite({input.box->begin(), input.box->end()});
 }
 
 void VideoSession::SessionState::check_concept(const ConceptPromptSpec& prompt) const {
@@ -89,6 +108,8 @@ void VideoSession::SessionState::check_concept(const ConceptPromptSpec& prompt) 
                                             ". Add the others as concepts of their own, or point at the objects.");
   if (!prompt.has_text && prompt.labels.empty())
     throw Error("ERR_INVALID_ARGUMENT", "A concept needs a text, a box, or both.");
+  check_labels(prompt.labels);
+  check_finite(prompt.boxes);
 }
 
 at::Tensor VideoSession::SessionState::mask_of(const uint8_t* mask) const {

@@ -16,9 +16,8 @@ namespace sam3 {
 
 // One video: concepts and clicked objects followed through its frames. Engine thread only.
 //
-// Every call either succeeds or throws an Error and leaves the session usable. Up to the point where results are
-// stored, a call changes nothing: one that fails or is cancelled before it can be repeated. See step() for the one
-// exception.
+// Every call either succeeds or throws an Error and leaves the session usable. A prompt that fails or is cancelled
+// changes nothing, and neither does a step, with the exception that step() names.
 class VideoSession {
  public:
   VideoSession(ImageModel& model, VideoOptions options);
@@ -51,8 +50,10 @@ class VideoSession {
   // ERR_NO_PROMPT, ERR_HISTORY_REQUIRED, ERR_SESSION_BUSY (a propagation is under way), ERR_INVALID_FRAME.
   PropagationPlan begin(Direction direction, std::optional<int64_t> start, std::optional<int64_t> max_frames);
   // The next frame of the plan; frames may be left out. Returns the frames that became final, in order.
-  // A cancelled or failed step leaves the session as before it and can be repeated, with one exception: a failure (not
-  // a cancellation) after tracking has begun to store results of this frame ends the propagation.
+  // A step that is cancelled, or fails before tracking begins (bad frame, encoding, detection, memory limit), leaves
+  // the session as before it and can be repeated with the same result. One that fails in tracking (device out of
+  // memory) can be repeated, too, for the same frame only: groups of objects that were through keep their results, the
+  // failed one tracks the frame again. Or the propagation is ended, by finish() or abandon().
   std::vector<FrameResult> step(int64_t frame, const RawImage* image, const CancelProbe& cancel);
   std::vector<FrameResult> finish();  // what hotstart still holds; ends the propagation
   void abandon();                     // ends the propagation and drops what hotstart still holds

@@ -4,7 +4,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
+#include <set>
 
 #include "error.h"
 #include "golden.h"
@@ -241,6 +243,9 @@ TEST_CASE("video session: errors name what is wrong, and leave the session as it
   PointInput uneven = point(1, 1);
   uneven.labels.push_back(0);
   CHECK(code_of([&] { session.add_points(0, clip.frame(0), 3, uneven, none); }) == "ERR_INVALID_ARGUMENT");
+  CHECK(code_of([&] { session.add_points(0, clip.frame(0), 3, point(1, 1, 7), none); }) == "ERR_INVALID_ARGUMENT");
+  CHECK(code_of([&] { session.add_points(0, clip.frame(0), 3, point(NAN, 1), none); }) == "ERR_INVALID_ARGUMENT");
+  CHECK(code_of([&] { session.add_points(0, clip.frame(0), INT64_MAX, point(1, 1), none); }) == "ERR_INVALID_ARGUMENT");
   CHECK(code_of([&] { session.add_mask(0, clip.frame(0), 3, nullptr, none); }) == "ERR_INVALID_ARGUMENT");
   CHECK(code_of([&] { session.clear_prompts(0, clip.frame(0), 3, none); }) == "ERR_UNKNOWN_OBJECT");
   CHECK(code_of([&] { session.remove_object(3); }) == "ERR_UNKNOWN_OBJECT");
@@ -274,6 +279,29 @@ TEST_CASE("video session: errors name what is wrong, and leave the session as it
   CHECK_FALSE(session.holds(5));
   CHECK(code_of([&] { session.begin(Direction::forward, {}, {}); }) == "ERR_NO_PROMPT");
   CHECK(session.add_concept(0, clip.frame(0), concept_of("cat"), none).first == 0);
+}
+
+TEST_CASE("video session: frames that were clicked, but never propagated, are detected all the same") {
+  if (!Clip::available()) return;
+  const Clip& clip = Clip::get();
+  VideoOptions options = loose(clip);
+  options.full_history = true;
+  VideoSession session(clip.model(), options);
+  session.add_concept(0, clip.frame(0), concept_of("cat"), {});
+  CHECK(clip.propagate(session, Direction::forward, 0, 1).size() == 2);
+  session.add_points(3, clip.frame(3), 30, point(80, 60), {});
+  PropagationPlan plan;
+  const auto found = clip.propagate(session, Direction::forward, 3, 1, &plan);
+  CHECK(plan.kind == "full");
+  CHECK(found.size() == 2);
+  CHECK(std::any_of(found[1].objects.begin(), found[1].objects.end(),
+                    [](const auto& o) { return o.concept_index == 0; }));
+  // A clicked object whose prompt is taken back cannot be followed, which is no error.
+  session.add_points(3, nullptr, 31, point(20, 60), {});
+  session.clear_prompts(3, nullptr, 31, {});
+  for (const FrameResult& frame : clip.propagate(session, Direction::forward, 3, 1, &plan))
+    CHECK(frame.objects.size() > 0);
+  CHECK(plan.kind == "partial");
 }
 
 TEST_CASE("video session: concepts and objects are removed, what was clicked stays") {
@@ -391,6 +419,7 @@ TEST_CASE("video session: random calls never break it") {
       const RawImage* image = below(5) == 0 ? nullptr : clip.frame(std::clamp<int64_t>(frame, 0, kFrames - 1));
       int left = below(6) == 0 ? static_cast<int>(below(4)) : -1;
       const CancelProbe probe([&] { return left >= 0 && left-- == 0; });
+      bool began = false;
       const std::string code = code_of([&] {
         switch (below(14)) {
           case 0:
@@ -410,8 +439,11 @@ TEST_CASE("video session: random calls never break it") {
           case 8:
             if (below(3) == 0) session.abandon();
             break;
-          case 9: session.begin(Direction::backward, below(2) ? std::optional(frame) : std::nullopt, {}); break;
+          case 9:
+            began = true, session.begin(Direction::backward, below(2) ? std::optional(frame) : std::nullopt, {});
+            break;
           case 10:
+            began = true;
             at = session.begin(Direction::forward, below(3) ? std::nullopt : std::optional(frame), {}).first;
             break;
           default: check(session.step(frame, image, probe)), at = frame + 1;
@@ -420,6 +452,7 @@ TEST_CASE("video session: random calls never break it") {
       });
       ended[code]++;
       CHECK_MESSAGE((code.empty() || promised.contains(code)), code);
+      CHECK((code != "ERR_NO_PROMPT" || began));
       CHECK(session.stats().host_bytes >= 0);
     }
     session.finish();
