@@ -49,11 +49,25 @@ int64_t ConceptState::object_limit() const {
   return options_.max_num_objects > 0 ? options_.max_num_objects : kNoObjectLimit;
 }
 
-FramePlan ConceptState::step(int64_t frame, bool reverse, const ConceptDetections& detections, int64_t& next_id) {
-  FramePlan plan;
-  plan.masklets = tracker_.object_ids();
-  if (plan.masklets != metadata_.ids)
+// A step or prompt that failed half-way may have left an object in the tracker only, or have taken it out there only.
+void ConceptState::reconcile() {
+  auto tracked = tracker_.object_ids();
+  if (tracked == metadata_.ids) return;
+  std::vector<int64_t> strange;
+  for (const int64_t id : tracked)
+    if (!tracks(id)) strange.push_back(id);
+  if (!strange.empty()) tracker_.remove_objects(strange);
+  const auto known = metadata_.ids;
+  for (const int64_t id : known)
+    if (!contains(tracked, id)) remove(id);
+  if (tracker_.object_ids() != metadata_.ids)
     throw Error("ERR_INTERNAL", "The tracker and the concept disagree about the objects that are tracked.");
+}
+
+FramePlan ConceptState::step(int64_t frame, bool reverse, const ConceptDetections& detections, int64_t& next_id) {
+  reconcile();
+  FramePlan plan;
+  plan.masklets = metadata_.ids;
   if (!plan.masklets.empty()) {
     const Propagated propagated = tracker_.propagate(frame, reverse);
     plan.object_logits = to_floats(propagated.object_logits);

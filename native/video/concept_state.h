@@ -62,6 +62,7 @@ class ConceptState {
  private:
   bool tracks(int64_t id) const;
   int64_t object_limit() const;
+  void reconcile();
   void choose_new_objects(FramePlan& plan, const ConceptDetections& detections, int64_t next_id) const;
   void recondition(FramePlan& plan, int64_t frame, const ConceptDetections& detections);
   void suppress_occluded(FramePlan& plan, ConceptMetadata& metadata, int64_t frame, bool reverse) const;
