@@ -13,10 +13,26 @@ import { writeReport } from './report.mjs'
 import { MINIMUM_FRAMES, VIDEO_MEASURES } from './video/measures.mjs'
 import { Worker } from './worker.mjs'
 
-/** What can be measured: the processes of the two sides, and the measures. */
+/**
+ * What can be measured: the processes of the two sides, what has to be set up for them, and the measures. Only the image
+ * reference may see the torchvision that is kept for it: where that does not fit torch, transformers' video models fail
+ * to import because of it.
+ */
 const SUITES = {
-  image: { ours: 'bench/ours.mjs', reference: 'bench/reference.py', measures: MEASURES },
-  video: { ours: 'bench/video/ours.mjs', reference: 'bench/video/reference.py', measures: VIDEO_MEASURES },
+  image: {
+    ours: 'bench/ours.mjs',
+    reference: 'bench/reference.py',
+    setup: 'bench-packages',
+    referenceEnv: { PYTHONPATH: path.join(root, 'bench/.cache/python') },
+    measures: MEASURES,
+  },
+  video: {
+    ours: 'bench/video/ours.mjs',
+    reference: 'bench/video/reference.py',
+    setup: 'test-packages',
+    referenceEnv: {},
+    measures: VIDEO_MEASURES,
+  },
 }
 
 const USAGE = `Usage: npm run bench -- [image|video] [options]
@@ -121,12 +137,12 @@ async function enlargedPhoto() {
 async function main() {
   const options = readOptions()
   const suite = SUITES[options.suite]
-  const { python, libtorchVersion } = await setup(['native', 'lib', 'demo-model', 'bench-packages'])
+  const { python, libtorchVersion } = await setup(['native', 'lib', 'demo-model', suite.setup])
   const machine = await describeMachine(python, options)
-  const env = { OMP_NUM_THREADS: String(options.threads), PYTHONPATH: path.join(root, 'bench/.cache/python') }
+  const env = { OMP_NUM_THREADS: String(options.threads) }
   const sides = {
     ours: () => new Worker(process.execPath, ['--expose-gc', suite.ours], env),
-    reference: () => new Worker(python, [suite.reference], env),
+    reference: () => new Worker(python, [suite.reference], { ...env, ...suite.referenceEnv }),
   }
   const settings = {
     ...options,
