@@ -30,7 +30,7 @@ BucketTracker::BucketTracker(ImageModel& model, FrameStore& frames, TrackerOptio
     : model_(model),
       frames_(frames),
       options_(options),
-      network_(model, frames.times()),
+      network_(model, frames.clock()),
       width_(width),
       height_(height),
       num_frames_(num_frames) {}

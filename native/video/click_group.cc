@@ -56,7 +56,7 @@ void ClickGroup::remove_object(int64_t object) {
 
 // The objects of one bucket on a frame with prompts.
 void ClickGroup::store(int64_t frame, const BucketFrame& found) {
-  const StageTimer timer(context_.frames.times().output);
+  const StageTimer timer(context_.frames.clock(), &StageTimes::output);
   auto masks = runs_from_logits(found.masks, stage_.rules().width, stage_.rules().height).masks;
   const auto logits = to_floats(found.object_logits), probabilities = to_floats(found.object_logits.sigmoid());
   for (size_t i = 0; i < found.ids.size(); i++) {
@@ -83,7 +83,7 @@ void ClickGroup::step(int64_t frame, const ConceptDetections&) {
   if (!tracker_.has_conditioning()) return;
   const auto ids = tracker_.object_ids();
   const Propagated found = tracker_.propagate_some(frame, run_.reverse, ids);
-  const StageTimer timer(context_.frames.times().output);
+  const StageTimer timer(context_.frames.clock(), &StageTimes::output);
   auto masks = runs_from_logits(found.masks, stage_.rules().width, stage_.rules().height).masks;
   const auto logits = to_floats(found.object_logits), probabilities = to_floats(found.object_logits.sigmoid());
   FrameRecord record;

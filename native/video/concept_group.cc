@@ -62,17 +62,10 @@ void ConceptGroup::track(int64_t frame, bool reverse, const ConceptDetections& d
   drop_promptless();
   FramePlan plan;
   {
-    // The tracker's own stages are counted by themselves.
-    StageTimes& times = context_.frames.times();
-    const auto of_tracker = [&] { return times.encode + times.attend + times.decode + times.memory; };
-    const double before = of_tracker();
-    {
-      const StageTimer timer(times.associate);
-      plan = state_.step(frame, reverse, detections, context_.next_id);
-    }
-    times.associate -= of_tracker() - before;
+    const StageTimer timer(context_.frames.clock(), &StageTimes::associate);
+    plan = state_.step(frame, reverse, detections, context_.next_id);
   }
-  const StageTimer timer(context_.frames.times().output);
+  const StageTimer timer(context_.frames.clock(), &StageTimes::output);
   stage_.store(frame, record_of(plan, detections, state_.metadata(), state_.options(), stage_.rules()));
   if (state_.options().masklet_confirmation_enable && state_.options().hotstart_delay > 0)
     stage_.note_unconfirmed(frame, state_.metadata().confirmation.unconfirmed(state_.metadata().ids));
@@ -145,7 +138,7 @@ void ConceptGroup::track_clicked(int64_t frame) {
   if (objects.empty()) return;
   const auto ids = tracker_.bucket_ids(objects);
   const Propagated found = tracker_.propagate_some(frame, run_.reverse, objects, /*encode_memory=*/true);
-  const StageTimer timer(context_.frames.times().output);
+  const StageTimer timer(context_.frames.clock(), &StageTimes::output);
   LogitMasks masks(found.masks);
   masks.repair(state_.options().fill_hole_area);
   const auto logits = to_floats(found.object_logits), probabilities = to_floats(found.object_logits.sigmoid());
@@ -181,7 +174,7 @@ void ConceptGroup::click(int64_t frame, int64_t object, Prompt&& prompt) {
   }
   tracker_.clear_mask_prompts_around(frame, object, state_.options().refinement_detector_cond_frame_removal_window);
 
-  const StageTimer timer(context_.frames.times().output);
+  const StageTimer timer(context_.frames.clock(), &StageTimes::output);
   const auto place = std::find(found.ids.begin(), found.ids.end(), object) - found.ids.begin();
   const auto& rules = stage_.rules();
   ObjectRecord record;

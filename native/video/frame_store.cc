@@ -25,7 +25,7 @@ void FrameStore::open(int64_t frame, const RawImage* image, const CancelProbe& c
 
 ImageFeatures& FrameStore::ensure(int64_t frame, const RawImage* image, const CancelProbe& cancel) {
   if (const auto found = features_.find(frame); found != features_.end()) return *found->second;
-  const StageTimer timer(times_.encode);
+  const StageTimer timer(clock_, &StageTimes::encode);
   const auto kept = pixels_.find(frame);
   if (kept == pixels_.end() && !image)
     throw Error("ERR_INVALID_FRAME",
@@ -50,7 +50,7 @@ Program::Levels FrameStore::tracker(int64_t frame) {
 
 Program::Levels FrameStore::detector(int64_t frame) {
   ImageFeatures& features = ensure(frame, nullptr, {});
-  const StageTimer timer(times_.encode);
+  const StageTimer timer(clock_, &StageTimes::encode);
   return translate("ERR_INFERENCE", "Encoding a frame", [&] { return model_.detector_levels(features); });
 }
 

@@ -41,8 +41,8 @@ class FrameStore {
   int64_t host_bytes() const;       // of the pixels that are kept
   int64_t feature_bytes() const;    // on the network's device
   int64_t bytes_per_frame() const;  // by which host_bytes() grows with a new frame
-  StageTimes& times() { return times_; }
-  const StageTimes& times() const { return times_; }
+  StageClock& clock() { return clock_; }
+  const StageTimes& times() const { return clock_.times; }
 
  private:
   ImageFeatures& ensure(int64_t frame, const RawImage* image, const CancelProbe& cancel);
@@ -55,7 +55,7 @@ class FrameStore {
   std::map<int64_t, ImageFeaturesPtr> features_;
   std::map<int64_t, at::Tensor> pixels_;             // uint8 [3,S,S]
   std::map<const void*, std::set<int64_t>> pinned_;  // by owner
-  StageTimes times_;
+  StageClock clock_;
 };
 
 }  // namespace sam3

@@ -122,7 +122,7 @@ int64_t VideoSession::SessionState::add_concept(int64_t frame, const ConceptProm
   auto group = std::make_unique<ConceptGroup>(context, next_concept_, prompt, frame);
   std::vector<ConceptDetections> found;
   {
-    const StageTimer timer(frames.times().detect);
+    const StageTimer timer(frames.clock(), &StageTimes::detect);
     found = detect_concepts(context.model, frames.detector(frame), {&group->prompt()}, options.concepts, cancel);
   }
   cancel.check();

@@ -80,7 +80,7 @@ void VideoSession::SessionState::check_step(int64_t frame) const {
 
 // Per group what the detector found of its prompt; groups that have no use for it get nothing.
 std::vector<ConceptDetections> VideoSession::SessionState::detect(int64_t frame, const CancelProbe& cancel) {
-  const StageTimer timer(frames.times().detect);
+  const StageTimer timer(frames.clock(), &StageTimes::detect);
   std::vector<ConceptDetections> out(groups_.size());
   std::vector<const ConceptPrompt*> prompts;
   std::vector<size_t> places;
@@ -138,7 +138,7 @@ std::vector<FrameResult> VideoSession::SessionState::step(int64_t frame, const R
 }
 
 std::vector<FrameResult> VideoSession::SessionState::finalise(const std::vector<int64_t>& ready) {
-  const StageTimer timer(frames.times().output);
+  const StageTimer timer(frames.clock(), &StageTimes::output);
   std::vector<FrameResult> out;
   for (const int64_t frame : ready)
     out.push_back(collect(frame, [&](ObjectGroup& group) { return group.finalise(frame); }));

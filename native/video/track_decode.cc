@@ -52,7 +52,7 @@ TrackNetwork::Decoded TrackNetwork::decode_batch(const Program::Levels& image, c
 }
 
 TrackNetwork::Decoded TrackNetwork::decode(const Program::Levels& image, const at::Tensor& features) {
-  const StageTimer timer(times_.decode);
+  const StageTimer timer(clock_, &StageTimes::decode);
   return translate("ERR_INFERENCE", "Decoding masks", [&] {
     if (!no_prompt_.sparse.defined()) no_prompt_ = prompt_tokens({}, {});
     std::vector<Decoded> parts;
@@ -75,7 +75,7 @@ TrackNetwork::Decoded TrackNetwork::decode(const Program::Levels& image, const a
 
 TrackNetwork::Decoded TrackNetwork::decode_points(const Program::Levels& image, const at::Tensor& features,
                                                   const Points& points, const at::Tensor& previous) {
-  const StageTimer timer(times_.decode);
+  const StageTimer timer(clock_, &StageTimes::decode);
   return translate("ERR_INFERENCE", "Decoding clicks", [&] {
     // A single point is ambiguous: the best of three masks answers it. A box counts as two.
     return decode_batch(image, features, prompt_tokens(points, previous), points.labels.size() <= 1);
@@ -83,7 +83,7 @@ TrackNetwork::Decoded TrackNetwork::decode_points(const Program::Levels& image, 
 }
 
 at::Tensor TrackNetwork::pointers_of_masks(const Program::Levels& image, const at::Tensor& masks) {
-  const StageTimer timer(times_.decode);
+  const StageTimer timer(clock_, &StageTimes::decode);
   const auto dtype = model_.program().target().dtype;
   std::vector<at::Tensor> parts;
   in_parts(masks.size(0), model_.pairs_per_batch(), masks.device(), [&](int64_t begin, int64_t count) {

@@ -70,7 +70,7 @@ at::Tensor TrackNetwork::without_memory(const Program::Levels& image) {
 
 at::Tensor TrackNetwork::attend(const Program::Levels& image, const std::vector<MemoryView>& views,
                                 int64_t most_pointers) {
-  const StageTimer timer(times_.attend);
+  const StageTimer timer(clock_, &StageTimes::attend);
   constants();
   std::map<std::pair<size_t, size_t>, std::vector<size_t>> groups;  // by frames and pointers
   std::vector<int64_t> first;                                       // row of each view in the result
@@ -175,7 +175,7 @@ at::Tensor TrackNetwork::attend_batch(const Program::Levels& image, const std::v
 
 at::Tensor TrackNetwork::encode_memory(const Program::Levels& image, const MaskSource& masks,
                                        const at::Tensor& object_logits) {
-  const StageTimer timer(times_.memory);
+  const StageTimer timer(clock_, &StageTimes::memory);
   const int64_t side = 16 * model_.grid(), total = object_logits.size(0);
   std::vector<at::Tensor> parts;
   // The mask, its copies in the encoder and the features made of it: about ten times the mask.

@@ -32,7 +32,7 @@ class TrackNetwork {
   // Masks [count,h,w] of the objects from `begin` on. Asked for in parts, because all of them at full size may not fit.
   using MaskSource = std::function<at::Tensor(int64_t begin, int64_t count)>;
 
-  TrackNetwork(ImageModel& model, StageTimes& times) : model_(model), times_(times) {}
+  TrackNetwork(ImageModel& model, StageClock& clock) : model_(model), clock_(clock) {}
 
   int64_t memory_frames();  // 7 in SAM 3, the conditioning frames' place included
 
@@ -67,7 +67,7 @@ class TrackNetwork {
   at::Tensor to_device(const at::Tensor& t) const { return t.to(model_.program().target().device); }
 
   ImageModel& model_;
-  StageTimes& times_;
+  StageClock& clock_;
   Program::TrackerConstants constants_;  // made when first needed
   at::Tensor frame_positions_;           // [7,G*G,D]
   Program::PromptTokens no_prompt_;      // batch 1
