@@ -22,7 +22,7 @@ export interface HeuristicOptions {
   o2oMatchingMaskletsEnable?: boolean
   /** A detection that belongs to no object becomes one with at least this score, 0..1. Default 0.7. */
   newDetThresh?: number
-  /** Drop detections that touch the edge of the frame. Default false. */
+  /** No new objects whose centre is within 2.5 % of the edge of the frame. Default false. */
   suppressDetCloseToBoundary?: boolean
   /** Most objects of one prompt; the best are kept. -1: no limit. Default -1. */
   maxNumObjects?: number
@@ -69,7 +69,7 @@ export interface HeuristicOptions {
   maxCondFramesInAttn?: number
   /** The first prompted frame is always among them. Default false. */
   keepFirstCondFrame?: boolean
-  /** Most object pointers that a frame looks back at. Default 16. */
+  /** Most object pointers that a frame looks back at, from 2 on (with 1 the reference divides by 0). Default 16. */
   maxObjPtrsInEncoder?: number
   /** Look back at frames that show the objects well instead of the last ones. Default true. */
   useMemorySelection?: boolean
@@ -155,7 +155,7 @@ const HEURISTICS: Readonly<Record<keyof HeuristicOptions, Check>> = {
   refinementDetectorCondFrameRemovalWindow: whole(0),
   maxCondFramesInAttn: whole(2, -1),
   keepFirstCondFrame: flag,
-  maxObjPtrsInEncoder: whole(1),
+  maxObjPtrsInEncoder: whole(2),
   useMemorySelection: flag,
   mfThreshold: fraction,
   maxPointNumInPromptEnc: whole(1),

@@ -7,6 +7,7 @@
 #include "host_values.h"
 #include "video/mask_overlap.h"
 #include "video/masklet_bucket.h"
+#include "video/set_order.h"
 
 namespace sam3 {
 namespace {
@@ -79,7 +80,7 @@ void MaskletBucket::add_points(const TrackContext& context, int64_t frame, int64
   Masklet& one = masklet(id);
   one.points[frame] = std::move(points);
   one.masks.erase(frame);
-  one.pending[frame] = {decoded.masks[0], {}, decoded.pointers, scores[0], scores[1]};
+  set_pending(one, frame, {decoded.masks[0], {}, decoded.pointers, scores[0], scores[1]});
 }
 
 void MaskletBucket::add_masks(const TrackContext& context, int64_t frame, const std::vector<int64_t>& ids,
@@ -100,7 +101,8 @@ void MaskletBucket::add_masks(const TrackContext& context, int64_t frame, const 
       found->second.given = found->second.given.logical_and(others[row]);
     }
     // Copies: a view would keep the masks of all alive.
-    one.pending[frame] = {{}, given[row].clone(), pointers.narrow(0, row, 1).clone(), there[k] > 0 ? kSure : -kSure, 1};
+    set_pending(one, frame,
+                {{}, given[row].clone(), pointers.narrow(0, row, 1).clone(), there[k] > 0 ? kSure : -kSure, 1});
   }
 }
 
@@ -161,13 +163,29 @@ at::Tensor MaskletBucket::prompted_memory(const TrackContext& context, int64_t f
       output.object_logits);
 }
 
+void MaskletBucket::set_pending(Masklet& masklet, int64_t frame, Pending pending) {
+  const auto found = masklet.pending.find(frame);
+  pending.order = found == masklet.pending.end() ? next_order_++ : found->second.order;
+  masklet.pending[frame] = std::move(pending);
+}
+
+std::vector<int64_t> MaskletBucket::preflight_order() const {
+  std::vector<int64_t> added;
+  for (const Masklet& one : masklets_) {
+    std::map<int64_t, int64_t> frames;  // by order
+    for (const auto& [frame, pending] : one.pending) frames[pending.order] = frame;
+    for (const auto& [order, frame] : frames) added.push_back(frame);
+  }
+  return python_set_order(added);
+}
+
 void MaskletBucket::preflight(const TrackContext& context) {
-  std::map<int64_t, FrameOutput> made;
-  for (const int64_t frame : pending_frames()) {
+  std::vector<std::pair<int64_t, FrameOutput>> made;
+  for (const int64_t frame : preflight_order()) {
     FrameOutput output = consolidated(context, frame);
     output.memory =
         translate("ERR_INFERENCE", "Encoding prompts", [&] { return prompted_memory(context, frame, output); });
-    made.emplace(frame, std::move(output));
+    made.emplace_back(frame, std::move(output));
   }
   started_ = true;
   for (auto& [frame, output] : made) {

@@ -90,6 +90,7 @@ class MaskletBucket {
     at::Tensor given;    // bool [height,width]
     at::Tensor pointer;  // [1,C]
     float object_logit = 0, iou = 0;
+    int64_t order = 0;  // frames of an object that came first have a lower one; changes of a prompt keep it
   };
   struct Masklet {
     std::map<int64_t, TrackNetwork::Points> points;  // by frame, as all of these
@@ -101,6 +102,8 @@ class MaskletBucket {
   size_t index_of(int64_t id) const;  // ids_.size() where it is not there
   Masklet& masklet(int64_t id);       // made where it is not there
   void check_new(int64_t id) const;
+  void set_pending(Masklet& masklet, int64_t frame, Pending pending);
+  std::vector<int64_t> preflight_order() const;  // pending_frames() as the reference walks them
   TrackNetwork::Points merged_points(const TrackContext& context, int64_t frame, int64_t id,
                                      const PointInput& input) const;
   at::Tensor previous_logits(int64_t frame, int64_t id) const;
@@ -115,6 +118,7 @@ class MaskletBucket {
   std::vector<Masklet> masklets_;
   MemoryBank bank_;
   bool started_ = false;
+  int64_t next_order_ = 0;                      // of pending prompts
   std::map<int64_t, bool> tracked_in_reverse_;  // frames met by a propagation, and its direction
 };
 

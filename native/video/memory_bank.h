@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "video/memory_selection.h"
+#include "video/remaining_objects.h"
 #include "video/tracker_options.h"
 
 namespace sam3 {
@@ -59,8 +60,7 @@ class MemoryBank {
 
   // Lets go of everything that tracking forward from `frame`, which may itself be prompted or tracked again, can never
   // look at, even after any of the objects are removed. `prompted`: per object, the frames with its points or masks.
-  // Returns the conditioning frames that are gone. Exact for buckets of up to 8 objects; in larger ones, the removal of
-  // several objects (but not of all but one) may find fewer frames to remember than an unbounded history.
+  // Returns the conditioning frames that are gone. How exact it is: see frames_for_remaining().
   std::vector<int64_t> prune(int64_t frame, const std::vector<std::set<int64_t>>& prompted,
                              const TrackerOptions& options, int64_t memory_frames, int64_t num_frames);
   // Per object: whether prune() took conditioning frames of it, so that it had more than are listed.
@@ -70,11 +70,10 @@ class MemoryBank {
   int64_t bytes() const;  // of all tensors
 
  private:
-  struct Kept;
   FrameOutput placed(FrameOutput output) const;
   void erase_tracked(int64_t frame);
-  Kept kept_for(const std::vector<int64_t>& objects, int64_t frame, const std::vector<std::set<int64_t>>& prompted,
-                const TrackerOptions& options, int64_t memory_frames, int64_t num_frames) const;
+  KeptFrames needed_from(int64_t frame, const std::vector<std::set<int64_t>>& prompted, const TrackerOptions& options,
+                         int64_t memory_frames, int64_t num_frames) const;
 
   bool on_host_;
   std::vector<std::pair<int64_t, FrameOutput>> conditioning_;

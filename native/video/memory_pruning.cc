@@ -10,121 +10,100 @@
 namespace sam3 {
 namespace {
 
-// Scores are computed here without ATen; one within this much of the threshold counts on both sides of it.
+// Scores are computed again where objects are removed; one within this much of the threshold counts on both sides.
 constexpr float kDoubt = 1e-4f;
-constexpr size_t kAllSubsetsUpTo = 8;
 
-// Sets of objects that may be left when some are removed.
-std::vector<std::vector<int64_t>> possible_remainders(size_t objects) {
-  std::vector<std::vector<int64_t>> out;
-  if (objects <= kAllSubsetsUpTo) {
-    for (uint64_t bits = 1; bits < uint64_t{1} << objects; bits++) {
-      out.emplace_back();
-      for (size_t i = 0; i < objects; i++)
-        if (bits >> i & 1) out.back().push_back(static_cast<int64_t>(i));
-    }
-    return out;
-  }
-  std::vector<int64_t> all(objects);
-  for (size_t i = 0; i < objects; i++) all[i] = static_cast<int64_t>(i);
-  out.push_back(all);
-  for (size_t i = 0; i < objects; i++) {
-    out.push_back({static_cast<int64_t>(i)});
-    out.push_back(all);
-    out.back().erase(out.back().begin() + static_cast<int64_t>(i));
+// What cal_mem_score of any of the objects is made of.
+ScoredFrame scored_frame(int64_t frame, const FrameOutput& output) {
+  const int64_t objects = output.object_logits.size(0);
+  const float* logits = output.object_logits.const_data_ptr<float>();
+  const float* iou = output.iou.const_data_ptr<float>();
+  ScoredFrame out{frame, {}, {}, {}};
+  for (int64_t i = 0; i < objects; i++) {
+    const float present = logits[i] > 0 ? 2.0f / (1.0f + std::exp(-logits[i])) - 1.0f : 0.0f;
+    const bool product_of_means = output.iou.dim() == 1;
+    out.present.push_back(product_of_means ? present : present * iou[i]);
+    out.iou.push_back(product_of_means ? iou[i] : 1.0f);
   }
   return out;
 }
 
-// cal_mem_score of some of the objects.
-float score_of(const FrameOutput& output, const std::vector<int64_t>& objects) {
-  const float* logits = output.object_logits.const_data_ptr<float>();
-  const float* iou = output.iou.const_data_ptr<float>();
-  float products = 0, present = 0, ious = 0;
-  for (const int64_t i : objects) {
-    const float p = logits[i] > 0 ? 2.0f / (1.0f + std::exp(-logits[i])) - 1.0f : 0.0f;
-    products += p * iou[i];
-    present += p;
-    ious += iou[i];
+// Those conditioning frames up to `frame` that can be chosen as such, or as neighbours. `prompted`: the latest first.
+void keep_conditioning(const std::vector<int64_t>& prompted, int64_t frame, const TrackerOptions& options,
+                       int64_t memory_frames, std::set<int64_t>& kept) {
+  const int64_t most = options.max_cond_frames_in_attn;
+  // With these two settings more than `most` can be chosen (see select_closest_cond_frames).
+  const bool all = most < 0 || (options.keep_first_cond_frame && most == 2);
+  // Without memory selection, conditioning frames that were not chosen are attended to like tracked ones.
+  const int64_t window = options.use_memory_selection ? 0 : std::max(options.max_obj_ptrs_in_encoder, memory_frames);
+  int64_t older = 0;
+  for (const int64_t t : prompted) {
+    if (all || t > frame - window || t == frame || older < most) kept.insert(t);
+    if (t < frame) older++;  // the prompts of `frame` may still be taken back
   }
-  const auto n = static_cast<float>(objects.size());
-  return output.iou.dim() == 1 ? present / n * (ious / n) : products / n;
+  if (options.keep_first_cond_frame && !prompted.empty()) kept.insert(prompted.back());
 }
 
 }  // namespace
 
-// Frames that are kept, and whether with their memory features or for the pointers only.
-struct MemoryBank::Kept {
-  std::set<int64_t> features, pointers;
-};
+KeptFrames MemoryBank::needed_from(int64_t frame, const std::vector<std::set<int64_t>>& prompted,
+                                   const TrackerOptions& options, int64_t memory_frames, int64_t num_frames) const {
+  KeptFrames kept;
+  // Any objects that are left have those prompted frames that are the latest of one of them.
+  std::vector<int64_t> conditioning;
+  for (const auto& [t, output] : conditioning_)
+    if (t <= frame) conditioning.push_back(t);
+  std::sort(conditioning.begin(), conditioning.end(), std::greater<>());
+  keep_conditioning(conditioning, frame, options, memory_frames, kept.features);
+  for (const std::set<int64_t>& of_object : prompted) {
+    std::vector<int64_t> own;
+    std::copy_if(conditioning.begin(), conditioning.end(), std::back_inserter(own),
+                 [&](int64_t t) { return of_object.count(t); });
+    keep_conditioning(own, frame, options, memory_frames, kept.features);
+  }
 
-MemoryBank::Kept MemoryBank::kept_for(const std::vector<int64_t>& objects, int64_t frame,
-                                      const std::vector<std::set<int64_t>>& prompted, const TrackerOptions& options,
-                                      int64_t memory_frames, int64_t num_frames) const {
-  Kept kept;
-  const bool all = objects.size() == prompted.size();
   const int64_t window = options.max_obj_ptrs_in_encoder;
-  std::vector<int64_t> past;                                     // conditioning frames of these objects
-  std::map<int64_t, const FrameOutput*, std::greater<>> others;  // tracked, or what would become so; latest first
-  for (const auto& [t, output] : conditioning_) {
-    if (t > frame) continue;
-    const bool ours =
-        std::any_of(objects.begin(), objects.end(), [&, t = t](int64_t o) { return prompted[o].count(t); });
-    if (ours)
-      past.push_back(t);
-    else
-      others[t] = &output;
-  }
-  const bool future = std::any_of(conditioning_.begin(), conditioning_.end(), [&](const auto& entry) {
-    return entry.first > frame &&
-           std::any_of(objects.begin(), objects.end(), [&](int64_t o) { return prompted[o].count(entry.first); });
-  });
-  if (past.empty() && !future) return kept;  // without prompts the bucket forgets everything
-  for (const auto& [t, output] : tracked_)
-    if (t <= frame) others[t] = &output;
-
-  std::sort(past.begin(), past.end(), std::greater<>());
-  for (size_t i = 0; i < past.size(); i++) {
-    const bool near = options.max_cond_frames_in_attn < 0 || static_cast<int64_t>(i) < options.max_cond_frames_in_attn;
-    const bool first = options.keep_first_cond_frame && i + 1 == past.size();
-    // Without memory selection, conditioning frames that were not chosen are attended to like tracked ones.
-    const bool recent = !options.use_memory_selection && past[i] > frame - window;
-    if (near || first || recent) kept.features.insert(past[i]);
-  }
-
   if (!options.use_memory_selection) {
-    for (const auto& [t, output] : others) {
+    for (const auto& [t, output] : tracked_) {
+      if (t > frame) break;
       if (t > frame - memory_frames) kept.features.insert(t);
       if (t > frame - window) kept.pointers.insert(t);
     }
     return kept;
   }
-  const int64_t most = (num_frames < 0 ? window : std::min(num_frames, window)) - 1;
-  for (const int64_t next : {frame, frame + 1}) {  // the frame may be tracked again
-    int64_t surely = 0;
-    for (const auto& [t, output] : others) {
-      if (t >= next) continue;
-      const bool adjacent = t == next - 1;  // the only way in which frame 0 is looked at
-      if ((t <= 0 && !adjacent) || surely >= most) break;
-      // Scores are made when objects are removed, also for frames that have none now.
-      const bool scored = !all || output->score.has_value();
-      const float score = all ? output->score.value_or(0) : score_of(*output, objects);
-      const bool maybe = scored && score > options.mf_threshold * (1 - kDoubt);
-      if (maybe || adjacent) (surely < memory_frames - 1 ? kept.features : kept.pointers).insert(t);
-      if (scored && score > options.mf_threshold * (1 + kDoubt)) surely++;
-    }
+  // The frame may be tracked again, or the next one is. Their neighbours are always looked at, frame 0 only as such.
+  for (const int64_t t : {frame, frame - 1}) kept.features.insert(t);
+  const int64_t most = std::max<int64_t>((num_frames < 0 ? window : std::min(num_frames, window)) - 1, 1);
+  int64_t surely = 0;
+  for (auto it = scores_.upper_bound(frame); it != scores_.begin() && surely < most;) {
+    const auto [t, score] = *--it;
+    if (t <= 0) break;
+    if (score > options.mf_threshold * (1 - kDoubt))
+      (surely < memory_frames - 1 ? kept.features : kept.pointers).insert(t);
+    if (score > options.mf_threshold * (1 + kDoubt) && t < frame) surely++;
   }
+  if (prompted.size() == 1) return kept;
+
+  // When objects are removed all frames get new scores, also those that lose their last prompt by that.
+  std::map<int64_t, ScoredFrame, std::greater<>> others;  // latest first
+  for (const auto& [t, output] : tracked_)
+    if (t > 0 && t <= frame) others[t] = scored_frame(t, output);
+  for (const auto& [t, output] : conditioning_) {
+    if (t <= 0 || t > frame) continue;
+    ScoredFrame& one = others[t] = scored_frame(t, output);
+    for (const std::set<int64_t>& of_object : prompted) one.prompted.push_back(of_object.count(t));
+  }
+  std::vector<ScoredFrame> frames;
+  for (auto& [t, one] : others) frames.push_back(std::move(one));
+  KeptFrames some = frames_for_remaining(frames, prompted.size(), frame, most, memory_frames - 1, options.mf_threshold);
+  kept.features.merge(some.features);
+  kept.pointers.merge(some.pointers);
   return kept;
 }
 
 std::vector<int64_t> MemoryBank::prune(int64_t frame, const std::vector<std::set<int64_t>>& prompted,
                                        const TrackerOptions& options, int64_t memory_frames, int64_t num_frames) {
-  Kept kept;
-  for (const auto& objects : possible_remainders(prompted.size())) {
-    Kept some = kept_for(objects, frame, prompted, options, memory_frames, num_frames);
-    kept.features.merge(some.features);
-    kept.pointers.merge(some.pointers);
-  }
+  const KeptFrames kept = needed_from(frame, prompted, options, memory_frames, num_frames);
   const auto let_go = [&](int64_t t, FrameOutput& output) {
     if (!kept.features.count(t)) output.memory.reset();
     if (t < frame) output.masks.reset();  // a correction needs those of the newest frame, at most

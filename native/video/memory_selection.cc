@@ -40,8 +40,10 @@ ConditioningChoice select_closest_cond_frames(int64_t frame, const std::vector<i
                [&](int64_t t) { return !chosen(t); });
   std::stable_sort(others.begin(), others.end(),
                    [&](int64_t a, int64_t b) { return std::llabs(a - frame) < std::llabs(b - frame); });
-  for (const int64_t t : others)
-    if (static_cast<int64_t>(choice.selected.size()) < most) choice.selected.push_back(t);
+  // Where `keep_first` has made more than `most` already, the reference's slice [:most - chosen] counts from the end.
+  const auto left = static_cast<int64_t>(others.size()), room = most - static_cast<int64_t>(choice.selected.size());
+  others.resize(static_cast<size_t>(room < 0 ? std::max<int64_t>(left + room, 0) : std::min(left, room)));
+  choice.selected.insert(choice.selected.end(), others.begin(), others.end());
   std::copy_if(conditioning.begin(), conditioning.end(), std::back_inserter(choice.unselected),
                [&](int64_t t) { return !chosen(t); });
   return choice;

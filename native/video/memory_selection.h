@@ -15,8 +15,9 @@ struct ConditioningChoice {
 
 // At most `most` (-1 = all) of the conditioning frames, which are given in the order in which they were added: the
 // closest one before `frame`, the closest one at or after it, then the nearest others (of equally near ones that added
-// first). With `keep_first` the earliest one before `frame` (else the latest one after it) comes before all of these.
-// `exceeds` says that there were more than `most` frames once, though fewer are listed: then the order is that of a
+// first). With `keep_first` the earliest one before `frame` (else the latest one after it) comes before all of these;
+// if these three are more than `most` (2), all others but the farthest are chosen as well, as the reference happens to
+// do. `exceeds` says that there were more than `most` frames once, though fewer are listed: then the order is that of a
 // choice even where all are chosen. Source: select_closest_cond_frames.
 ConditioningChoice select_closest_cond_frames(int64_t frame, const std::vector<int64_t>& conditioning, int64_t most,
                                               bool keep_first, bool exceeds = false);

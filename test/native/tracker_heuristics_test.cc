@@ -7,6 +7,7 @@
 #include "tracker_replay.h"
 #include "video/mask_overlap.h"
 #include "video/memory_selection.h"
+#include "video/set_order.h"
 #include "video_golden.h"
 
 using namespace sam3;
@@ -32,6 +33,30 @@ TEST_CASE("tracker heuristics: conditioning frames") {
       CHECK(text_of(select_closest_cond_frames(frame, kept, most, false, true).selected) == text_of(choice.selected));
     }
   }
+}
+
+TEST_CASE("tracker heuristics: the first conditioning frame beside two others, where two are allowed") {
+  // Recorded: the reference then takes all but the farthest of those that are left.
+  const auto choose = [](int64_t frame, const std::vector<int64_t>& conditioning) {
+    const auto choice = select_closest_cond_frames(frame, conditioning, 2, true);
+    return text_of(choice.selected) + text_of(choice.unselected);
+  };
+  CHECK(choose(7, {4, 6, 8, 10, 1}) == "[1 6 8 4][10]");
+  CHECK(choose(7, {1, 3, 6, 8}) == "[1 6 8][3]");
+  CHECK(choose(7, {1, 6, 8}) == "[1 6 8][]");
+  CHECK(choose(3, {6, 8, 9}) == "[9 6][8]");
+}
+
+TEST_CASE("tracker heuristics: the order in which Python meets the frames of a set") {
+  // Recorded from CPython.
+  const auto order = [](const std::vector<int64_t>& added) { return text_of(python_set_order(added)); };
+  CHECK(order({}) == "[]");
+  CHECK(order({10, 8, 4, 6, 8}) == "[8 10 4 6]");
+  CHECK(order({0, 8, 16, 3}) == "[0 8 3 16]");
+  CHECK(order({5, 13, 21, 29}) == "[29 13 21 5]");
+  CHECK(order({100, 3, 200, 68, 36, 4, 132}) == "[3 100 36 68 4 200 132]");
+  CHECK(order({0, 100, 200, 300, 400, 500, 600, 700, 800}) == "[0 800 100 200 300 400 500 600 700]");
+  CHECK(order({33, 1, 65, 2, 97, 34, 66, 129, 3, 35, 161, 4}) == "[65 33 2 1 97 34 66 129 3 35 161 4]");
 }
 
 TEST_CASE("tracker heuristics: frames worth remembering") {

@@ -280,6 +280,7 @@ describe('startSession', () => {
     [{ maxNumObjects: 0 }],
     [{ initTrkKeepAlive: 40 }],
     [{ maxCondFramesInAttn: 1 }],
+    [{ maxObjPtrsInEncoder: 1 }],
     [{ useMemorySelection: 'yes' }],
     [{ hotstart_delay: 5 }],
   ])('refuses %j', async (options) => {
