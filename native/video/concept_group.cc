@@ -31,6 +31,7 @@ ConceptGroup::ConceptGroup(SessionContext& context, int64_t index, const Concept
       plain_(prompt_of(prompt, false)),
       boxed_(prompt_of(prompt, true)),
       state_(context.options.concepts, tracker_),
+      ahead_(frame),
       earliest_(frame) {}
 
 void ConceptGroup::drop_concept() {
@@ -46,16 +47,15 @@ void ConceptGroup::start(const ConceptDetections& detections) {
 }
 
 const ConceptDetections* ConceptGroup::remembered(int64_t frame) const {
-  return first_look_ && first_look_->first == frame ? &first_look_->second : nullptr;
+  return first_look_ && first_look_->first == frame && ahead_.boxed(frame) ? &first_look_->second : nullptr;
 }
 
-// The box is looked for on its own frame and, beside a text, on the next one: the reference detects one frame ahead,
-// with the prompt of the frame before. Without a text nothing is detected on other frames.
+// The box belongs to its own frame, and without a text nothing is detected on others. See LookAhead for what comes of
+// it.
 const ConceptPrompt* ConceptGroup::prompt_on(int64_t frame) const {
   if (index_ < 0 || !run_.covers(frame) || kind_on(frame) != PropagationKind::full) return nullptr;
-  if (frame == prompt_frame_) return &boxed_;
-  if (!has_text_) return nullptr;
-  return frame == prompt_frame_ + 1 ? &boxed_ : &plain_;
+  if (!has_text_ && frame != prompt_frame_) return nullptr;
+  return ahead_.boxed(frame) ? &boxed_ : &plain_;
 }
 
 void ConceptGroup::track(int64_t frame, bool reverse, const ConceptDetections& detections) {
@@ -70,6 +70,7 @@ void ConceptGroup::track(int64_t frame, bool reverse, const ConceptDetections& d
   if (state_.options().masklet_confirmation_enable && state_.options().hotstart_delay > 0)
     stage_.note_unconfirmed(frame, state_.metadata().confirmation.unconfirmed(state_.metadata().ids));
   earliest_ = std::min(earliest_, frame);
+  ahead_.looked_at(frame, reverse, num_frames());
 }
 
 // Objects whose last prompt was taken back cannot be found again.
@@ -81,7 +82,7 @@ void ConceptGroup::drop_promptless() {
 GroupRun ConceptGroup::plan(const RunRequest& request) const {
   const auto next = history_.next(num_frames());
   GroupRun run = range_of(request, request.start.value_or(earliest_), 1);
-  run.kind = stage_.computed(run.first) ? next.kind : PropagationKind::full;
+  run.kind = run.empty() || stage_.computed(run.first) ? next.kind : PropagationKind::full;
   run.objects = next.objects;
   return run;
 }
@@ -221,9 +222,10 @@ void ConceptGroup::remove_object(int64_t object) {
 std::vector<TrackedObject> ConceptGroup::labelled(std::vector<TrackedObject> objects) const {
   for (TrackedObject& object : objects) {
     object.concept_index = concept_of(object.id);
-    // The score as of now: a click raises it on all frames.
+    // The score as of now: a click raises it on all frames. One that was removed keeps what it was shown with.
     const auto known = state_.metadata().scores.find(object.id);
-    if (known != state_.metadata().scores.end()) object.score = known->second;
+    if (known != state_.metadata().scores.end() && !state_.metadata().hotstart.removed.contains(object.id))
+      object.score = known->second;
   }
   return objects;
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "video/concept_state.h"
+#include "video/look_ahead.h"
 #include "video/object_group.h"
 
 namespace sam3 {
@@ -68,6 +69,7 @@ class ConceptGroup final : public ObjectGroup {
   ConceptPrompt plain_, boxed_;  // without and with the box
   ConceptState state_;
   ActionHistory history_;
+  LookAhead ahead_;
   std::set<int64_t> clicked_;  // objects that were never detected
   int64_t earliest_;           // frame with results
   std::optional<std::pair<int64_t, ConceptDetections>> first_look_;

@@ -43,7 +43,7 @@ std::pair<int64_t, int64_t> ObjectGroup::counts(int64_t frame) const {
 
 GroupRun ObjectGroup::range_of(const RunRequest& request, int64_t start, int64_t offset) const {
   GroupRun run;
-  run.start = start;
+  run.start = request.start;
   run.reverse = request.reverse;
   const int64_t end = num_frames() >= 0 ? num_frames() - 1 : INT64_MAX;
   if (request.reverse) {

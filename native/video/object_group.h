@@ -24,7 +24,7 @@ struct SessionContext {
 // The part of a propagation that concerns one group.
 struct GroupRun {
   PropagationKind kind = PropagationKind::full;
-  int64_t start = 0;             // the frame it was asked from; going backward may leave it out
+  std::optional<int64_t> start;  // the frame it was asked from, if any; going backward may leave it out
   int64_t first = 0, last = -1;  // last before first in the order of travel: nothing to do
   bool reverse = false;
   std::vector<int64_t> objects;  // of a partial one
