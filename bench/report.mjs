@@ -5,7 +5,13 @@ import path from 'node:path'
 import { root } from '../scripts/support/command.mjs'
 import { firstCounted } from './video/measures.mjs'
 
-const number = (value) => (value === undefined ? '' : Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(2))
+/** Two digits behind the point, or as many as a small number needs to say anything. */
+const number = (value) => {
+  if (value === undefined) return ''
+  const size = Math.abs(value)
+  if (size >= 100) return value.toFixed(0)
+  return size > 0 && size < 1 ? value.toPrecision(2) : value.toFixed(2)
+}
 
 /** What one request is, and how it was timed. */
 function describe({ suite, instances, repeats, frames }) {

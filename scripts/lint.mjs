@@ -9,7 +9,7 @@ import { report } from './support/steps.mjs'
 
 function nativeSources() {
   return ['native', 'binding', 'test/native'].flatMap((folder) =>
-    readdirSync(path.join(root, folder))
+    readdirSync(path.join(root, folder), { recursive: true })
       .filter((name) => /\.(cc|h|c)$/.test(name))
       .map((name) => path.join(folder, name)),
   )

@@ -32,23 +32,29 @@ function readMachine() {
   }
 }
 
-function readBench() {
+/** The reports of the benchmarks that ran, images first: their suite, the Markdown and the data. */
+function readBenches() {
   const folder = path.join(scratch, 'bench')
-  const files = existsSync(folder) ? readdirSync(folder) : []
-  const read = (extension) => {
-    const name = files.find((file) => file.endsWith(extension))
-    return name && readFileSync(path.join(folder, name), 'utf8')
-  }
-  return { json: JSON.parse(read('.json') ?? 'null'), markdown: read('.md') }
+  const names = existsSync(folder) ? readdirSync(folder).filter((file) => file.endsWith('.json')) : []
+  return names
+    .map((name) => {
+      const base = path.join(folder, name.slice(0, -'.json'.length))
+      const data = JSON.parse(readFileSync(`${base}.json`, 'utf8'))
+      return { suite: data.options.suite, markdown: readFileSync(`${base}.md`, 'utf8'), data }
+    })
+    .sort((a, b) => a.suite.localeCompare(b.suite))
 }
 
 const machine = readMachine()
-const bench = readBench()
+const benches = readBenches()
 const date = report.slice(-10)
 const driver = machine?.gpu.driver ?? null
 const seconds = steps.reduce((sum, step) => sum + step.seconds, 0)
 const facts = { gpu, torch, cuda: cuda === 'None' ? null : cuda, driver, date, seconds }
-writeFileSync(`${report}.json`, `${JSON.stringify({ ...facts, machine, steps, bench: bench.json }, null, 2)}\n`)
+writeFileSync(
+  `${report}.json`,
+  `${JSON.stringify({ ...facts, machine, steps, bench: Object.fromEntries(benches.map(({ suite, data }) => [suite, data])) }, null, 2)}\n`,
+)
 
 const devices = machine?.gpu.devices ?? []
 const lines = [
@@ -65,6 +71,6 @@ const lines = [
   }),
   '',
 ]
-const text = lines.join('\n')
-writeFileSync(`${report}.md`, bench.markdown ? `${text}\n${bench.markdown.replace(/^# .*/, '## Benchmark')}` : text)
+const titled = benches.map(({ suite, markdown }) => markdown.replace(/^# .*/, `## Benchmark of ${suite}s`))
+writeFileSync(`${report}.md`, [lines.join('\n'), ...titled].join('\n'))
 console.log(readFileSync(`${report}.md`, 'utf8'))
