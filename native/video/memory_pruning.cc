@@ -10,9 +10,6 @@
 namespace sam3 {
 namespace {
 
-// Scores are computed again where objects are removed; one within this much of the threshold counts on both sides.
-constexpr float kDoubt = 1e-4f;
-
 // What cal_mem_score of any of the objects is made of.
 ScoredFrame scored_frame(int64_t frame, const FrameOutput& output) {
   const int64_t objects = output.object_logits.size(0);
@@ -78,9 +75,9 @@ KeptFrames MemoryBank::needed_from(int64_t frame, const std::vector<std::set<int
   for (auto it = scores_.upper_bound(frame); it != scores_.begin() && surely < most;) {
     const auto [t, score] = *--it;
     if (t <= 0) break;
-    if (score > options.mf_threshold * (1 - kDoubt))
+    if (score > options.mf_threshold * (1 - kScoreDoubt))
       (surely < memory_frames - 1 ? kept.features : kept.pointers).insert(t);
-    if (score > options.mf_threshold * (1 + kDoubt) && t < frame) surely++;
+    if (score > options.mf_threshold * (1 + kScoreDoubt) && t < frame) surely++;
   }
   if (prompted.size() == 1) return kept;
 

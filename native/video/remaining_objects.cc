@@ -6,8 +6,6 @@
 namespace sam3 {
 namespace {
 
-// Scores are computed here without ATen; one within this much of the threshold counts on both sides of it.
-constexpr float kDoubt = 1e-4f;
 // Sets of objects that are looked at; 8 objects need at most 255 for each that comes first.
 constexpr int64_t kMostSets = 2048;
 // Where that is not enough to decide, this many times the frames of one choice are kept.
@@ -28,8 +26,8 @@ class Search {
         newest_(newest),
         most_(most),
         with_features_(with_features),
-        above_(threshold * (1 + kDoubt)),
-        below_(threshold * (1 - kDoubt)) {}
+        above_(threshold * (1 + kScoreDoubt)),
+        below_(threshold * (1 - kScoreDoubt)) {}
 
   KeptFrames run() {
     sort_objects();

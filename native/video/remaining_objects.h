@@ -6,6 +6,10 @@
 
 namespace sam3 {
 
+// Scores are computed again, and not to the last bit, where objects are removed: one within this share of the threshold
+// counts on both sides of it.
+inline constexpr float kScoreDoubt = 1e-4f;
+
 // A frame as any of a bucket's objects may see it once others are removed. The score of some objects is the mean of
 // `present` times the mean of `iou` over them (see cal_mem_score).
 struct ScoredFrame {
