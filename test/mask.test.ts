@@ -4,6 +4,7 @@ import { Mask } from '../lib/result/mask.js'
 import type { Vertex } from '../lib/result/polygons.js'
 import { repositoryRoot } from './support/paths.js'
 import { pythonWith, runPython } from './support/python.js'
+import { without } from './support/without.js'
 import { randomBitmap, seededRandom } from './support/random.js'
 
 interface CocoAnswer {
@@ -35,9 +36,9 @@ function ringArea(ring: readonly Vertex[]): number {
 
 describe('Mask', () => {
   const python = pythonWith('pycocotools', 'numpy')
-  it.skipIf(!python)('gives the bytes of pycocotools and numpy.packbits', () => {
+  it.skipIf(without('python'))('gives the bytes of pycocotools and numpy.packbits', () => {
     const answers = runPython(
-      python!,
+      python,
       [`${repositoryRoot}/test/support/coco_oracle.py`],
       samples.map((sample) => ({ ...sample, bitmap: [...sample.bitmap] })),
     ) as CocoAnswer[]

@@ -6,6 +6,7 @@ import { unescapeHtml } from '../lib/tokenizer/html.js'
 import { CONTEXT_LENGTH, TextTokenizer } from '../lib/tokenizer/tokenizer.js'
 import { goldenRoot, repositoryRoot } from './support/paths.js'
 import { pythonWith, runPython } from './support/python.js'
+import { without } from './support/without.js'
 
 interface GoldenTokens {
   sot: number
@@ -82,8 +83,8 @@ describe('cleanText', () => {
   ])('%j becomes %j', (text, cleaned) => expect(cleanText(text)).toBe(cleaned))
 
   const python = pythonWith('ftfy')
-  it.skipIf(!python)('equals ftfy and html.unescape on 5000 random broken strings', () => {
-    const pairs = runPython(python!, [`${repositoryRoot}/test/support/clean_text_oracle.py`, '5000', '20260101'])
+  it.skipIf(without('python'))('equals ftfy and html.unescape on 5000 random broken strings', () => {
+    const pairs = runPython(python, [`${repositoryRoot}/test/support/clean_text_oracle.py`, '5000', '20260101'])
     const different = (pairs as [string, string][]).filter(([text, cleaned]) => cleanText(text) !== cleaned)
     expect(different).toEqual([])
   })

@@ -3,9 +3,10 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { must, root, run, SetupError } from './command.mjs'
+import { readRequirements } from './requirements.mjs'
 
 /** The LibTorch that the project is built and tested with. */
-export const TORCH_VERSION = '2.13.0'
+export const TORCH_VERSION = /^torch==([\d.]+)$/m.exec(readFileSync(path.join(root, 'requirements.txt'), 'utf8'))[1]
 /** SAM3_ANY_TORCH=1 accepts every LibTorch from this version on (what scripts/gpu-check does). */
 const OLDEST = [2, 7]
 const PYTHON_FIX =
@@ -94,39 +95,95 @@ export async function pipInstall(python, packages) {
   )
 }
 
+/** Interpreters of this machine that have the right torch: the project's own may borrow it from the first of them. */
+async function torchLender() {
+  const found = (await Promise.all(interpreters().map(inspectPython))).filter(Boolean)
+  return found.find(({ torch }) => torch && acceptsTorch(torch.version))
+}
+
 /**
- * The interpreter that the project works with, torch included: SAM3_PYTHON as it is, else the project's own .venv,
- * which borrows torch from another environment that has the right version, or installs it.
+ * The interpreter that the project works with: SAM3_PYTHON as it is, else the project's own .venv, which is made if it is
+ * not there.
+ * @returns {Promise<{ python: string, pythonVersion: string, ownsPython: boolean, how: string }>}
  */
 export async function projectPython() {
-  if (process.env.SAM3_PYTHON) {
-    const chosen = await inspectPython(process.env.SAM3_PYTHON)
-    if (!chosen?.torch || !acceptsTorch(chosen.torch.version)) {
-      const has = chosen ? (chosen.torch ? `torch ${chosen.torch.version}` : 'no torch') : 'could not be run'
-      throw new SetupError(
-        `SAM3_PYTHON=${process.env.SAM3_PYTHON}: ${has}; torch ${TORCH_VERSION} is needed.`,
-        `Unset SAM3_PYTHON, or install torch==${TORCH_VERSION} there.`,
-      )
-    }
-    return { ...chosen, how: 'SAM3_PYTHON' }
-  }
-  const existing = existsSync(ownPython) ? await inspectPython(ownPython) : null
-  if (existing?.torch && acceptsTorch(existing.torch.version)) return { ...existing, how: 'up to date' }
+  const named = process.env.SAM3_PYTHON
+  const found = named ? await inspectPython(named) : existsSync(ownPython) && (await inspectPython(ownPython))
+  if (named && !found) throw new SetupError(`SAM3_PYTHON=${named} could not be run.`, PYTHON_FIX)
+  if (!found) await createEnvironment((await torchLender()) ?? (await basePython()))
+  const chosen = found || (await inspectPython(ownPython))
+  const how = named ? 'SAM3_PYTHON' : found ? 'up to date' : 'made .venv'
+  return { python: chosen.executable, pythonVersion: chosen.version, ownsPython: !named, how }
+}
 
-  const bases = (await Promise.all(interpreters().map(inspectPython))).filter(Boolean)
-  const lender = bases.find((candidate) => candidate.torch && acceptsTorch(candidate.torch.version))
-  if (!existing) await createEnvironment(lender ?? (await basePython()))
+/**
+ * Gives the project's Python its torch: the one that it has, one borrowed from another environment, or one from pip.
+ * @returns {Promise<{ version: string, folder: string, how: string }>}
+ */
+export async function projectTorch({ python, pythonVersion, ownsPython }) {
+  const { torch: existing } = await inspectPython(python)
+  if (existing && acceptsTorch(existing.version)) return { ...existing, how: ownsPython ? 'up to date' : 'SAM3_PYTHON' }
+  if (!ownsPython)
+    throw new SetupError(
+      `SAM3_PYTHON=${python}: ${existing ? `torch ${existing.version}` : 'no torch'}; torch ${TORCH_VERSION} is needed.`,
+      `Unset SAM3_PYTHON, or install torch==${TORCH_VERSION} there.`,
+    )
+  const lender = await torchLender()
   if (lender) {
-    const { site } = await inspectPython(ownPython)
+    const { site } = await inspectPython(python)
     writeFileSync(path.join(site[0], 'sam3-borrowed.pth'), `${lender.site.join('\n')}\n`)
   } else {
-    await pipInstall(ownPython, [`torch==${TORCH_VERSION}`, 'numpy'])
+    const wanted = readRequirements('requirements.txt', pythonVersion)
+    await pipInstall(
+      python,
+      wanted.map(({ name, version }) => `${name}==${version}`),
+    )
   }
-  const ready = await inspectPython(ownPython)
-  if (!ready?.torch)
+  const { torch } = await inspectPython(python)
+  if (!torch)
     throw new SetupError(
       'torch is not importable from .venv after its installation.',
       'Remove the folder .venv and run this again.',
     )
-  return { ...ready, how: lender ? `torch of ${lender.executable}` : `installed torch ${ready.torch.version} with pip` }
+  return { ...torch, how: lender ? `borrowed from ${lender.executable}` : `installed torch ${torch.version} with pip` }
+}
+
+/** The versions that the interpreter has of these packages; null for those that are missing. */
+async function installedVersions(python, names) {
+  const code = `
+import importlib.metadata as m, json, sys
+def version(name):
+    try:
+        return m.version(name)
+    except m.PackageNotFoundError:
+        return None
+print(json.dumps({name: version(name) for name in json.loads(sys.argv[1])}))`
+  const { stdout } = await must(
+    python,
+    ['-c', code, JSON.stringify(names)],
+    'Remove the folder .venv and run this again.',
+  )
+  return JSON.parse(stdout)
+}
+
+/**
+ * Installs what is missing of requirements-dev.txt, or of those packages of it that are named.
+ * @param {{ python: string, pythonVersion: string, ownsPython: boolean }} context an interpreter that is not the
+ *   project's own keeps the versions that it has
+ * @param {{ names?: string[], offline: boolean }} options
+ * @returns {Promise<string[]>} what was missing, as `name==version`: installed, unless `offline`
+ */
+export async function bringRequirements({ python, pythonVersion, ownsPython }, { names, offline }) {
+  const wanted = readRequirements('requirements-dev.txt', pythonVersion).filter(
+    ({ name }) => names?.includes(name) ?? true,
+  )
+  const found = await installedVersions(
+    python,
+    wanted.map(({ name }) => name),
+  )
+  const missing = wanted
+    .filter(({ name, version }) => (ownsPython ? found[name] !== version : found[name] === null))
+    .map(({ name, version }) => `${name}==${version}`)
+  if (missing.length > 0 && !offline) await pipInstall(python, missing)
+  return missing
 }

@@ -10,6 +10,7 @@ import { livenessOf, ownIdentity } from '../../lib/hub/process-identity.js'
 import { isFlocked } from '../../lib/hub/python-lock.js'
 import { rejection } from '../support/model.js'
 import { pythonWith } from '../support/python.js'
+import { without } from '../support/without.js'
 import { seededRandom } from '../support/random.js'
 
 const root = mkdtempSync(path.join(tmpdir(), 'sam3-lock-'))
@@ -81,12 +82,12 @@ it('takes over a turn whose file was never written to its end', async () => {
 })
 
 const python = pythonWith('fcntl')
-it.skipIf(!python)('sees the lock that Python holds', async () => {
+it.skipIf(without('python'))('sees the lock that Python holds', async () => {
   const file = path.join(root, 'python.lock')
   expect(await isFlocked(file)).toBe(false)
   const { spawn } = await import('node:child_process')
   const script = `import fcntl, sys; f = open(${JSON.stringify(file)}, 'w'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); sys.stdin.read()`
-  const holder = spawn(python!, ['-c', script])
+  const holder = spawn(python, ['-c', script])
   await new Promise((resolve) => holder.stdout.once('data', resolve))
   expect(await isFlocked(file)).toBe(true)
   holder.stdin.end()

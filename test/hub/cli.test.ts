@@ -7,6 +7,7 @@ import { formatBytes } from '../../lib/hub/disk-space.js'
 import * as hashes from '../support/hub-server/repository.js'
 import { bundle, filesBelow, REPO, removeBundles, runProgram, Sandbox, TOKEN } from '../support/hub-server/sandbox.js'
 import { pythonWith } from '../support/python.js'
+import { without } from '../support/without.js'
 
 const box = new Sandbox()
 const { server } = box
@@ -35,7 +36,7 @@ def read(fd):
     if b'[y/N]' in data and typed: os.write(fd, typed.pop())
     return data
 sys.exit(os.waitstatus_to_exitcode(pty.spawn(${command}, read)))`
-  return (await runProgram(python!, ['-c', script], box.processEnv())).stdout
+  return (await runProgram(python, ['-c', script], box.processEnv())).stdout
 }
 
 const snapshotOf = () => `${box.repoFolder}/snapshots/${server.repositories.get(REPO)!.refs.get('main')}`
@@ -66,7 +67,7 @@ describe('sam3-node pull', () => {
     expect((await sam3(['pull', '--cache-dir', other])).stdout).toContain(newer)
   })
 
-  it.skipIf(!python)('draws a bar per file on a terminal', async () => {
+  it.skipIf(without('python'))('draws a bar per file on a terminal', async () => {
     box.fresh(2_000_000)
     server.faults = [({ host }) => (host === 'cdn' ? { trickle: { bytes: 200_000, pause: 40 } } : undefined)]
     const shown = (await onTerminal(['pull'])).replace(/\x1b\[[?0-9]*[a-zA-Z]/g, '')

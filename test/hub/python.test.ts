@@ -15,6 +15,7 @@ import {
   wrongBlobs,
 } from '../support/hub-server/sandbox.js'
 import { pythonWith } from '../support/python.js'
+import { without } from '../support/without.js'
 
 const python = pythonWith('huggingface_hub')
 const box = new Sandbox()
@@ -35,7 +36,7 @@ async function runPython(code: string, env: Record<string, string> = {}): Promis
     HF_HUB_DISABLE_TELEMETRY: '1',
     ...env,
   })
-  const { code: status, stdout, stderr } = await runProgram(python!, ['-c', code], all)
+  const { code: status, stdout, stderr } = await runProgram(python, ['-c', code], all)
   if (status !== 0) throw new Error(stderr)
   return stdout.trim()
 }
@@ -53,7 +54,7 @@ function describeSnapshot(folder: string): object[] {
     }))
 }
 
-describe.skipIf(!python)('with the huggingface_hub of Python', () => {
+describe.skipIf(without('python'))('with the huggingface_hub of Python', () => {
   it('what Python downloaded is used without any request', async () => {
     box.fresh()
     const theirs = await runPython(SNAPSHOT)

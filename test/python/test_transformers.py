@@ -10,14 +10,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import transformers
 from conftest import assert_close
 
 from scripts.export.config import Sam3Config
 from scripts.export.names import entries
 from scripts.export.program import build, script
 from scripts.export.random_weights import random_program, transformers_tensors
-
-transformers = pytest.importorskip("transformers", reason="transformers is not installed: nothing to compare with")
 
 SCORE, BOX, MASK = 2e-5, 1e-5, 5e-4
 

@@ -17,6 +17,7 @@ import { bundle, removeBundles, runProgram } from '../support/hub-server/sandbox
 import { IndexServer, noise, torchWheel } from '../support/index-server.js'
 import { repositoryRoot } from '../support/paths.js'
 import { pythonWith } from '../support/python.js'
+import { without } from '../support/without.js'
 import { CRASHING, HARMLESS, sharedLibrary } from '../support/shared-library.js'
 
 const manifest = JSON.parse(readFileSync(`${repositoryRoot}/build/Release/sam3_engine.json`, 'utf8')) as {
@@ -151,8 +152,8 @@ describe('a LibTorch that is there already', () => {
   })
 
   const python = pythonWith('torch')
-  it.skipIf(!python)('is found through the Python that it belongs to', async () => {
-    const { code, stdout, stderr } = await libtorch(['install', '--python', python!])
+  it.skipIf(without('python'))('is found through the Python that it belongs to', async () => {
+    const { code, stdout, stderr } = await libtorch(['install', '--python', python])
     expect(code, stderr).toBe(0)
     expect(existsSync(`${stdout.trim()}/lib/libtorch.so`)).toBe(true)
   })

@@ -2,18 +2,6 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
 
-function canRun(program: string): boolean {
-  try {
-    execFileSync(program, ['-version'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** Whether the tests with real videos can run; else they say that they are skipped: `apt install ffmpeg`. */
-export const hasFfmpeg = canRun('ffmpeg') && canRun('ffprobe')
-
 /** Runs ffmpeg and gives what it writes to stdout. */
 export function ffmpeg(...args: string[]): Buffer {
   return execFileSync('ffmpeg', ['-hide_banner', '-loglevel', 'error', '-nostdin', '-y', ...args], {

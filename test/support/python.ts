@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { repositoryRoot } from './paths.js'
+import { without } from './without.js'
 
 const candidates = [process.env.SAM3_PYTHON, `${repositoryRoot}/.venv/bin/python`, 'python3']
 
@@ -15,9 +16,17 @@ function canImport(python: string, modules: readonly string[]): boolean {
   }
 }
 
-/** The first Python that has all of `modules`, or undefined. */
-export function pythonWith(...modules: string[]): string | undefined {
-  return candidates.find((python) => python !== undefined && canImport(python, modules))
+/**
+ * The first Python that has all of `modules`.
+ * @throws Error where none has them, unless the tests run without Python's second opinion on request
+ */
+export function pythonWith(...modules: string[]): string {
+  const found = candidates.find((python) => python !== undefined && canImport(python, modules))
+  if (!found && !without('python'))
+    throw new Error(
+      `No Python here has ${modules.join(', ')}: npm run setup test-packages, or npm test -- --without python.`,
+    )
+  return found ?? 'python3'
 }
 
 /** Runs a script with JSON on stdin and reads JSON from its stdout. */

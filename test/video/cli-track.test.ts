@@ -17,7 +17,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { objectPrompts, parseMarkedBox, parseMarkedPoint } from '../../lib/cli/track-prompts.js'
 import { formatSpeed } from '../../lib/cli/track-progress.js'
 import { buildSam3VideoModel, type CocoVideoJson, Mask } from '../../lib/index.js'
-import { ffmpeg, hasFfmpeg, probeClip } from '../support/clips.js'
+import { ffmpeg, probeClip } from '../support/clips.js'
+import { without } from '../support/without.js'
 import { goldenModels, goldenRoot, repositoryRoot } from '../support/paths.js'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'sam3-track-'))
@@ -180,7 +181,7 @@ describe('sam3-node track', () => {
   })
 })
 
-describe.runIf(hasFfmpeg)('sam3-node track with video files (needs ffmpeg: apt install ffmpeg)', () => {
+describe.skipIf(without('ffmpeg'))('sam3-node track with video files', () => {
   beforeAll(() => {
     const times = "setpts='(N+2*floor(N/5))/12.5/TB'"
     const input = ['-framerate', '30000/1001', '-i', `${clip}/%05d.png`]

@@ -9,7 +9,8 @@ import { objectLabel, overlayFrame } from '../../lib/video/draw/overlay-frame.js
 import { VideoWriter } from '../../lib/video/encode/video-writer.js'
 import { openSource } from '../../lib/video/source/open.js'
 import type { SourceFrame } from '../../lib/video/source/types.js'
-import { ffmpegChildren, hasFfmpeg, probeClip } from '../support/clips.js'
+import { ffmpegChildren, probeClip } from '../support/clips.js'
+import { without } from '../support/without.js'
 import { rejection } from '../support/model.js'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'sam3-encode-'))
@@ -113,7 +114,7 @@ it('writing a video without ffmpeg is an error with the fix', async () => {
   expect(error).toMatchObject({ code: 'ERR_FFMPEG_NOT_FOUND', message: expect.stringContaining('apt install ffmpeg') })
 })
 
-describe.runIf(hasFfmpeg)('VideoWriter (needs ffmpeg: apt install ffmpeg)', () => {
+describe.skipIf(without('ffmpeg'))('VideoWriter', () => {
   afterEach(() => expect(ffmpegChildren()).toEqual([]))
 
   async function write(name: string, size: [number, number], times: number[], frameRate?: number) {

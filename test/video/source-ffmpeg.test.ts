@@ -7,7 +7,8 @@ import path from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openSource } from '../../lib/video/source/open.js'
 import type { FrameSource } from '../../lib/video/source/types.js'
-import { ffmpeg, ffmpegChildren, hasFfmpeg, makeClip, probeClip, shownNumber } from '../support/clips.js'
+import { ffmpeg, ffmpegChildren, makeClip, probeClip, shownNumber } from '../support/clips.js'
+import { without } from '../support/without.js'
 import { rejection } from '../support/model.js'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'sam3-source-'))
@@ -55,7 +56,7 @@ it('a missing ffmpeg is an error with the fix', async () => {
   })
 })
 
-describe.runIf(hasFfmpeg)('a video file (needs ffmpeg: apt install ffmpeg)', () => {
+describe.skipIf(without('ffmpeg'))('a video file', () => {
   const open = new Set<FrameSource>()
   const opened = async (name: string, options = {}) => {
     const source = await openSource(path.isAbsolute(name) ? name : file(name), options)

@@ -1,0 +1,63 @@
+// Builds the program of the native tests and runs it.
+
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+import { must, root, run, SetupError } from './command.mjs'
+import { goldenEnvironment } from './golden-set.mjs'
+
+const TARGET = 'sam3_native_tests'
+const FIX = 'Read the first error above. If LibTorch changed, remove the folder build and run this again.'
+
+/** LibTorch itself is not instrumented: what is found is in our code, or in what it hands to LibTorch. */
+const SANITIZERS = {
+  ASAN_OPTIONS: 'strict_string_checks=1:detect_stack_use_after_return=1',
+  UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
+}
+
+/**
+ * Configures a build tree for the tests. Without sanitizers that is the addon's own tree, so that the library is compiled
+ * once for both.
+ */
+async function configure({ libtorch, doctest }, sanitize) {
+  const options = [`-DLIBTORCH=${libtorch}`, '-DSAM3_NATIVE_TESTS=ON', `-DDOCTEST_INCLUDE_DIR=${doctest}`]
+  if (sanitize) {
+    const tree = path.join(root, 'build', 'native-asan')
+    await must('cmake', ['-S', root, '-B', tree, '-DSAM3_SANITIZE=ON', ...options], FIX)
+    return { tree, program: path.join(tree, TARGET) }
+  }
+  const tree = path.join(root, 'build')
+  if (!existsSync(path.join(tree, 'CMakeCache.txt'))) {
+    const cmakeJs = path.join(root, 'node_modules', '.bin', 'cmake-js')
+    await must(cmakeJs, ['configure', '--config', 'Release', `--CDLIBTORCH=${libtorch}`], FIX)
+  }
+  await must('cmake', [...options, tree], FIX)
+  return { tree, program: path.join(tree, 'Release', TARGET) }
+}
+
+/**
+ * Builds the tests and runs them, with their output on this terminal.
+ * @param {{ python: string, libtorch: string, doctest: string }} context of the set-up
+ * @param {{ sanitize?: boolean, fuzz?: string, doctest?: string[] }} [options] `fuzz`: random cases for each reader;
+ *   `doctest`: options of doctest itself
+ * @returns {Promise<{ code: number, output: string }>}
+ */
+export async function nativeTests(context, { sanitize = false, fuzz, doctest = [] } = {}) {
+  if (fuzz !== undefined && !/^[1-9]\d*$/.test(fuzz))
+    throw new SetupError(`--fuzz ${fuzz} is no number of cases.`, 'Give a whole number, as --fuzz 100000.')
+  const { tree, program } = await configure(context, sanitize)
+  await must('cmake', ['--build', tree, '--target', TARGET, '--parallel', '2'], FIX)
+  const env = {
+    // Threads that wait by spinning take the cores from each other when anything else runs.
+    OMP_WAIT_POLICY: 'passive',
+    ...(await goldenEnvironment(context)),
+    ...(sanitize && SANITIZERS),
+    ...(fuzz && { SAM3_FUZZ_CASES: fuzz }),
+  }
+  return run(program, doctest, { env, show: true })
+}
+
+/** `node scripts/native-test.mjs` */
+export async function main(context, options) {
+  const { code } = await nativeTests(context, options)
+  process.exitCode = code === 0 ? 0 : 1
+}

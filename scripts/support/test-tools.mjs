@@ -1,0 +1,59 @@
+// Programs and headers that the tests need besides Node's and Python's packages: what is installed is used, what is missing
+// is brought, and where that cannot be done the step fails with the one command to type.
+
+import { existsSync } from 'node:fs'
+import path from 'node:path'
+import { run, SetupError } from './command.mjs'
+import { bringPackages, installCommand, UNPACKED, UNPACKED_BIN } from './debian.mjs'
+
+const FFMPEG = ['ffmpeg', 'ffprobe']
+
+/** The folder that holds doctest/doctest.h, or undefined. */
+function doctestFolder() {
+  const places = [
+    process.env.DOCTEST_INCLUDE_DIR,
+    '/usr/include',
+    '/usr/local/include',
+    path.join(UNPACKED, 'usr/include'),
+  ]
+  return places.find((folder) => folder && existsSync(path.join(folder, 'doctest/doctest.h')))
+}
+
+/** The version of ffmpeg, or undefined where it or ffprobe does not run. */
+async function ffmpegVersion() {
+  const results = await Promise.all(FFMPEG.map((program) => run(program, ['-version'])))
+  if (results.some(({ code }) => code !== 0)) return undefined
+  return /version (\S+)/.exec(results[0].stdout)?.[1] ?? 'unknown'
+}
+
+function missing(name, debian, offline) {
+  const fix = `${installCommand([debian])}, or leave the tests out that need it: npm test -- --without ${name}`
+  if (offline) throw new SetupError(`${debian} is not installed, and SAM3_OFFLINE forbids to install it.`, fix)
+  return fix
+}
+
+/** Finds or brings doctest, the framework of the native tests; adds its folder to the context as `doctest`. */
+export async function bringDoctest(context, { offline }) {
+  let how = 'up to date'
+  if (!doctestFolder()) how = await bringPackages(['doctest-dev'], { fix: missing('native', 'doctest-dev', offline) })
+  context.doctest = doctestFolder()
+  if (!context.doctest)
+    throw new SetupError(
+      'There is no doctest/doctest.h after doctest-dev was installed.',
+      'Name its folder: DOCTEST_INCLUDE_DIR.',
+    )
+  return how
+}
+
+/** Finds or brings ffmpeg and ffprobe; what this process starts afterwards finds them on the PATH. */
+export async function bringFfmpeg(_context, { offline }) {
+  let version = await ffmpegVersion()
+  if (version) return version
+  process.env.PATH = `${UNPACKED_BIN}${path.delimiter}${process.env.PATH}`
+  version = await ffmpegVersion()
+  if (version) return `${version}, from ${path.basename(UNPACKED_BIN)}`
+  const fix = missing('ffmpeg', 'ffmpeg', offline)
+  const how = await bringPackages(['ffmpeg'], { programs: FFMPEG, fix })
+  if (!(await ffmpegVersion())) throw new SetupError('ffmpeg does not run after it was installed.', fix)
+  return how
+}

@@ -1,0 +1,99 @@
+// What `npm test` does once everything is set up: lint, and the three runners one after the other.
+
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { root, run } from './command.mjs'
+import { lint } from './lint.mjs'
+import { nativeTests } from './native-tests.mjs'
+import { countNativeTests, readDoctest, readJunit } from './test-counts.mjs'
+
+const NATIVE = 'test/native'
+const PYTHON = 'test/python'
+/** Random files for each native reader under --long. */
+const MANY_CASES = '400000'
+
+/** The files of a folder of tests whose names contain one of the words; all where there are none. */
+function chosen(folder, words, pattern) {
+  const files = readdirSync(path.join(root, folder)).filter((name) => pattern.test(name))
+  return files
+    .filter((name) => words.length === 0 || words.some((word) => name.includes(word)))
+    .map((name) => path.join(folder, name))
+}
+
+async function runNative(context, { words, without, long }) {
+  if (without.includes('native'))
+    return { code: 0, counts: { passed: 0, failed: 0, skipped: countNativeTests(path.join(root, NATIVE)) } }
+  const doctest = words.length > 0 ? [`--source-file=${words.map((word) => `*${word}*`).join(',')}`] : []
+  const { code, output } = await nativeTests(context, { doctest, fuzz: long ? MANY_CASES : undefined })
+  return { code, counts: readDoctest(output) }
+}
+
+async function runPython({ python }, { words }, scratch) {
+  const junit = path.join(scratch, 'python.xml')
+  const files = chosen(PYTHON, words, /^test_.*\.py$/)
+  if (files.length === 0) return { code: 0, counts: { passed: 0, failed: 0, skipped: 0 } }
+  const args = ['-m', 'pytest', ...files, '-q', '-p', 'no:cacheprovider', `--junitxml=${junit}`]
+  const { code } = await run(python, args, { show: true })
+  return { code, counts: readJunit(junit) }
+}
+
+async function runNode(_context, { words, without, long }, scratch) {
+  const junit = path.join(scratch, 'node.xml')
+  const reporters = ['--reporter=default', '--reporter=junit', `--outputFile.junit=${junit}`]
+  const env = { SAM3_TEST_WITHOUT: without.join(','), ...(long && { SAM3_LONG_VIDEO: '1' }) }
+  const args = ['run', ...words, '--passWithNoTests', ...reporters]
+  const { code } = await run(path.join(root, 'node_modules/.bin/vitest'), args, { show: true, env })
+  return { code, counts: readJunit(junit) }
+}
+
+const RUNNERS = { native: runNative, python: runPython, node: runNode }
+
+/** One row of the summary for each runner. */
+async function runAll(context, options) {
+  const scratch = mkdtempSync(path.join(os.tmpdir(), 'sam3-test-'))
+  const rows = []
+  for (const [name, runTests] of Object.entries(RUNNERS)) {
+    console.log(`\n=== ${name} tests`)
+    const begun = performance.now()
+    const { code, counts } = await runTests(context, options, scratch).catch((error) => {
+      console.log(error.message)
+      return { code: 1, counts: { passed: 0, failed: 0, skipped: 0 } }
+    })
+    // A runner that failed, or ran nothing though nobody chose, without naming a test is a failure of its own.
+    const ranNothing = counts.passed + counts.failed + counts.skipped === 0 && options.words.length === 0
+    if ((code !== 0 && counts.failed === 0) || ranNothing) counts.failed += 1
+    rows.push({ name, ...counts, seconds: ((performance.now() - begun) / 1000).toFixed(1), code })
+  }
+  rmSync(scratch, { recursive: true, force: true })
+  return rows
+}
+
+/**
+ * @param {{ python: string, libtorch: string, doctest?: string }} context of the set-up
+ * @param {{ words: string[], without: string[], long: boolean }} options
+ */
+export async function main(context, options) {
+  const isWhole = options.words.length === 0
+  const complaints = isWhole ? await lint(context) : []
+  if (isWhole) {
+    console.log('=== lint and format')
+    console.log(complaints.length ? `failed: ${complaints.join(', ')} (\`npm run format\` mends most of it)` : 'clean')
+  }
+  const rows = await runAll(context, options)
+  console.log('\n=== summary')
+  for (const { name, passed, failed, skipped, seconds, code } of rows) {
+    const note = code === 0 ? '' : ` (exit code ${code})`
+    console.log(`${name.padEnd(8)}${passed} passed, ${failed} failed, ${skipped} skipped, ${seconds} s${note}`)
+  }
+  const sum = (key) => rows.reduce((total, row) => total + row[key], 0)
+  const total = { passed: sum('passed'), failed: sum('failed') + complaints.length, skipped: sum('skipped') }
+  if (complaints.length) console.log(`lint    ${complaints.length} failed`)
+  if (options.without.length) console.log(`skipped on request: without ${options.without.join(', ')}`)
+  if (!isWhole && total.passed + total.failed === 0) {
+    console.log(`No test file has ${options.words.join(' or ')} in its name.`)
+    total.failed = 1
+  }
+  console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`)
+  process.exitCode = total.failed === 0 ? 0 : 1
+}
