@@ -91,5 +91,5 @@ describe('a clone where nothing is installed', () => {
     const { code, stdout, stderr } = await npm('run', 'typecheck')
     expect(code, stdout + stderr).toBe(0)
     expect(stdout).toContain('Node packages: installed')
-  })
+  }, 300_000)
 })
