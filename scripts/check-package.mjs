@@ -34,6 +34,7 @@ const FILES = [
   'NOTICE',
   'README.md',
   ...['cli.js', 'index.cjs', 'index.d.cts', 'index.d.ts', 'index.js'].map((name) => `dist/${name}`),
+  ...readdirSync(path.join(root, 'fonts')).map((name) => `fonts/${name}`),
   ...['config.json', 'model.safetensors', 'names.json', 'program.pt'].map((name) => `models/demo/${name}`),
   'package.json',
   ...['libsam3_engine.so', 'sam3-node.glibc.node', 'sam3_engine.json'].map((name) => `prebuilds/linux-x64/${name}`),

@@ -54,6 +54,7 @@ mkdirSync(path.join(folder, 'node_modules'))
 symlinkSync(repositoryRoot, path.join(folder, 'node_modules', 'sam3-node'))
 symlinkSync(path.join(repositoryRoot, 'models', 'demo'), path.join(folder, 'sam3'))
 symlinkSync(path.join(repositoryRoot, 'examples', 'coffee.jpg'), path.join(folder, 'photo.jpg'))
+symlinkSync(path.join(repositoryRoot, 'fonts', 'noto-sans-jp.woff'), path.join(folder, 'font.ttf'))
 // The first frames are enough to run every line.
 if (!without('ffmpeg'))
   ffmpeg('-i', `${repositoryRoot}/examples/coffee.mp4`, '-frames:v', '12', path.join(folder, 'clip.mp4'))

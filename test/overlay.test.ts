@@ -2,10 +2,8 @@ import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
 import { Mask, overlay, type OverlayInstance, type Polygon, type RawImage, type Vertex } from '../lib/index.js'
 import { placeLabel, type Rectangle } from '../lib/result/label-layout.js'
-import { labelSize } from '../lib/result/overlay-svg.js'
 import { instanceColor, readableOn, type Rgb } from '../lib/result/palette.js'
 import { smoothOutline } from '../lib/result/smooth-outline.js'
-import { fitText, textPath, textWidth } from '../lib/result/text-path.js'
 import { rejection } from './support/model.js'
 
 const grey = (width: number, height: number): RawImage => ({
@@ -131,21 +129,6 @@ describe('labels', () => {
         expect(a.x < b.x + b.width && b.x < a.x + a.width && a.y < b.y + b.height && b.y < a.y + a.height).toBe(false)
       }
     }
-  })
-
-  it('have letters of at least 12 pixels that grow with the picture', () => {
-    expect(labelSize(480, 320)).toBe(12)
-    expect(labelSize(2400, 1600)).toBeGreaterThan(30)
-    expect(labelSize(20_000, 20_000)).toBe(72)
-  })
-
-  it('are outlines, so that they need no font on the machine', () => {
-    expect(textPath('wheel 0.93', 0, 20, 16)).toMatch(/^M[\d.\- MLQCZ]+$/)
-    expect(textWidth('wheel', 32)).toBeCloseTo(2 * textWidth('wheel', 16))
-    const short = fitText('a rather long label', 16, 80)
-    expect(short).toMatch(/^a rath?e?r?.*…$/)
-    expect(textWidth(short, 16)).toBeLessThanOrEqual(80)
-    expect(fitText('ok', 16, 80)).toBe('ok')
   })
 })
 

@@ -28,9 +28,12 @@ function slug(label: string): string {
 /** Collects results in a folder; with no folder it does nothing. */
 export class ResultWriter {
   readonly #folder: string | undefined
+  readonly #fonts: readonly string[]
 
-  constructor(folder: string | undefined) {
+  /** @param fonts Font files for labels. */
+  constructor(folder: string | undefined, fonts: readonly string[] = []) {
     this.#folder = folder
+    this.#fonts = fonts
   }
 
   /** Writes one image's files, all named after `name`, and gives their paths. */
@@ -38,7 +41,7 @@ export class ResultWriter {
     if (this.#folder === undefined) return []
     await mkdir(this.#folder, { recursive: true })
     const picture = join(this.#folder, `${name}.overlay.png`)
-    await writeFile(picture, await overlay(file, result.instances))
+    await writeFile(picture, await overlay(file, result.instances, { fonts: this.#fonts }))
     const digits = String(result.instances.length).length
     const masks = await Promise.all(
       result.instances.map(async ({ mask, label }: Instance, index) => {

@@ -1,6 +1,7 @@
 /** `sam3-node segment`: images in, overlays, masks and COCO JSON out. */
 import { Command } from 'commander'
 import { Sam3InputError } from '../errors.js'
+import { loadNamedFonts } from '../label/fonts.js'
 import { buildSam3ImageModel } from '../model/build.js'
 import type { Sam3ImageModel } from '../model/image-model.js'
 import type { Box, BoxPrompt, Point, PointPrompt, Prompt, PromptSettings } from '../prompt/types.js'
@@ -23,6 +24,7 @@ interface SegmentOptions extends ModelChoice {
   threshold?: number
   maxInstances?: number
   out?: string
+  font?: string[]
   json?: boolean
 }
 
@@ -72,19 +74,21 @@ export function segmentCommand(): Command {
       '-o, --out <folder>',
       `write overlays, masks and coco.json there (default: ${DEFAULT_FOLDER}; with --json: nowhere)`,
     )
+    .option('--font <file>', 'draw labels with this font where it has the letters; repeatable', collect)
     .option('--json', 'print one JSON document on stdout, and nothing else')
   return addModelOptions(command).addHelpText('after', EXAMPLES).action(run)
 }
 
 async function run(names: string[], options: SegmentOptions): Promise<void> {
   const find = chooseQuestion(options)
+  await loadNamedFonts(options.font) // a font that is none is told now, not after the work
   const files = await expandFiles(names)
   const download = startPullView()
   const model = await buildSam3ImageModel({ ...chosenModel(options), onProgress: download.update }).finally(
     download.stop,
   )
   const folder = options.out ?? (options.json ? undefined : DEFAULT_FOLDER)
-  const writer = new ResultWriter(folder)
+  const writer = new ResultWriter(folder, options.font)
   const progress = startProgress(files.length, options.json === true)
   try {
     const reports = await segmentFiles(model, files, find, writer, progress)

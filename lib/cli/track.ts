@@ -3,6 +3,7 @@ import { statSync } from 'node:fs'
 import { basename } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { Sam3InputError } from '../errors.js'
+import { loadNamedFonts } from '../label/fonts.js'
 import { checkSessionOptions, type SessionOptions } from '../video/options.js'
 import type { FrameResult } from '../video/results.js'
 import type { VideoSession } from '../video/session.js'
@@ -34,6 +35,7 @@ interface TrackOptions extends ModelChoice {
   mot?: string
   drawBoxes?: boolean
   labels: boolean
+  font?: string[]
   quality?: number
   fps?: number
   ffmpeg?: string
@@ -107,6 +109,7 @@ export function trackCommand(): Command {
     .option('--mot <file>', 'write text of the MOT challenge')
     .option('--draw-boxes', 'draw a rectangle around each object')
     .option('--no-labels', 'draw no names and ids')
+    .option('--font <file>', 'draw names with this font where it has the letters; repeatable', collect)
     .option('--quality <crf>', 'of the video: 0 (best) to 51 (default: 18)', parseNumber(0, 51))
     .optionsGroup('Video:')
     .option('--fps <rate>', 'frames per second of a folder of frames (default: 30)', parseNumber(0.001, 1e6))
@@ -141,6 +144,7 @@ async function run(name: string, options: TrackOptions): Promise<void> {
   const outputs: TrackOutputs = { out: options.out ?? (json || mot ? undefined : DEFAULT_VIDEO), json, mot }
   checkOutputs(name, outputs)
   checkSessionOptions(chosenSession(options))
+  await loadNamedFonts(options.font) // a font that is none is told now, not after the work
   const stop = new AbortController()
   const interrupt = () => stop.abort(new Error('interrupted'))
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
@@ -219,7 +223,11 @@ async function settingsOf(name: string, session: VideoSession, options: TrackOpt
     fileNames: isFolder ? (await frameFiles(name)).map((file) => basename(file)) : undefined,
     quality: options.quality,
     ffmpeg: options.ffmpeg,
-    draw: { boxes: options.drawBoxes === true, ...(options.labels ? {} : { labels: false as const }) },
+    draw: {
+      boxes: options.drawBoxes === true,
+      fonts: options.font ?? [],
+      ...(options.labels ? {} : { labels: false as const }),
+    },
   }
 }
 

@@ -1,12 +1,13 @@
 /** The vector part of an overlay: contours, boxes and labels as one SVG. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { labelChip, labelSize } from '../label/chip.js'
+import type { LabelFont } from '../label/font.js'
 import type { Box } from '../prompt/types.js'
 import { placeLabel, type Rectangle } from './label-layout.js'
 import type { OverlayInstance } from './overlay.js'
-import { readableOn, type Rgb, toHex } from './palette.js'
+import { type Rgb, toHex } from './palette.js'
 import type { Vertex } from './polygons.js'
 import { smoothOutline } from './smooth-outline.js'
-import { fitText, textPath, textWidth } from './text-path.js'
 
 /** What to draw and how large; sizes in pixels of the picture. */
 export interface OverlayDrawing {
@@ -17,6 +18,8 @@ export interface OverlayDrawing {
   contours: boolean
   boxes: boolean
   labels: boolean
+  /** Come before those of the package. */
+  fonts: readonly LabelFont[]
 }
 
 function ringPath(ring: readonly Vertex[], scale: number): string {
@@ -47,42 +50,17 @@ function rectangle([x0, y0, x1, y1]: Box, color: Rgb, line: number): string {
   return `<rect ${shape} stroke="#000" stroke-opacity=".25" stroke-width="${line * 1.2}"/><rect ${shape} stroke="${toHex(color)}" stroke-opacity=".85" stroke-width="${line * 0.5}"/>`
 }
 
-function labelText({ label, score }: OverlayInstance, index: number): string {
-  const name = label || `#${index + 1}`
-  return score === undefined ? name : `${name} ${score.toFixed(2)}`
-}
-
-/** Height of the letters: readable on a thumbnail, not monstrous on a satellite image. */
-export function labelSize(width: number, height: number): number {
-  return Math.max(12, Math.min(72, Math.round(Math.min(width, height) * 0.026)))
-}
-
-/** A label before it has a place. */
-export interface LabelChip {
-  width: number
-  height: number
-  /** The label as SVG, its upper left corner at (`x`, `y`). */
-  svg(x: number, y: number, color: Rgb): string
-}
-
-/** A label of letters of `size` pixels, at most `room` pixels wide. */
-export function labelChip(text: string, size: number, room: number): LabelChip {
-  const padding = size * 0.35
-  const shown = fitText(text, size, room - 2 * padding)
-  const [width, height] = [textWidth(shown, size) + 2 * padding, size * 1.5]
-  return {
-    width,
-    height,
-    svg: (x, y, color) => {
-      // The baseline lies so that capitals are centred: their height is 0.73 em in this font.
-      const letters = textPath(shown, x + padding, y + height / 2 + size * 0.365, size)
-      return `<rect x="${x}" y="${y}" width="${width}" height="${height}" rx="${size * 0.2}" fill="${toHex(color)}" fill-opacity=".92"/><path d="${letters}" fill="${readableOn(color)}"/>`
-    },
-  }
-}
-
-function label(text: string, box: Box, color: Rgb, drawing: OverlayDrawing, taken: Rectangle[]): string {
-  const chip = labelChip(text, labelSize(drawing.width, drawing.height), drawing.width)
+async function label(
+  { label: name = '', score }: OverlayInstance,
+  index: number,
+  box: Box,
+  color: Rgb,
+  drawing: OverlayDrawing,
+  taken: Rectangle[],
+): Promise<string> {
+  const { width, height, fonts } = drawing
+  const text = { name, fallback: `#${index + 1}`, suffix: score === undefined ? '' : score.toFixed(2) }
+  const chip = await labelChip(text, labelSize(width, height), width, fonts)
   const { x, y } = placeLabel(box, chip, drawing, taken)
   return chip.svg(x, y, color)
 }
@@ -105,11 +83,8 @@ export async function overlaySvg(
     parts.push(...instances.map(({ instance, color }) => rectangle(boxOf(instance, scale), color, line)))
   if (drawing.labels) {
     const taken: Rectangle[] = []
-    parts.push(
-      ...instances.map(({ instance, color }, index) =>
-        label(labelText(instance, index), boxOf(instance, scale), color, drawing, taken),
-      ),
-    )
+    for (const [index, { instance, color }] of instances.entries())
+      parts.push(await label(instance, index, boxOf(instance, scale), color, drawing, taken))
   }
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}">${parts.join('')}</svg>`
 }

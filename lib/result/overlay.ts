@@ -5,6 +5,7 @@ import { Sam3InputError } from '../errors.js'
 import { decodeImage } from '../image/decode.js'
 import type { DecodedImage, ImageInput } from '../image/source.js'
 import { checkKeys } from '../prompt/checks.js'
+import { loadNamedFonts } from '../label/fonts.js'
 import type { Box } from '../prompt/types.js'
 import type { Mask } from './mask.js'
 import { overlaySvg } from './overlay-svg.js'
@@ -34,6 +35,11 @@ export interface OverlayOptions {
   /** Text and score. Default true. */
   labels?: boolean
   /**
+   * Font files for labels (TrueType, OpenType, WOFF): the first one that has a character draws it, before the fonts of
+   * the package, which have most scripts in use.
+   */
+  fonts?: readonly string[]
+  /**
    * Picture pixels per image pixel, a whole number. Default `'auto'`: 1, more for images whose longer side has fewer
    * than 480 pixels, on which no label could be read.
    */
@@ -42,7 +48,7 @@ export interface OverlayOptions {
   format?: 'png' | 'jpeg' | 'webp'
 }
 
-const OPTION_KEYS = ['opacity', 'contours', 'boxes', 'labels', 'scale', 'format'] as const
+const OPTION_KEYS = ['opacity', 'contours', 'boxes', 'labels', 'fonts', 'scale', 'format'] as const
 const READABLE_SIDE = 480
 
 /**
@@ -51,7 +57,8 @@ const READABLE_SIDE = 480
  * @param image The image that was segmented, in any form that `segment` takes.
  * @param instances What was found; the first ones get the most distinct colours.
  * @returns The bytes of a PNG (or of `options.format`).
- * @throws Sam3InputError `ERR_INVALID_MASK` when a mask has not the size of the image; errors of the image as in `segment`.
+ * @throws Sam3InputError `ERR_INVALID_MASK` when a mask has not the size of the image, `ERR_INVALID_FONT` for a file of
+ *   `fonts` that is no font; errors of the image as in `segment`.
  *
  * @example
  * ```ts
@@ -66,6 +73,7 @@ export async function overlay(
 ): Promise<Buffer> {
   checkKeys(options, OPTION_KEYS, 'The options of overlay')
   const opacity = checkOpacity(options.opacity)
+  const fonts = await loadNamedFonts(options.fonts)
   const decoded = await decodeImage(image)
   for (const { mask } of instances) checkSize(mask, decoded)
   const scale = pictureScale(options.scale, decoded)
@@ -79,7 +87,7 @@ export async function overlay(
   }
   const { width, height } = picture
   const { contours = true, boxes = true, labels = true, format = 'png' } = options
-  const svg = await overlaySvg(colored, { width, height, scale, contours, boxes, labels })
+  const svg = await overlaySvg(colored, { width, height, scale, contours, boxes, labels, fonts })
   return (
     sharp(picture.data, { raw: { width, height, channels: 3 } })
       // A mask of noise has an outline of megabytes, which the SVG reader would refuse by default.

@@ -2,12 +2,14 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Sam3InputError } from '../../errors.js'
 import type { DecodedImage } from '../../image/source.js'
+import { type LabelText, labelSize } from '../../label/chip.js'
+import type { LabelFont } from '../../label/font.js'
+import { loadNamedFonts } from '../../label/fonts.js'
 import { checkKeys } from '../../prompt/checks.js'
 import type { Box } from '../../prompt/types.js'
 import { placeLabel, type Rectangle } from '../../result/label-layout.js'
 import type { Mask } from '../../result/mask.js'
 import { checkOpacity } from '../../result/overlay.js'
-import { labelSize } from '../../result/overlay-svg.js'
 import { fillMask } from '../../result/paint.js'
 import { instanceColor, type Rgb } from '../../result/palette.js'
 import type { SourceFrame } from '../source/types.js'
@@ -34,8 +36,13 @@ export interface OverlayFrameOptions {
   contours?: boolean
   /** A rectangle around each object. Default false. */
   boxes?: boolean
-  /** What stands beside an object; false: nothing. Default: its prompt and its id, such as `dog 3`. */
+  /** What stands beside an object; false or an empty text: nothing. Default: its prompt and its id, such as `dog 3`. */
   labels?: false | ((object: DrawnObject) => string)
+  /**
+   * Font files for labels (TrueType, OpenType, WOFF): the first one that has a character draws it, before the fonts of
+   * the package, which have most scripts in use.
+   */
+  fonts?: readonly string[]
 }
 
 /** `dog 3`; without a text, `#3`. */
@@ -49,7 +56,8 @@ export function objectLabel({ id, prompt }: DrawnObject): string {
  * @param frame As a source gives it; it is left as it is.
  * @param objects A `FrameResult`'s; those that are not seen, with an empty mask, are left out.
  * @returns A new frame, with the time of the old one, that `VideoWriter` and sharp can take.
- * @throws Sam3InputError `ERR_INVALID_MASK` where a mask has not the size of the frame, `ERR_INVALID_ARGUMENT`
+ * @throws Sam3InputError `ERR_INVALID_MASK` where a mask has not the size of the frame, `ERR_INVALID_FONT` for a
+ *   file of `fonts` that is no font, `ERR_INVALID_ARGUMENT`
  *
  * @example
  * ```ts
@@ -65,9 +73,10 @@ export async function overlayFrame(
   objects: readonly DrawnObject[],
   options: OverlayFrameOptions = {},
 ): Promise<SourceFrame> {
-  checkKeys(options, ['opacity', 'contours', 'boxes', 'labels'], 'The options of overlayFrame')
-  const { contours = true, boxes = false, labels = objectLabel } = options
+  checkKeys(options, ['opacity', 'contours', 'boxes', 'labels', 'fonts'], 'The options of overlayFrame')
+  const { contours = true, boxes = false, labels } = options
   const opacity = checkOpacity(options.opacity)
+  const fonts = await loadNamedFonts(options.fonts)
   const { width, height } = frame
   for (const { mask } of objects) {
     if (mask.width === width && mask.height === height) continue
@@ -88,7 +97,7 @@ export async function overlayFrame(
   }
   if (boxes)
     for (const object of objects) drawBox(picture, boxOf(object), instanceColor(object.id), Math.ceil(line / 2))
-  if (labels) await drawLabels(picture, seen, labels)
+  if (labels !== false) await drawLabels(picture, seen, labels, fonts)
   return picture
 }
 
@@ -110,15 +119,24 @@ function drawBox({ data, width, height }: DecodedImage, box: Box, color: Rgb, li
   paint(x1 - line, y0, x1, y1)
 }
 
+/** Reads as {@link objectLabel}, and keeps the number where a long text is shortened. */
+export function defaultLabel(object: DrawnObject): LabelText {
+  const { id, prompt } = object
+  return prompt ? { name: prompt, suffix: `${id}`, fallback: 'object' } : { name: objectLabel(object), fallback: '#' }
+}
+
 async function drawLabels(
   picture: DecodedImage,
   objects: readonly DrawnObject[],
-  text: (object: DrawnObject) => string,
+  text: ((object: DrawnObject) => string) | undefined,
+  fonts: readonly LabelFont[],
 ): Promise<void> {
   const taken: Rectangle[] = []
-  const size = labelSize(picture.width, picture.height)
+  const style = { size: labelSize(picture.width, picture.height), room: picture.width, fonts }
   for (const object of objects) {
-    const sprite = await labelSprite(text(object), instanceColor(object.id), size, picture.width)
+    const label = text ? { name: text(object), fallback: `#${object.id}` } : defaultLabel(object)
+    if (!label.name) continue
+    const sprite = await labelSprite(label, instanceColor(object.id), style)
     const { x, y } = placeLabel(boxOf(object), sprite, picture, taken)
     blend(picture, sprite, Math.round(x), Math.round(y))
   }
