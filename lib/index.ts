@@ -45,9 +45,9 @@ export type {
   PromptList,
   PromptSettings,
 } from './prompt/types.js'
+export type { Categories, CategoryChoice, CocoCategory } from './result/categories.js'
 export {
   type CocoAnnotation,
-  type CocoCategory,
   type CocoEntry,
   type CocoImage,
   type CocoJson,
@@ -57,7 +57,7 @@ export {
 export { Mask, type MaskLogits } from './result/mask.js'
 export { overlay, type OverlayInstance, type OverlayOptions } from './result/overlay.js'
 export type { Polygon, PolygonOptions, Vertex } from './result/polygons.js'
-export type { CocoRle } from './result/rle.js'
+export type { CocoRle, UncompressedRle } from './result/rle.js'
 export type { Instance, Prediction, ScoredMask, Segmentation } from './result/types.js'
 export {
   CocoVideo,
@@ -65,8 +65,10 @@ export {
   type CocoVideoEntry,
   type CocoVideoInfo,
   type CocoVideoJson,
+  type CocoVideoResult,
 } from './video/export/coco-video.js'
-export { MotText } from './video/export/mot.js'
+export { type MotOptions, MotText } from './video/export/mot.js'
+export { type MotSequenceInfo, motSequenceInfo } from './video/export/mot-sequence.js'
 export type { ExportedFrame, ExportedObject } from './video/export/types.js'
 export {
   type AddPromptRequest,

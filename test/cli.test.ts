@@ -6,7 +6,7 @@ import path from 'node:path'
 import sharp from 'sharp'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseBox, parseCount, parseNumber, parsePoint } from '../lib/cli/arguments.js'
-import { expandFiles, resultNames } from '../lib/cli/files.js'
+import { dataSetNames, expandFiles, resultNames } from '../lib/cli/files.js'
 import { Mask } from '../lib/index.js'
 import { goldenModels, repositoryRoot } from './support/paths.js'
 
@@ -106,6 +106,29 @@ describe('sam3-node', () => {
     const png = await sharp(path.join(folder, 'found/a.mask.1.cat.png')).toColourspace('b-w').raw().toBuffer()
     expect([...png].map((value) => value / 255)).toEqual([...mask.toBitmap()])
     expect(await sharp(path.join(folder, 'found/a.overlay.png')).metadata()).toMatchObject({ width: 540, height: 360 })
+  })
+
+  it('lists the same categories whatever is found, and names files as paths within one folder', async () => {
+    const files = ['./a.png', path.join(folder, 'photos/b.png')]
+    const args = ['--text', 'dog', '--text', 'cat', '--text', 'dog', '--threshold', '1', '--out', 'nothing-found']
+    const { code } = await sam3('segment', ...files, ...args, ...model)
+    expect(code).toBe(0)
+    const coco = JSON.parse(readFileSync(path.join(folder, 'nothing-found/coco.json'), 'utf8'))
+    expect(coco).toMatchObject({
+      images: [{ file_name: 'a.png' }, { file_name: 'photos/b.png' }],
+      categories: [
+        { id: 1, name: 'dog' },
+        { id: 2, name: 'cat' },
+      ],
+      annotations: [],
+    })
+    const elsewhere = path.resolve('/data')
+    expect(dataSetNames([`${elsewhere}/day 1/a.jpg`, `${elsewhere}/day 2/ä.jpg`])).toEqual([
+      'day 1/a.jpg',
+      'day 2/ä.jpg',
+    ])
+    expect(dataSetNames(['../one/a.jpg', '../two/a.jpg'])).toEqual(['one/a.jpg', 'two/a.jpg'])
+    expect(dataSetNames([])).toEqual([])
   })
 
   it('--json prints only JSON, errors included, and writes nothing', async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type CocoEntry, toCocoJson } from '../result/coco.js'
 import { overlay } from '../result/overlay.js'
 import type { Instance, Segmentation } from '../result/types.js'
+import { dataSetNames } from './files.js'
 
 /** What was found on one file, over all prompts. */
 export type SegmentedFile = Pick<Segmentation, 'width' | 'height' | 'instances' | 'warnings'>
@@ -57,10 +58,13 @@ export class ResultWriter {
     return [picture, ...masks]
   }
 
-  /** Writes the COCO JSON of all images, in the order of the reports. */
-  async finish(reports: readonly FileReport[]): Promise<void> {
-    const entries = reports.flatMap(({ file, result }): CocoEntry[] => (result ? [{ ...result, fileName: file }] : []))
+  /** Writes the COCO JSON of all images, in the order of the reports; `categories` are those that could have been found. */
+  async finish(reports: readonly FileReport[], categories: readonly string[]): Promise<void> {
+    const names = dataSetNames(reports.map(({ file }) => file))
+    const entries = reports.flatMap(({ result }, index): CocoEntry[] =>
+      result ? [{ ...result, fileName: names[index]! }] : [],
+    )
     if (this.#folder === undefined || entries.length === 0) return
-    await writeFile(join(this.#folder, 'coco.json'), `${JSON.stringify(toCocoJson(entries))}\n`)
+    await writeFile(join(this.#folder, 'coco.json'), `${JSON.stringify(toCocoJson(entries, { categories }))}\n`)
   }
 }

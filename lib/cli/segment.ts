@@ -5,6 +5,7 @@ import { loadNamedFonts } from '../label/fonts.js'
 import { buildSam3ImageModel } from '../model/build.js'
 import type { Sam3ImageModel } from '../model/image-model.js'
 import type { Box, BoxPrompt, Point, PointPrompt, Prompt, PromptSettings } from '../prompt/types.js'
+import { UNNAMED } from '../result/categories.js'
 import type { Instance } from '../result/types.js'
 import { collect, parseBox, parseCount, parseNumber, parsePoint } from './arguments.js'
 import { expandFiles, resultNames } from './files.js'
@@ -30,6 +31,9 @@ interface SegmentOptions extends ModelChoice {
 
 /** While the model looks at one file, another is decoded or its pictures are written. */
 const FILES_AT_A_TIME = 2
+
+/** What the object under a click is called. */
+const CLICKED = 'click'
 
 /** Where results go when nothing else is said. */
 const DEFAULT_FOLDER = 'result'
@@ -93,12 +97,18 @@ async function run(names: string[], options: SegmentOptions): Promise<void> {
   try {
     const reports = await segmentFiles(model, files, find, writer, progress)
     progress.stop()
-    await writer.finish(reports)
+    await writer.finish(reports, categoriesOf(options))
     report(reports, options.json === true, folder)
   } finally {
     progress.stop()
     await model.dispose()
   }
+}
+
+/** What instances can be called: the same on every run with the same texts, whatever is found. */
+function categoriesOf({ text, point = [], negPoint = [] }: SegmentOptions): string[] {
+  if (point.length + negPoint.length > 0) return [CLICKED]
+  return text ? [...new Set(text)] : [UNNAMED]
 }
 
 /** Asks the model about one file. */
@@ -159,7 +169,7 @@ function byClicks(positive: Point[], negative: Point[], box: Box | undefined, no
   }
   return async (model, file) => {
     const { width, height, best } = await model.predict(file, prompt)
-    const instance: Instance = { score: best.score, box: best.mask.box, mask: best.mask, label: 'click' }
+    const instance: Instance = { score: best.score, box: best.mask.box, mask: best.mask, label: CLICKED }
     return { width, height, instances: [instance], warnings: [] }
   }
 }
@@ -193,7 +203,7 @@ async function segmentFiles(
 
 function summary({ instances }: SegmentedFile): string {
   const counts = new Map<string, number>()
-  for (const { label = 'object' } of instances) counts.set(label, (counts.get(label) ?? 0) + 1)
+  for (const { label = UNNAMED } of instances) counts.set(label, (counts.get(label) ?? 0) + 1)
   return [...counts].map(([label, count]) => `${count} x ${label}`).join(', ') || 'nothing found'
 }
 

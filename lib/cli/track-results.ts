@@ -1,17 +1,17 @@
 /** Writes what `track` found, frame by frame: a video or a folder of pictures, COCO JSON, MOT text. */
-import { createWriteStream, realpathSync, type WriteStream } from 'node:fs'
+import { createWriteStream, realpathSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
-import { finished, pipeline } from 'node:stream/promises'
+import { pipeline } from 'node:stream/promises'
 import sharp from 'sharp'
 import { Sam3InputError } from '../errors.js'
 import { overlayFrame, type OverlayFrameOptions } from '../video/draw/overlay-frame.js'
 import { isWritableVideo, VideoWriter } from '../video/encode/video-writer.js'
 import { CocoVideo } from '../video/export/coco-video.js'
-import { MotText } from '../video/export/mot.js'
 import type { FrameResult } from '../video/results.js'
 import type { SourceFrame } from '../video/source/types.js'
+import { motGroundTruthSink, motSink } from './mot-results.js'
 
 /** Where results go. */
 export interface TrackOutputs {
@@ -19,6 +19,8 @@ export interface TrackOutputs {
   out: string | undefined
   json: string | undefined
   mot: string | undefined
+  /** A folder. */
+  motGt: string | undefined
 }
 
 /** The video that is tracked, and how it is drawn. */
@@ -30,13 +32,15 @@ export interface TrackSettings {
   frameRate: number | undefined
   /** Names of the frames of a folder. */
   fileNames: readonly string[] | undefined
+  /** What objects can be called, found or not. */
+  categories: readonly string[]
   quality: number | undefined
   ffmpeg: string | undefined
   draw: OverlayFrameOptions
 }
 
 /** One kind of result. */
-interface Sink {
+export interface Sink {
   path: string
   add(frame: SourceFrame | undefined, result: FrameResult): Promise<void>
   /** Completes it. */
@@ -62,19 +66,20 @@ export function checkOutputs(video: string, outputs: TrackOutputs): void {
   const twice = all.find((path, index) => all.indexOf(path) !== index)
   if (twice === undefined) return
   throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${twice} would be written over while it is in use.`, {
-    fix: 'Choose another --out, --json or --mot.',
+    fix: 'Choose another --out, --json, --mot or --mot-gt.',
   })
 }
 
 /** Opens everything that is to be written, folders that are missing included. */
 export async function openResults(outputs: TrackOutputs, settings: TrackSettings): Promise<TrackResults> {
-  const { out, json, mot } = outputs
+  const { out, json, mot, motGt } = outputs
   for (const path of [out, json, mot]) if (path !== undefined) await mkdir(dirname(path), { recursive: true })
   const sinks: Sink[] = []
   if (out !== undefined)
     sinks.push(isWritableVideo(out) ? await videoSink(out, settings) : await folderSink(out, settings))
   if (json !== undefined) sinks.push(cocoSink(json, settings))
   if (mot !== undefined) sinks.push(motSink(mot))
+  if (motGt !== undefined) sinks.push(await motGroundTruthSink(motGt, settings))
   return new TrackResults(sinks)
 }
 
@@ -149,8 +154,10 @@ async function folderSink(folder: string, { draw }: TrackSettings): Promise<Sink
   }
 }
 
-function cocoSink(path: string, { video, width, height, frameCount, fileNames }: TrackSettings): Sink {
-  const coco = new CocoVideo({ fileName: video, width, height, frameCount, ...(fileNames ? { fileNames } : {}) })
+function cocoSink(path: string, settings: TrackSettings): Sink {
+  const { video, width, height, frameCount, fileNames, categories } = settings
+  const names = fileNames ? { fileNames: fileNames.map((name) => `${video}/${name}`) } : {}
+  const coco = new CocoVideo({ fileName: video, width, height, frameCount, categories, ...names })
   return {
     path,
     add: async (_frame, result) => coco.add(result),
@@ -159,28 +166,5 @@ function cocoSink(path: string, { video, width, height, frameCount, fileNames }:
       await rename(`${path}.part`, path)
     },
     abort: () => rm(`${path}.part`, { force: true }),
-  }
-}
-
-function motSink(path: string): Sink {
-  const mot = new MotText()
-  const stream: WriteStream = createWriteStream(`${path}.part`)
-  const done = finished(stream)
-  done.catch(() => {}) // told by the call that comes next
-  return {
-    path,
-    add: async (_frame, result) => {
-      if (stream.write(mot.lines(result))) return
-      await Promise.race([done, new Promise<void>((go) => stream.once('drain', () => go()))])
-    },
-    close: async () => {
-      stream.end()
-      await done
-      await rename(`${path}.part`, path)
-    },
-    abort: async () => {
-      stream.destroy()
-      await rm(`${path}.part`, { force: true })
-    },
   }
 }

@@ -1,9 +1,10 @@
 /** `sam3-node track`: a video in; a video with masks and ids, COCO JSON and MOT text out. */
 import { statSync } from 'node:fs'
-import { basename } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { Sam3InputError } from '../errors.js'
 import { loadNamedFonts } from '../label/fonts.js'
+import { UNNAMED } from '../result/categories.js'
 import { checkSessionOptions, type SessionOptions } from '../video/options.js'
 import type { FrameResult } from '../video/results.js'
 import type { VideoSession } from '../video/session.js'
@@ -33,6 +34,7 @@ interface TrackOptions extends ModelChoice {
   out?: string
   json?: string
   mot?: string
+  motGt?: string
   drawBoxes?: boolean
   labels: boolean
   font?: string[]
@@ -103,10 +105,14 @@ export function trackCommand(): Command {
     .optionsGroup('Results:')
     .option(
       '-o, --out <file|folder>',
-      `an .mp4, .mov or .mkv, or a folder for pictures (default: ${DEFAULT_VIDEO}; with --json or --mot: none)`,
+      `an .mp4, .mov or .mkv, or a folder for pictures (default: ${DEFAULT_VIDEO}; with --json, --mot or --mot-gt: none)`,
     )
     .option('--json <file>', 'write COCO JSON for videos (YouTube-VIS)')
-    .option('--mot <file>', 'write text of the MOT challenge')
+    .option('--mot <file>', 'write text of the MOT challenge, as the results of a tracker')
+    .option(
+      '--mot-gt <folder>',
+      'write a sequence of the MOT challenge, as ground truth: gt/gt.txt, gt/labels.txt, seqinfo.ini',
+    )
     .option('--draw-boxes', 'draw a rectangle around each object')
     .option('--no-labels', 'draw no names and ids')
     .option('--font <file>', 'draw names with this font where it has the letters; repeatable', collect)
@@ -135,13 +141,14 @@ function parseSetting(text: string, previous: Record<string, unknown> = {}): Rec
 }
 
 async function run(name: string, options: TrackOptions): Promise<void> {
-  const { text = [], point = [], box = [], json, mot } = options
-  if (text.length + point.length + box.length === 0) {
+  const { text = [], point = [], box = [], json, mot, motGt } = options
+  if (text.length + point.length + box.length === 0 || text.some((phrase) => phrase.trim() === '')) {
     throw new Sam3InputError('ERR_EMPTY_PROMPT', 'It is not said what to follow.', {
       fix: 'Add --text "a noun phrase", --point frame:x,y or --box frame:x0,y0,x1,y1.',
     })
   }
-  const outputs: TrackOutputs = { out: options.out ?? (json || mot ? undefined : DEFAULT_VIDEO), json, mot }
+  const out = options.out ?? (json || mot || motGt ? undefined : DEFAULT_VIDEO)
+  const outputs: TrackOutputs = { out, json, mot, motGt }
   checkOutputs(name, outputs)
   checkSessionOptions(chosenSession(options))
   await loadNamedFonts(options.font) // a font that is none is told now, not after the work
@@ -215,12 +222,13 @@ async function settingsOf(name: string, session: VideoSession, options: TrackOpt
   const { width, height, frameCount, frameRate } = session
   const isFolder = statSync(name, { throwIfNoEntry: false })?.isDirectory() === true
   return {
-    video: basename(name),
+    video: basename(isFolder ? resolve(name) : name),
     width,
     height,
     frameCount,
     frameRate,
     fileNames: isFolder ? (await frameFiles(name)).map((file) => basename(file)) : undefined,
+    categories: categoriesOf(options),
     quality: options.quality,
     ffmpeg: options.ffmpeg,
     draw: {
@@ -229,6 +237,11 @@ async function settingsOf(name: string, session: VideoSession, options: TrackOpt
       ...(options.labels ? {} : { labels: false as const }),
     },
   }
+}
+
+/** What objects can be called: the same on every run with the same texts, whatever is found. */
+function categoriesOf({ text = [], point = [], box = [] }: TrackOptions): string[] {
+  return [...new Set([...text, ...(point.length + box.length > 0 ? [UNNAMED] : [])])]
 }
 
 function plannedFrames({ frameCount }: VideoSession, { from, maxFrames, text, point = [], box = [] }: TrackOptions) {

@@ -1,24 +1,37 @@
 /** Results as a COCO data set, which pycocotools, CVAT, Label Studio and the like read. */
 import { Sam3InputError } from '../errors.js'
+import { checkWholeNumber } from '../prompt/checks.js'
+import { type Categories, CategoryTable, type CocoCategory } from './categories.js'
+import { cocoPolygons } from './coco-polygons.js'
 import type { CocoRle } from './rle.js'
 import type { Instance } from './types.js'
 
 /** One image and what was found on it. */
 export interface CocoEntry {
-  /** Name by which the file is known in the data set. */
+  /** Name by which the file is known in the data set: its path within the folder of the images, with `/` between folders. */
   fileName: string
+  /** Number of the image, as in the data set that results are compared with. Default: its place in the list, from 1. */
+  imageId?: number
   /** Pixels in a row. */
   width: number
   /** Rows. */
   height: number
   /** What was found; a `Segmentation` has them. */
-  instances: readonly Pick<Instance, 'mask' | 'score' | 'box' | 'label'>[]
+  instances: readonly Pick<Instance, 'mask' | 'score' | 'label'>[]
 }
 
 /** How {@link toCocoJson} writes. */
 export interface CocoOptions {
-  /** `'rle'` (default, exact) or `'polygons'` (outlines only: COCO's polygons have no holes). */
+  /**
+   * `'rle'` (default, exact) or `'polygons'`, which are within half a pixel of the true outline. COCO's polygons have no
+   * holes: where a mask has one, a cut of no width leads into it.
+   */
   segmentation?: 'rle' | 'polygons'
+  /**
+   * All categories, found or not, so that the same text has the same id in every export: texts, numbered from 1, or
+   * `{ id, name }`. Default: the texts of the instances, in the order in which they first appear.
+   */
+  categories?: Categories
 }
 
 /** A COCO data set with a `score` on every annotation. `JSON.stringify` it. */
@@ -27,9 +40,9 @@ export interface CocoJson {
   info: Record<'description' | 'version', string>
   /** One per entry, in their order. */
   images: CocoImage[]
-  /** One per text. */
+  /** Those of the options, or one per text that found something. */
   categories: CocoCategory[]
-  /** One per instance. */
+  /** One per instance that has a pixel. */
   annotations: CocoAnnotation[]
 }
 
@@ -45,16 +58,6 @@ export interface CocoImage {
   height: number
 }
 
-/** One concept of a data set. */
-export interface CocoCategory {
-  /** From 1. */
-  id: number
-  /** The text of the prompt. */
-  name: string
-  /** Always `'object'`. */
-  supercategory: string
-}
-
 /** One instance. */
 export interface CocoAnnotation {
   /** From 1. */
@@ -63,7 +66,7 @@ export interface CocoAnnotation {
   image_id: number
   /** `id` of its category. */
   category_id: number
-  /** [x, y, width, height] around the mask, in pixels. */
+  /** [x, y, width, height] around the mask, in pixels; within the image. */
   bbox: [number, number, number, number]
   /** Set pixels. */
   area: number
@@ -75,16 +78,18 @@ export interface CocoAnnotation {
   score: number
 }
 
-/** Name of the category of instances that were found by exemplars only. */
-const UNNAMED = 'object'
-
 /**
- * Collects results into one COCO data set. Categories are the prompts' texts; ids start at 1.
+ * Collects results into one COCO data set, which pycocotools, Datumaro (CVAT) and FiftyOne read. Categories are the prompts'
+ * texts; what exemplars or clicks find is of the category `'object'`. Ids start at 1. An instance without a pixel is left out:
+ * it has no outline, and readers fail on it.
+ *
+ * @throws Sam3InputError `ERR_INVALID_ARGUMENT`, or `ERR_INVALID_MASK` where a mask has not the size of its image
  *
  * @example
  * ```ts
- * const result = await model.segment('truck.jpg', { text: 'wheel' })
- * await writeFile('coco.json', JSON.stringify(toCocoJson([{ fileName: 'truck.jpg', ...result }])))
+ * const result = await model.segment('truck.jpg', { text: ['wheel', 'door'] })
+ * const entry = { fileName: 'truck.jpg', ...result[0], instances: result.flatMap(({ instances }) => instances) }
+ * await writeFile('coco.json', JSON.stringify(toCocoJson([entry], { categories: ['wheel', 'door'] })))
  * ```
  */
 export function toCocoJson(entries: readonly CocoEntry[], options: CocoOptions = {}): CocoJson {
@@ -98,37 +103,53 @@ export function toCocoJson(entries: readonly CocoEntry[], options: CocoOptions =
       },
     )
   }
-  const categoryIds = new Map<string, number>()
+  const categories = new CategoryTable(options.categories)
+  const images = toImages(entries)
   const annotations: CocoAnnotation[] = []
-  entries.forEach(({ instances }, imageIndex) => {
-    for (const { mask, score, box, label = UNNAMED } of instances) {
-      const categoryId = categoryIds.get(label) ?? categoryIds.size + 1
-      categoryIds.set(label, categoryId)
-      const [x0, y0, x1, y1] = mask.area > 0 ? mask.box : box
+  for (const [index, { instances }] of entries.entries()) {
+    for (const { mask, score, label } of instances) {
+      checkSize(mask, images[index]!)
+      if (mask.area === 0) continue
+      const [x0, y0, x1, y1] = mask.box
       annotations.push({
         id: annotations.length + 1,
-        image_id: imageIndex + 1,
-        category_id: categoryId,
+        image_id: images[index]!.id,
+        category_id: categories.idOf(label),
         bbox: [x0, y0, x1 - x0, y1 - y0],
         area: mask.area,
-        segmentation:
-          segmentation === 'rle'
-            ? mask.toRle()
-            : mask.toPolygons({ tolerance: 0.5 }).map(({ outline }) => outline.flat()),
+        segmentation: segmentation === 'rle' ? mask.toRle() : cocoPolygons(mask),
         iscrowd: 0,
         score,
       })
     }
-  })
+  }
   return {
     info: { description: 'Segmented by SAM 3 through sam3-node', version: '1.0' },
-    images: entries.map(({ fileName, width, height }, index) => ({
-      id: index + 1,
-      file_name: fileName,
-      width,
-      height,
-    })),
-    categories: [...categoryIds].map(([name, id]) => ({ id, name, supercategory: UNNAMED })),
+    images,
+    categories: categories.list,
     annotations,
   }
+}
+
+function toImages(entries: readonly CocoEntry[]): CocoImage[] {
+  const ids = new Set<number>()
+  return entries.map(({ fileName, imageId, width, height }, index) => {
+    const id = checkWholeNumber(imageId, 'imageId', 0) ?? index + 1
+    if (ids.has(id)) {
+      throw new Sam3InputError('ERR_INVALID_ARGUMENT', `Two images have the id ${id}.`, {
+        fix: 'Give every entry an imageId of its own, or none of them.',
+      })
+    }
+    ids.add(id)
+    return { id, file_name: fileName, width, height }
+  })
+}
+
+function checkSize(mask: CocoEntry['instances'][number]['mask'], { file_name, width, height }: CocoImage): void {
+  if (mask.width === width && mask.height === height) return
+  throw new Sam3InputError(
+    'ERR_INVALID_MASK',
+    `A mask of ${mask.width} x ${mask.height} is not of ${file_name}, which has ${width} x ${height} pixels.`,
+    { fix: 'Give each entry the width and height of its own result.' },
+  )
 }

@@ -3,7 +3,7 @@ import sharp from 'sharp'
 import { Sam3InputError } from '../errors.js'
 import type { Box } from '../prompt/types.js'
 import { bitmapToPolygons, type Polygon, type PolygonOptions } from './polygons.js'
-import { bitmapToRuns, type CocoRle, forEachStretch, runsToString, stringToRuns } from './rle.js'
+import { bitmapToRuns, type CocoRle, forEachStretch, runsToString, stringToRuns, type UncompressedRle } from './rle.js'
 
 /** Mask logits as the network gives them, before they are resized to the image: above 0 means set. */
 export interface MaskLogits {
@@ -66,11 +66,12 @@ export class Mask {
   }
 
   /**
-   * A mask from COCO's compressed RLE.
+   * A mask from COCO's RLE, compressed or not.
    * @throws Sam3InputError `ERR_INVALID_MASK` when the runs do not add up to the size.
    */
-  static fromRle({ size: [height, width], counts }: CocoRle): Mask {
-    const runs = stringToRuns(counts)
+  static fromRle({ size: [height, width], counts }: CocoRle | UncompressedRle): Mask {
+    const isList = Array.isArray(counts) && counts.every(Number.isInteger)
+    const runs = typeof counts === 'string' ? stringToRuns(counts) : Uint32Array.from(isList ? counts : [])
     const total = runs.reduce((sum, run) => sum + run, 0)
     if (total !== width * height) {
       throw new Sam3InputError(

@@ -11,6 +11,14 @@ export interface CocoRle {
   counts: string
 }
 
+/** The same with the run lengths as they are, as in the ground truth of YouTube-VIS and in COCO's crowds. */
+export interface UncompressedRle {
+  /** [height, width]. */
+  size: [height: number, width: number]
+  /** The run lengths. */
+  counts: number[]
+}
+
 /** Packs run lengths into COCO's text: differences to the run before the last, 5 bits a character, 6 bits ASCII. */
 export function runsToString(runs: ArrayLike<number>): string {
   let text = ''

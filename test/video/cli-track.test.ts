@@ -56,6 +56,7 @@ describe('sam3-node track', () => {
       '--box',
       '--json',
       '--mot',
+      '--mot-gt',
       '--hotstart-delay',
       '--model',
       'Ctrl-C',
@@ -66,6 +67,7 @@ describe('sam3-node track', () => {
 
   it.each<[string, string[], string]>([
     ['no question', [clip], 'ERR_EMPTY_PROMPT'],
+    ['a blank text', [clip, '--text', 'dog', '--text', ' '], 'ERR_EMPTY_PROMPT'],
     ['a point without a frame', [clip, '--point', '10,20'], 'frame:x,y'],
     ['a box of three numbers', [clip, '--box', '0:1,2,3'], 'frame:x0,y0,x1,y1'],
     ['a threshold of 2', [clip, '--text', 'dog', '--threshold', '2'], 'from 0 to 1'],
@@ -86,12 +88,13 @@ describe('sam3-node track', () => {
 
   it('a folder of frames to pictures, COCO JSON and MOT text, which say the same', async () => {
     const args = ['--text', 'cat', '--threshold', '0.3', '--max-frames', '18', '--hotstart-delay', '4', '--fps', '10']
-    const outputs = ['--out', 'drawn/pictures', '--json', 'drawn/tracks.json', '--mot', 'drawn/tracks.txt']
+    const mot = ['--mot', 'drawn/tracks.txt', '--mot-gt', 'drawn/sequence']
+    const outputs = ['--out', 'drawn/pictures', '--json', 'drawn/tracks.json', ...mot]
     const { code, stdout, stderr } = await sam3('track', clip, ...args, ...outputs, ...model)
     expect(code).toBe(0)
     expect(stderr).toMatch(/^(frame \d+ of 18: .*\n)*$/) // said every ten seconds
     expect(stdout).toMatch(
-      /^18 frames in [\d.]+ s \([\d.]+ .*\): \d+ x cat\nWritten: drawn\/pictures, drawn\/tracks.json, drawn\/tracks.txt\n$/,
+      /^18 frames in [\d.]+ s \([\d.]+ .*\): \d+ x cat\nWritten: drawn\/pictures, drawn\/tracks.json, drawn\/tracks.txt, drawn\/sequence\n$/,
     )
 
     const names = Array.from({ length: 18 }, (_, index) => `${String(index).padStart(5, '0')}.jpg`)
@@ -100,7 +103,7 @@ describe('sam3-node track', () => {
 
     const { videos, annotations, categories } = json('drawn/tracks.json')
     expect(videos[0]).toMatchObject({ name: 'clip_160x120', width: 160, height: 120, length: 24 })
-    expect(videos[0]!.file_names[7]).toBe('00007.png')
+    expect(videos[0]!.file_names[7]).toBe('clip_160x120/00007.png')
     expect(categories.map(({ name }) => name)).toEqual(['cat'])
     expect(annotations.length).toBeGreaterThan(0)
     const lines = readFileSync(file('drawn/tracks.txt'), 'utf8')
@@ -108,10 +111,17 @@ describe('sam3-node track', () => {
       .split('\n')
       .map((line) => line.split(',').map(Number))
     const seen = annotations.flatMap((one) =>
-      one.areas.flatMap((area, frame) => (area ? [`${frame + 1} ${one.track_id}`] : [])),
+      one.areas.flatMap((area, frame) => (area ? [`${frame + 1} ${one.track_id + 1}`] : [])),
     )
     expect(lines.map(([frame, id]) => `${frame} ${id}`)).toEqual(expect.arrayContaining(seen))
-    expect(lines.every((line) => line.length === 9 && line[0]! >= 1 && line[0]! <= 18)).toBe(true)
+    expect(lines.every((line) => line.length === 10 && line[0]! >= 1 && line[0]! <= 18)).toBe(true)
+    const sequence = (name: string) => readFileSync(file(`drawn/sequence/${name}`), 'utf8')
+    const truth = lines.map((line) => [...line.slice(0, 6), 1, 1, 1].join(','))
+    expect(sequence('gt/gt.txt')).toBe(`${truth.join('\n')}\n`)
+    expect(sequence('gt/labels.txt')).toBe('cat\n')
+    expect(sequence('seqinfo.ini')).toBe(
+      '[Sequence]\nname=clip_160x120\nimDir=img1\nframeRate=10\nseqLength=24\nimWidth=160\nimHeight=120\nimExt=.jpg\n',
+    )
 
     // What the library gives for the same question.
     const video = await buildSam3VideoModel({ model: goldenModels.safetensors, device: 'cpu', dtype: 'float32' })
@@ -123,7 +133,7 @@ describe('sam3-node track', () => {
     await session.addPrompt({ frameIndex: 0, text: 'cat' })
     for await (const { frameIndex, objects } of session.propagate({ maxFrames: 18 })) {
       const rows = lines.filter(([frame]) => frame === frameIndex + 1)
-      expect(rows.map(([, id]) => id)).toEqual(objects.map(({ id }) => id))
+      expect(rows.map(([, id]) => id)).toEqual(objects.map(({ id }) => id + 1))
       for (const { id, mask } of objects) {
         const rle = annotations.find(({ track_id }) => track_id === id)!.segmentations[frameIndex]
         expect(mask.area === 0 ? null : Mask.fromRle(rle!).area).toBe(mask.area === 0 ? null : mask.area)

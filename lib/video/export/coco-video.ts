@@ -2,9 +2,9 @@
 import { parse } from 'node:path'
 import { Sam3InputError } from '../../errors.js'
 import { checkWholeNumber } from '../../prompt/checks.js'
-import type { CocoCategory } from '../../result/coco.js'
-import type { CocoRle } from '../../result/rle.js'
-import { type ExportedFrame, type ExportedObject, UNNAMED } from './types.js'
+import { type Categories, CategoryTable, type CocoCategory } from '../../result/categories.js'
+import { type CocoRle, stringToRuns, type UncompressedRle } from '../../result/rle.js'
+import type { ExportedFrame, ExportedObject } from './types.js'
 
 /** The video that the results are about. */
 export interface CocoVideoInfo {
@@ -18,6 +18,16 @@ export interface CocoVideoInfo {
   frameCount?: number | undefined
   /** Names of the frames. Default: as if they were extracted into a folder named like the video: `clip/00000.jpg`. */
   fileNames?: readonly string[]
+  /**
+   * All categories, found or not, so that the same text has the same id in every export: texts, numbered from 1, or
+   * `{ id, name }`. Default: the texts of the objects, in the order in which they first appear.
+   */
+  categories?: Categories | undefined
+  /**
+   * How masks are written: `'list'` (default), run lengths as numbers, is how YouTube-VIS writes its ground truth and what
+   * every reader of it takes; `'string'`, COCO's compressed text, is half as long, but TrackEval does not read it.
+   */
+  counts?: 'list' | 'string' | undefined
 }
 
 /** A data set of one video, with a `score` on every annotation. */
@@ -26,7 +36,7 @@ export interface CocoVideoJson {
   info: Record<'description' | 'version', string>
   /** One. */
   videos: CocoVideoEntry[]
-  /** One per text. */
+  /** Those of the options, or one per text that found something. */
   categories: CocoCategory[]
   /** One per object. */
   annotations: CocoVideoAnnotation[]
@@ -64,8 +74,8 @@ export interface CocoVideoAnnotation {
   height: number
   /** Number of frames. */
   length: number
-  /** Compressed RLE. */
-  segmentations: (CocoRle | null)[]
+  /** RLE, with its `counts` as they were asked for. */
+  segmentations: (CocoRle | UncompressedRle | null)[]
   /** [x, y, width, height] around the mask, in pixels. */
   bboxes: ([number, number, number, number] | null)[]
   /** Set pixels. */
@@ -76,6 +86,18 @@ export interface CocoVideoAnnotation {
   score: number
 }
 
+/** One object in the list that evaluations read as the results of a tracker. */
+export interface CocoVideoResult {
+  /** 1. */
+  video_id: number
+  /** `id` of its category. */
+  category_id: number
+  /** Probability, 0..1: the object's `score`. */
+  score: number
+  /** Compressed RLE for each frame, null where the object is not seen. */
+  segmentations: (CocoRle | null)[]
+}
+
 interface Appearance {
   segmentation: CocoRle
   bbox: [number, number, number, number]
@@ -83,7 +105,7 @@ interface Appearance {
 }
 
 interface Track {
-  category: string
+  category: number
   score: number
   frames: Map<number, Appearance>
 }
@@ -101,11 +123,12 @@ interface Track {
  */
 export class CocoVideo {
   readonly #info: CocoVideoInfo
+  readonly #categories: CategoryTable
   readonly #tracks = new Map<number, Track>()
   #length = 0
 
   /** @throws Sam3InputError `ERR_INVALID_ARGUMENT` */
-  constructor({ fileName, width, height, frameCount, fileNames }: CocoVideoInfo) {
+  constructor({ fileName, width, height, frameCount, fileNames, categories, counts = 'list' }: CocoVideoInfo) {
     checkWholeNumber(width, 'width', 1)
     checkWholeNumber(height, 'height', 1)
     checkWholeNumber(frameCount, 'frameCount', 1)
@@ -114,16 +137,24 @@ export class CocoVideo {
         fix: "Pass { fileName: 'clip.mp4', width: session.width, height: session.height }.",
       })
     }
-    this.#info = { fileName, width, height, frameCount, fileNames }
+    if (counts !== 'list' && counts !== 'string') {
+      throw new Sam3InputError('ERR_INVALID_ARGUMENT', `counts must be 'list' or 'string', not ${String(counts)}.`, {
+        fix: "Use 'list' unless what reads it wants compressed RLE.",
+      })
+    }
+    this.#categories = new CategoryTable(categories)
+    this.#info = { fileName, width, height, frameCount, fileNames, counts }
   }
 
   /**
    * Adds what was found on a frame; a second result for the same frame replaces its objects.
-   * @throws Sam3InputError `ERR_INVALID_MASK` where a mask has not the size of the video
+   * @throws Sam3InputError `ERR_INVALID_MASK` where a mask has not the size of the video; `ERR_INVALID_ARGUMENT` where an
+   * object is of none of the `categories` that were given
    */
   add({ frameIndex, objects }: ExportedFrame): void {
     const { width, height } = this.#info
-    for (const { mask } of objects) {
+    for (const { mask, prompt } of objects) {
+      if (mask.area > 0) this.#categories.idOf(prompt)
       if (mask.width === width && mask.height === height) continue
       throw new Sam3InputError(
         'ERR_INVALID_MASK',
@@ -141,6 +172,17 @@ export class CocoVideo {
     return { ...this.#head(), annotations: [...this.#annotations()] }
   }
 
+  /** What a tracker hands in to be scored against a data set of the same video: `JSON.stringify` it. */
+  results(): CocoVideoResult[] {
+    const length = this.#frameCount()
+    return [...this.#seen()].map(({ category, score, frames }) => ({
+      video_id: 1,
+      category_id: category,
+      score,
+      segmentations: Array.from({ length }, (_, index) => frames.get(index)?.segmentation ?? null),
+    }))
+  }
+
   /** The text of the data set in pieces, for videos of which it would be too long for one string. */
   *chunks(): Generator<string, void, undefined> {
     yield `${JSON.stringify(this.#head()).slice(0, -1)},"annotations":[`
@@ -155,7 +197,7 @@ export class CocoVideo {
   #addObject(frame: number, { id, prompt, score, mask }: ExportedObject): void {
     let track = this.#tracks.get(id)
     if (!track) {
-      track = { category: prompt ?? UNNAMED, score, frames: new Map() }
+      track = { category: this.#categories.idOf(prompt), score, frames: new Map() }
       this.#tracks.set(id, track)
     }
     const [x0, y0, x1, y1] = mask.box
@@ -166,8 +208,9 @@ export class CocoVideo {
     return Math.max(this.#length, this.#info.frameCount ?? 0)
   }
 
-  #categories(): string[] {
-    return [...new Set([...this.#tracks.values()].map(({ category }) => category))]
+  /** Objects that were seen on any frame: a later result may have taken them back. */
+  *#seen(): Generator<Track & { id: number }, void, undefined> {
+    for (const [id, track] of this.#tracks) if (track.frames.size > 0) yield { id, ...track }
   }
 
   #head(): Omit<CocoVideoJson, 'annotations'> {
@@ -179,17 +222,16 @@ export class CocoVideo {
     return {
       info: { description: 'Tracked by SAM 3 through sam3-node', version: '1.0' },
       videos: [{ id: 1, name: fileName, width, height, length, file_names }],
-      categories: this.#categories().map((name, index) => ({ id: index + 1, name, supercategory: UNNAMED })),
+      categories: this.#categories.list,
     }
   }
 
   *#annotations(): Generator<CocoVideoAnnotation, void, undefined> {
-    const { width, height } = this.#info
+    const { width, height, counts } = this.#info
     const length = this.#frameCount()
-    const categories = this.#categories()
+    const write = (rle: CocoRle) => (counts === 'string' ? rle : { ...rle, counts: [...stringToRuns(rle.counts)] })
     let id = 0
-    for (const [track_id, { category, score, frames }] of this.#tracks) {
-      if (frames.size === 0) continue
+    for (const { id: track_id, category, score, frames } of this.#seen()) {
       const list = <T>(of: (one: Appearance) => T) =>
         Array.from({ length }, (_, index): T | null => {
           const one = frames.get(index)
@@ -198,12 +240,12 @@ export class CocoVideo {
       yield {
         id: ++id,
         video_id: 1,
-        category_id: categories.indexOf(category) + 1,
+        category_id: category,
         track_id,
         width,
         height,
         length,
-        segmentations: list((one) => one.segmentation),
+        segmentations: list((one) => write(one.segmentation)),
         bboxes: list((one) => one.bbox),
         areas: list((one) => one.area),
         iscrowd: 0,

@@ -24,6 +24,3 @@ export interface ExportedFrame {
   frameIndex: number
   objects: readonly ExportedObject[]
 }
-
-/** Name of the category of objects that no text found. */
-export const UNNAMED = 'object'
