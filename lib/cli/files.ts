@@ -1,6 +1,6 @@
 /** The files that a command line names. */
 import { existsSync, statSync } from 'node:fs'
-import { basename, extname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { glob, isDynamicPattern } from 'tinyglobby'
 import { Sam3InputError } from '../errors.js'
 
@@ -41,15 +41,4 @@ async function matches(pattern: string, folder?: string): Promise<string[]> {
     })
   }
   return found.sort().map((file) => (folder === undefined ? file : `${folder.replace(/\/$/, '')}/${file}`))
-}
-
-/** A name for the results of each file: its own without the extension, numbered where two files share it. */
-export function resultNames(files: readonly string[]): string[] {
-  const taken = new Map<string, number>()
-  return files.map((file) => {
-    const name = basename(file, extname(file))
-    const count = (taken.get(name) ?? 0) + 1
-    taken.set(name, count)
-    return count === 1 ? name : `${name}-${count}`
-  })
 }

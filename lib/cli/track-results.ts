@@ -7,12 +7,12 @@ import { finished, pipeline } from 'node:stream/promises'
 import sharp from 'sharp'
 import { Sam3InputError } from '../errors.js'
 import { overlayFrame, type OverlayFrameOptions } from '../video/draw/overlay-frame.js'
-import { isWritableVideo } from '../video/encode/formats.js'
 import { VideoWriter } from '../video/encode/video-writer.js'
 import { CocoVideo } from '../video/export/coco-video.js'
 import { MotText } from '../video/export/mot.js'
 import type { FrameResult } from '../video/results.js'
 import type { SourceFrame } from '../video/source/types.js'
+import { checkOutputFile, checkVideoOrFolder, isVideoOutput } from './outputs.js'
 
 /** Where results go. */
 export interface TrackOutputs {
@@ -47,10 +47,14 @@ interface Sink {
 }
 
 /**
- * Refuses to write over what is read.
+ * Refuses what cannot be written, and to write over what is read.
  * @throws Sam3InputError `ERR_INVALID_ARGUMENT`
  */
 export function checkOutputs(video: string, outputs: TrackOutputs): void {
+  const { out, json, mot } = outputs
+  if (out !== undefined) checkVideoOrFolder(out)
+  if (json !== undefined) checkOutputFile('--json', json)
+  if (mot !== undefined) checkOutputFile('--mot', mot)
   const paths = Object.values(outputs).filter((path) => path !== undefined)
   const real = (path: string) => {
     try {
@@ -73,7 +77,7 @@ export async function openResults(outputs: TrackOutputs, settings: TrackSettings
   for (const path of [out, json, mot]) if (path !== undefined) await mkdir(dirname(path), { recursive: true })
   const sinks: Sink[] = []
   if (out !== undefined)
-    sinks.push(isWritableVideo(out) ? await videoSink(out, settings) : await folderSink(out, settings))
+    sinks.push(isVideoOutput(out) ? await videoSink(out, settings) : await folderSink(out, settings))
   if (json !== undefined) sinks.push(cocoSink(json, settings))
   if (mot !== undefined) sinks.push(motSink(mot))
   return new TrackResults(sinks)

@@ -169,9 +169,13 @@ const MISSING = 'is not there'
 
 /** Why a file cannot be run; undefined where it can. */
 function obstacleTo(path: string): string | undefined {
-  const found = statSync(path, { throwIfNoEntry: false })
-  if (!found) return MISSING
-  if (!found.isFile()) return found.isDirectory() ? 'is a folder' : 'is no file'
+  try {
+    const found = statSync(path)
+    if (!found.isFile()) return found.isDirectory() ? 'is a folder' : 'is no file'
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    return code === 'ENOENT' || code === 'ENOTDIR' ? MISSING : `cannot be looked at (${code})`
+  }
   try {
     accessSync(path, constants.X_OK)
     return undefined
