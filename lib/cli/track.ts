@@ -194,7 +194,11 @@ async function trackVideo(
 
 /** Where a video is: an address is one only on the command line, where whoever types it means it. */
 function toLocation(name: string): string | URL {
-  return /^(https?|rtsps?|rtmps?|srt|udp|rtp):\/\//i.test(name) ? new URL(name) : name
+  if (!/^(https?|rtsps?|rtmps?|srt|udp|rtp):\/\//i.test(name)) return name
+  if (URL.canParse(name)) return new URL(name)
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} is no complete address.`, {
+    fix: 'Write it as rtsp://host/path, or give the path of a file.',
+  })
 }
 
 function chosenSource({ fps, ffmpeg, ffprobe }: TrackOptions) {

@@ -72,6 +72,7 @@ describe('sam3-node track', () => {
     ['an unknown setting', [clip, '--text', 'dog', '--set', 'nms=1'], "has no key 'nms'"],
     ['an unusable setting', [clip, '--text', 'dog', '--set', 'detNmsThresh=7'], 'ERR_INVALID_ARGUMENT'],
     ['a video that is not there', ['none.mp4', '--text', 'dog'], 'ERR_VIDEO_NOT_FOUND', 1],
+    ['an address without a host', ['http://', '--text', 'dog'], 'no complete address'],
     ['writing over the video', [clip, '--text', 'dog', '--out', clip], 'written over'],
     ['writing one file twice', [clip, '--text', 'dog', '--json', 'a.txt', '--mot', './a.txt'], 'written over'],
     ['a missing model', [clip, '--text', 'dog', '--json', 'a.json', '--model', './none'], 'ERR_MODEL_NOT_FOUND', 1],

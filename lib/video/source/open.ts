@@ -80,7 +80,7 @@ async function openLocation(location: string | URL, options: CheckedOptions): Pr
       fix: 'Use http(s), rtsp(s), rtmp(s), srt, udp or rtp, or download it first.',
     })
   }
-  const path = String(location).startsWith('file:') ? fileURLToPath(location) : String(location)
+  const path = String(location).startsWith('file:') ? pathOf(location) : String(location)
   const found = await stat(path).catch(cannotOpen(path))
   if (found.isDirectory()) return openFolder(path, options)
   if (!found.isFile() || found.size === 0) {
@@ -90,6 +90,18 @@ async function openLocation(location: string | URL, options: CheckedOptions): Pr
     })
   }
   return openFile(path, found.size, options)
+}
+
+/** The path of a `file:` URL. */
+function pathOf(location: string | URL): string {
+  try {
+    return fileURLToPath(location)
+  } catch (cause) {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${String(location)} is no file: URL of this machine.`, {
+      cause,
+      fix: 'Pass a path, or what pathToFileURL() makes of one.',
+    })
+  }
 }
 
 /** What a path gets that leads nowhere. */
