@@ -205,16 +205,31 @@ const RUNTIME_CODES: ReadonlySet<string> = new Set<RuntimeErrorCode>([
 
 /** What to do where the native layer says only the cause. */
 const GENERAL_FIXES: Readonly<Partial<Record<string, string>>> = {
+  ERR_NO_PROMPT: 'Call addPrompt(), addPoints() or addMask() first, then propagate().',
+  ERR_UNKNOWN_OBJECT: 'Use an id of the results, or add a prompt for a new object.',
   ERR_DISPOSED: 'Build a new model, or encode the image again.',
   ERR_QUEUE_FULL: 'Wait for some calls to finish, or raise queueLimit.',
   ERR_OUT_OF_MEMORY: 'Ask for less at once: fewer images or prompts, or a smaller inputSize.',
+  ERR_SESSION_CLOSED: 'Start a new session with startSession().',
+  ERR_SESSION_BUSY: 'End the propagation that is under way first, or start another session.',
+  ERR_HISTORY_REQUIRED: "Start the session with { history: 'full' }.",
+  ERR_MEMORY_LIMIT: 'Raise memoryLimit, or leave history out.',
+  ERR_STREAM_CLOSED: 'Open the video again.',
+  ERR_FFMPEG_FAILED: 'Try the same with ffmpeg itself.',
 }
+/** The same for all codes of a kind. What is wrong with the caller's input, model or machine is not to be reported. */
+const KINDS: readonly (readonly [codes: ReadonlySet<string>, fix: string])[] = [
+  [INPUT_CODES, 'Correct what was passed.'],
+  [MODEL_CODES, "Check the model's files, or download it again."],
+  [ENVIRONMENT_CODES, 'Run sam3-node doctor: it says what is missing.'],
+]
 const REPORT_IT = 'Please report it with the message and the stack of its cause.'
 
 /** The native layer writes the cause as the first sentence and what to do as the rest. */
 function fixIn(message: string, code: string): string {
   const end = message.search(/\.\s+[A-Z]/)
-  return end < 0 ? (GENERAL_FIXES[code] ?? REPORT_IT) : message.slice(end + 1).trim()
+  if (end >= 0) return message.slice(end + 1).trim()
+  return GENERAL_FIXES[code] ?? KINDS.find(([codes]) => codes.has(code))?.[1] ?? REPORT_IT
 }
 
 /**

@@ -85,6 +85,7 @@ export {
   type VideoOutputs,
   type VideoRequest,
 } from './video/facade.js'
+export type { ProgramOptions } from './video/ffmpeg/find.js'
 export type { HeuristicOptions, SessionOptions } from './video/options.js'
 export { type PropagateOptions, Propagation, type PropagationDirection } from './video/propagation.js'
 export type { ObjectMask, ObjectOnFrame, ObjectPoints, VideoPrompt } from './video/prompts.js'

@@ -6,7 +6,8 @@ import path from 'node:path'
 import sharp from 'sharp'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseBox, parseCount, parseNumber, parsePoint } from '../lib/cli/arguments.js'
-import { dataSetNames, expandFiles, resultNames } from '../lib/cli/files.js'
+import { expandFiles } from '../lib/cli/files.js'
+import { dataSetNames, labelPart, maskName, resultNames } from '../lib/cli/result-names.js'
 import { Mask } from '../lib/index.js'
 import { goldenModels, repositoryRoot } from './support/paths.js'
 
@@ -46,22 +47,33 @@ describe('sam3-node', () => {
     expect((await sam3('--version')).stdout.trim()).toBe(version)
   })
 
-  it.each<[string, string[], string]>([
+  // What cannot be meant ends with 2, what fails with 1.
+  it.each<[string, string[], string, (1 | 2)?]>([
     ['no question', ['segment', 'a.png'], 'ERR_EMPTY_PROMPT'],
+    ['no command', [], 'Usage: sam3-node'],
+    ['no file', ['segment', '--text', 'cat'], "missing required argument 'files'"],
+    ['an empty text', ['segment', 'a.png', '--text', ' '], 'noun phrase'],
+    ['an option without its value', ['segment', 'a.png', '--text', '--json'], '--json is an option'],
+    [
+      'a folder for results that is a file',
+      ['segment', 'a.png', '--text', 'cat', '--out', 'broken.png'],
+      '--out broken.png is a file',
+    ],
     ['a box of three numbers', ['segment', 'a.png', '--box', '1,2,3'], 'x0,y0,x1,y1'],
     ['a threshold of 2', ['segment', 'a.png', '--text', 'cat', '--threshold', '2'], 'from 0 to 1'],
     ['clicks with a text', ['segment', 'a.png', '--text', 'cat', '--point', '1,1'], 'ERR_INVALID_ARGUMENT'],
     ['a font that is none', ['segment', 'a.png', '--text', 'cat', '--font', 'broken.png'], 'broken.png is no font'],
     ['an unknown option', ['segment', 'a.png', '--txt', 'cat'], '--text'],
     ['an unknown command', ['sgment'], 'segment'],
-    ['a glob of nothing', ['segment', '*.bmp', '--text', 'cat'], 'ERR_IMAGE_NOT_FOUND'],
-    ['a missing model', ['segment', 'a.png', '--text', 'cat', '--model', './none'], 'ERR_MODEL_NOT_FOUND'],
-  ])('refuses %s', async (_name, args, message) => {
+    ['a glob of nothing', ['segment', '*.bmp', '--text', 'cat'], 'ERR_IMAGE_NOT_FOUND', 1],
+    ['a missing model', ['segment', 'a.png', '--text', 'cat', '--model', './none'], 'ERR_MODEL_NOT_FOUND', 1],
+  ])('refuses %s', async (_name, args, message, exitCode = 2) => {
+    const before = readdirSync(folder)
     const { code, stdout, stderr } = await sam3(...args)
-    expect(code).toBe(1)
-    expect(stdout).toBe('')
     expect(stderr).toContain(message)
-    expect(stderr).not.toContain('    at ')
+    expect({ code, stdout }).toEqual({ code: exitCode, stdout: '' })
+    expect(stderr).not.toMatch(/ {4}at |report it/)
+    expect(readdirSync(folder)).toEqual(before)
   })
 
   it('writes overlays, masks and COCO JSON for globs and folders, one bad file not stopping the rest', async () => {
@@ -162,12 +174,38 @@ describe('sam3-node', () => {
     expect(stdout).toMatch(/concept +score +box \(x0, y0, x1, y1\) +area\n +1 +cat +0\.\d{3} .* \d+ px\n +2 +cat /)
   })
 
+  it('takes folders with a dot that are there or are named as such, and texts of any kind', async () => {
+    mkdirSync(path.join(folder, 'run.jpg'))
+    const args = ['--threshold', '0', '--max-instances', '1', ...model]
+    const texts = ['--text', '😀', '--text', '../up', '--text', 'rote Äpfel & कप', '--text', '-5']
+    expect((await sam3('segment', 'a.png', ...texts, ...args, '--out', 'run.jpg')).code).toBe(0)
+    expect(readdirSync(path.join(folder, 'run.jpg')).sort()).toEqual([
+      'a.mask.1.png',
+      'a.mask.2.up.png',
+      'a.mask.3.rote-äpfel-कप.png',
+      'a.mask.4.5.png',
+      'a.overlay.png',
+      'coco.json',
+    ])
+    expect((await sam3('segment', '--text', 'cat', ...args, '--out', 'new.png/', '--', 'a.png')).code).toBe(0)
+    expect(readdirSync(path.join(folder, 'new.png'))).toContain('a.overlay.png')
+  })
+
+  it('a reader that has seen enough (| head) is no error', async () => {
+    const command = 'set -o pipefail; "$0" "$1" cache ls --cache-dir . | true; echo "$?"'
+    const args = ['-c', command, process.execPath, `${repositoryRoot}/dist/cli.js`]
+    const { stdout, stderr } = await new Promise<{ stdout: string; stderr: string }>((resolve) =>
+      execFile('bash', args, { cwd: folder }, (_error, stdout, stderr) => resolve({ stdout, stderr })),
+    )
+    expect({ stdout, stderr }).toEqual({ stdout: '0\n', stderr: '' })
+  })
+
   it('segments by boxes and by clicks', async () => {
     const boxes = await sam3(
       'segment',
       'a.png',
       '--box',
-      '5,5,40,40',
+      '-5,-5,40,40',
       '--neg-box',
       '50,5,80,40',
       '--threshold',
@@ -211,6 +249,38 @@ describe('arguments', () => {
     const all = await expandFiles([`${folder}/photos`, `${folder}/*.png`, `${folder}/a.png`, 'none.jpg'])
     const relative = all.map((file) => path.relative(folder, file).replace(/^.*none/, 'none'))
     expect(relative).toEqual(['photos/b.png', 'photos/more/b.jpg', 'a.png', 'broken.png', 'none.jpg'])
+  })
+})
+
+describe('names of results', () => {
+  it('are those of the images, each once', () => {
     expect(resultNames(['x/b.png', 'y/b.jpg', 'c.d.png'])).toEqual(['b', 'b-2', 'c.d'])
+    expect(resultNames(['b.png', 'b.jpg', 'b-2.png', 'B.tif'])).toEqual(['b', 'b-2', 'b-2-2', 'B-3'])
+    expect(resultNames(['photo..png', '..png', '.hidden.png', '-x.png'])).toEqual(['photo', 'image', '.hidden', '-x'])
+    const long = resultNames([`${'é'.repeat(120)}.png`, `${'é'.repeat(121)}.png`])
+    expect(long).toEqual(['é'.repeat(60), `${'é'.repeat(60)}-2`])
+  })
+
+  it('have readable labels of any script, and no empty parts', () => {
+    expect(maskName('a', '07', 'Red cup!')).toBe('a.mask.07.red-cup.png')
+    for (const label of [undefined, '', '😀', '...', '../..', '/', '—'])
+      expect(maskName('a', '1', label)).toBe('a.mask.1.png')
+    expect([labelPart('../x'), labelPart('a/b\\c'), labelPart('-rf'), labelPart('Tasse (groß)')]).toEqual([
+      'x',
+      'a-b-c',
+      'rf',
+      'tasse-groß',
+    ])
+    expect([labelPart('चाय का कप'), labelPart('قِطّة'), labelPart('黄色い バス')]).toEqual([
+      'चाय-का-कप',
+      'قِطّة'.normalize('NFC'),
+      '黄色い-バス',
+    ])
+    for (const text of ['कि'.repeat(300), '𠮷'.repeat(300), 'e\u0301\u0323'.repeat(300), `${'x'.repeat(79)} y`]) {
+      const name = maskName('é'.repeat(60), '001', text)
+      expect(Buffer.byteLength(name)).toBeLessThan(250)
+      expect(name).not.toMatch(/\uFFFD|-\.|\.\./)
+      expect(text.normalize('NFC').startsWith(labelPart(text))).toBe(true)
+    }
   })
 })

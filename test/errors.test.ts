@@ -7,7 +7,7 @@ import {
   Sam3ModelError,
   Sam3RuntimeError,
 } from '../lib/index.js'
-import { fromNativeError } from '../lib/errors.js'
+import { fromNativeError, type HubErrorCode, type Sam3ErrorCode } from '../lib/errors.js'
 
 const native = (code: string, message: string) => Object.assign(new Error(message), { code })
 
@@ -60,5 +60,57 @@ describe('fromNativeError', () => {
     expect(fromNativeError('a string')).toMatchObject({ code: 'ERR_INTERNAL' })
     const typed = new Sam3AbortError()
     expect(fromNativeError(typed)).toBe(typed)
+  })
+
+  // Every code; those of the hub and of aborting never come from the engine.
+  const CODES: Record<Exclude<Sam3ErrorCode, HubErrorCode | 'ABORT_ERR'>, 'report' | 'fix'> = {
+    ERR_INVALID_ARGUMENT: 'fix',
+    ERR_INVALID_IMAGE: 'fix',
+    ERR_IMAGE_NOT_FOUND: 'fix',
+    ERR_INVALID_BOX: 'fix',
+    ERR_INVALID_POINT: 'fix',
+    ERR_INVALID_MASK: 'fix',
+    ERR_EMPTY_PROMPT: 'fix',
+    ERR_INVALID_FONT: 'fix',
+    ERR_INVALID_THRESHOLD: 'fix',
+    ERR_INVALID_DTYPE: 'fix',
+    ERR_INVALID_INPUT_SIZE: 'fix',
+    ERR_VIDEO_NOT_FOUND: 'fix',
+    ERR_INVALID_VIDEO: 'fix',
+    ERR_INVALID_FRAME: 'fix',
+    ERR_FRAME_SIZE: 'fix',
+    ERR_NO_PROMPT: 'fix',
+    ERR_UNKNOWN_OBJECT: 'fix',
+    ERR_MODEL_NOT_FOUND: 'fix',
+    ERR_MODEL_FORMAT: 'fix',
+    ERR_WEIGHTS_CORRUPT: 'fix',
+    ERR_WEIGHTS_MISMATCH: 'fix',
+    ERR_PROGRAM: 'fix',
+    ERR_LIBTORCH_NOT_FOUND: 'fix',
+    ERR_LIBTORCH_VERSION: 'fix',
+    ERR_LIBTORCH_LOAD: 'fix',
+    ERR_LIBTORCH_DOWNLOAD: 'fix',
+    ERR_ENGINE_NOT_BUILT: 'fix',
+    ERR_DEVICE_UNAVAILABLE: 'fix',
+    ERR_FFMPEG_NOT_FOUND: 'fix',
+    ERR_DISPOSED: 'fix',
+    ERR_QUEUE_FULL: 'fix',
+    ERR_OUT_OF_MEMORY: 'fix',
+    ERR_SESSION_CLOSED: 'fix',
+    ERR_SESSION_BUSY: 'fix',
+    ERR_HISTORY_REQUIRED: 'fix',
+    ERR_MEMORY_LIMIT: 'fix',
+    ERR_STREAM_CLOSED: 'fix',
+    ERR_FFMPEG_FAILED: 'fix',
+    ERR_INFERENCE: 'report',
+    ERR_INTERNAL: 'report',
+  }
+
+  it.each(Object.entries(CODES))('%s without a fix of its own gets one: %s', (code, kind) => {
+    const error = fromNativeError(native(code, 'Nothing to follow yet: add a text first.'))
+    expect(error.code).toBe(code)
+    expect(/report/i.test(error.message)).toBe(kind === 'report')
+    expect(error.fix).not.toBe('')
+    expect(error.message.endsWith(error.fix)).toBe(true)
   })
 })

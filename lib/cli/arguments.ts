@@ -1,5 +1,5 @@
 /** Turns the words of a command line into values, or says what is wrong with them. */
-import { InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import type { Box, Point } from '../prompt/types.js'
 
 function numbers(text: string, count: number, form: string): number[] {
@@ -21,6 +21,25 @@ export function parsePoint(text: string, previous: Point[] = []): Point[] {
 /** An option that can be given several times. */
 export function collect(text: string, previous: string[] = []): string[] {
   return [...previous, text]
+}
+
+/** A phrase; the option can be given several times. */
+export function parsePhrase(text: string, previous: string[] = []): string[] {
+  if (text.trim() === '') throw new InvalidArgumentError('Write a noun phrase, such as "yellow school bus".')
+  return collect(text, previous)
+}
+
+/** Refuses an option as the value of the one before it: `--text --json` lacks the text, and is not about `--json`. */
+export function refuseSwallowedOptions(command: Command): void {
+  const isOption = (value: unknown) =>
+    typeof value === 'string' &&
+    (value === '--help' || command.options.some(({ long, short }) => value === long || value === short))
+  for (const option of command.options) {
+    const values = [command.getOptionValue(option.attributeName())].flat()
+    const swallowed = option.required ? values.find(isOption) : undefined
+    if (swallowed !== undefined)
+      command.error(`error: option '${option.flags}' has no value: ${swallowed} is an option`)
+  }
 }
 
 /** A number between two limits. */

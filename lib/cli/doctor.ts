@@ -11,6 +11,7 @@ import { searchFolders } from '../hub/resolve.js'
 import { findSnapshot } from '../hub/snapshot.js'
 import { findToken, type Token } from '../hub/token.js'
 import { DEFAULT_MODEL } from '../model/locate.js'
+import { checkFfmpeg } from './doctor-ffmpeg.js'
 import { judgeMachine } from './doctor-machine.js'
 import { describeFinding, type Finding, problem } from './findings.js'
 import { lookAtMachine, toReport } from './machine.js'
@@ -31,7 +32,7 @@ export type Check = (context: DoctorContext) => Promise<Finding[]>
 /** Weights of facebook/sam3, in bytes: what a download needs. */
 const USUAL_SIZE = 3_440_000_000
 
-const CHECKS: readonly Check[] = [checkFolder, checkModel, checkDisk, checkToken, checkHub]
+const CHECKS: readonly Check[] = [checkFfmpeg, checkFolder, checkModel, checkDisk, checkToken, checkHub]
 
 export function doctorCommand(): Command {
   return new Command('doctor')

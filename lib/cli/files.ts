@@ -1,6 +1,6 @@
 /** The files that a command line names. */
 import { existsSync, statSync } from 'node:fs'
-import { basename, dirname, extname, relative, resolve, sep } from 'node:path'
+import { resolve } from 'node:path'
 import { glob, isDynamicPattern } from 'tinyglobby'
 import { Sam3InputError } from '../errors.js'
 
@@ -41,30 +41,4 @@ async function matches(pattern: string, folder?: string): Promise<string[]> {
     })
   }
   return found.sort().map((file) => (folder === undefined ? file : `${folder.replace(/\/$/, '')}/${file}`))
-}
-
-/** A name for the results of each file: its own without the extension, numbered where two files share it. */
-export function resultNames(files: readonly string[]): string[] {
-  const taken = new Map<string, number>()
-  return files.map((file) => {
-    const name = basename(file, extname(file))
-    const count = (taken.get(name) ?? 0) + 1
-    taken.set(name, count)
-    return count === 1 ? name : `${name}-${count}`
-  })
-}
-
-/**
- * Names of files in a data set: paths within the working directory, or else within the innermost folder that has all of them.
- * Readers of COCO join them to a folder of theirs, and refuse paths that lead out of it.
- */
-export function dataSetNames(files: readonly string[]): string[] {
-  const paths = files.map((file) => resolve(file))
-  const isWithin = (folder: string) => {
-    const start = folder.endsWith(sep) ? folder : `${folder}${sep}`
-    return paths.every((path) => path.startsWith(start))
-  }
-  let folder = isWithin(process.cwd()) ? process.cwd() : dirname(paths[0]!)
-  while (!isWithin(folder)) folder = dirname(folder)
-  return paths.map((path) => relative(folder, path).split(sep).join('/'))
 }

@@ -3,11 +3,12 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Command } from 'commander'
 import { packageRoot } from '../native/package-root.js'
+import { refuseSwallowedOptions } from './arguments.js'
 import { cacheCommand } from './cache.js'
 import { doctorCommand } from './doctor.js'
 import { inspectCommand } from './inspect.js'
 import { libtorchCommand } from './libtorch.js'
-import { describeError } from './output.js'
+import { describeFailure, exitCodeOf, USAGE_EXIT_CODE } from './output.js'
 import { pullCommand } from './pull.js'
 import { segmentCommand } from './segment.js'
 import { trackCommand } from './track.js'
@@ -28,9 +29,30 @@ const program = new Command('sam3-node')
   .addCommand(doctorCommand())
   .addCommand(inspectCommand())
 
+/** A command and all below it. */
+function each(command: Command, apply: (one: Command) => void): void {
+  apply(command)
+  for (const one of command.commands) each(one, apply)
+}
+each(program, (command) => command.exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : USAGE_EXIT_CODE)))
+program.hook('preAction', (_program, command) => refuseSwallowedOptions(command))
+
+// Whoever reads the results may have seen enough of them (`| head`); without a reader of messages the work goes on.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit()
+  fail(error)
+})
+process.stderr.on('error', () => {})
+process.on('uncaughtException', fail)
+
+function fail(error: unknown): never {
+  process.stderr.write(`${describeFailure(error)}\n`)
+  process.exit(exitCodeOf(error))
+}
+
 try {
   await program.parseAsync()
 } catch (error) {
-  process.stderr.write(`${describeError(error)}\n`)
-  process.exitCode = 1
+  process.stderr.write(`${describeFailure(error)}\n`)
+  process.exitCode = exitCodeOf(error)
 }

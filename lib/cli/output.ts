@@ -1,10 +1,32 @@
 /** What the commands print, on a terminal and in a log. Progress goes to stderr: stdout is for results. */
 import cliProgress from 'cli-progress'
+import { Sam3Error } from '../errors.js'
 
-/** One line for an error: its code, where it has one, and its message. */
+/** One line for an error: its code, where it has one, and its message. Those of the system begin with theirs. */
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  return 'code' in error && typeof error.code === 'string' ? `${error.code}: ${error.message}` : error.message
+  const code = 'code' in error && typeof error.code === 'string' ? `${error.code}: ` : ''
+  return error.message.startsWith(code) ? error.message : `${code}${error.message}`
+}
+
+/** What ends a command. Only what nobody but us can mend comes with where it happened, to be reported. */
+export function describeFailure(error: unknown): string {
+  const isOurs = error instanceof Sam3Error
+  if (isOurs && error.code === 'ERR_INTERNAL') {
+    const { cause } = error
+    return `${describeError(error)}\n${cause instanceof Error ? cause.stack : ''}`.trim()
+  }
+  if (isOurs || !(error instanceof Error) || (error as NodeJS.ErrnoException).syscall) return describeError(error)
+  return `This is a fault of sam3-node. Please report it with these lines:\n${error.stack}`
+}
+
+/** Exit code of a command line that cannot be understood, as shells have it. */
+export const USAGE_EXIT_CODE = 2
+
+/** 1 where something failed, 2 where what was typed cannot be meant. */
+export function exitCodeOf(error: unknown): number {
+  const isUsage = error instanceof Sam3Error && ['ERR_INVALID_ARGUMENT', 'ERR_EMPTY_PROMPT'].includes(error.code)
+  return isUsage ? USAGE_EXIT_CODE : 1
 }
 
 /** Columns of equal width, two spaces indented. */

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { type CocoEntry, toCocoJson } from '../result/coco.js'
 import { overlay } from '../result/overlay.js'
 import type { Instance, Segmentation } from '../result/types.js'
-import { dataSetNames } from './files.js'
+import { dataSetNames, maskName } from './result-names.js'
 
 /** What was found on one file, over all prompts. */
 export type SegmentedFile = Pick<Segmentation, 'width' | 'height' | 'instances' | 'warnings'>
@@ -15,15 +15,6 @@ export interface FileReport {
   result?: SegmentedFile
   written?: string[]
   error?: unknown
-}
-
-/** Letters and digits of a label, for a file name. */
-function slug(label: string): string {
-  return label
-    .toLowerCase()
-    .replace(/[^\p{L}\p{N}]+/gu, '-')
-    .replace(/^-|-$/g, '')
-    .slice(0, 40)
 }
 
 /** Collects results in a folder; with no folder it does nothing. */
@@ -47,10 +38,7 @@ export class ResultWriter {
     const masks = await Promise.all(
       result.instances.map(async ({ mask, label }: Instance, index) => {
         const number = String(index + 1).padStart(digits, '0')
-        const path = join(
-          this.#folder!,
-          [name, 'mask', number, ...(label ? [slug(label)] : [])].join('.').concat('.png'),
-        )
+        const path = join(this.#folder!, maskName(name, number, label))
         await writeFile(path, await mask.toPng())
         return path
       }),

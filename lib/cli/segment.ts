@@ -7,11 +7,13 @@ import type { Sam3ImageModel } from '../model/image-model.js'
 import type { Box, BoxPrompt, Point, PointPrompt, Prompt, PromptSettings } from '../prompt/types.js'
 import { UNNAMED } from '../result/categories.js'
 import type { Instance } from '../result/types.js'
-import { collect, parseBox, parseCount, parseNumber, parsePoint } from './arguments.js'
-import { expandFiles, resultNames } from './files.js'
+import { collect, parseBox, parseCount, parseNumber, parsePhrase, parsePoint } from './arguments.js'
+import { expandFiles } from './files.js'
 import { addModelOptions, chosenModel, type ModelChoice } from './model-options.js'
 import { describeError, type Progress, startProgress, table } from './output.js'
+import { checkOutputFolder } from './outputs.js'
 import { startPullView } from './pull-progress.js'
+import { resultNames } from './result-names.js'
 import { type FileReport, ResultWriter, type SegmentedFile } from './segment-results.js'
 
 /** What the options come to. */
@@ -52,7 +54,8 @@ Examples:
     $ sam3-node segment "scans/**/*.png" --text crack --json > cracks.json
 
 Coordinates are pixels of the image as it is seen (EXIF orientation applied), or 0..1 with --normalized.
-A file that cannot be read does not stop the others; it is reported at the end, and the exit code is 1.
+A file that cannot be read does not stop the others; it is reported at the end, and the exit code is 1. The
+exit code of a command line that cannot be understood is 2.
 `
 
 /** The command, for the program to add. */
@@ -61,7 +64,7 @@ export function segmentCommand(): Command {
     .description('Find and cut out objects on images, by text, by example boxes, or by clicks.')
     .argument('<files...>', 'images, globs or folders')
     .optionsGroup('What to find:')
-    .option('-t, --text <phrase>', 'a short noun phrase; repeat it for several concepts', collect)
+    .option('-t, --text <phrase>', 'a short noun phrase; repeat it for several concepts', parsePhrase)
     .option(
       '-b, --box <x0,y0,x1,y1>',
       'an example of what to find (with --point: a box around the object); repeatable',
@@ -86,12 +89,13 @@ export function segmentCommand(): Command {
 async function run(names: string[], options: SegmentOptions): Promise<void> {
   const find = chooseQuestion(options)
   await loadNamedFonts(options.font) // a font that is none is told now, not after the work
+  const folder = options.out ?? (options.json ? undefined : DEFAULT_FOLDER)
+  if (folder !== undefined) checkOutputFolder('--out', folder)
   const files = await expandFiles(names)
   const download = startPullView()
   const model = await buildSam3ImageModel({ ...chosenModel(options), onProgress: download.update }).finally(
     download.stop,
   )
-  const folder = options.out ?? (options.json ? undefined : DEFAULT_FOLDER)
   const writer = new ResultWriter(folder, options.font)
   const progress = startProgress(files.length, options.json === true)
   try {

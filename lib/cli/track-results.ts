@@ -7,11 +7,12 @@ import { pipeline } from 'node:stream/promises'
 import sharp from 'sharp'
 import { Sam3InputError } from '../errors.js'
 import { overlayFrame, type OverlayFrameOptions } from '../video/draw/overlay-frame.js'
-import { isWritableVideo, VideoWriter } from '../video/encode/video-writer.js'
+import { VideoWriter } from '../video/encode/video-writer.js'
 import { CocoVideo } from '../video/export/coco-video.js'
 import type { FrameResult } from '../video/results.js'
 import type { SourceFrame } from '../video/source/types.js'
 import { motGroundTruthSink, motSink } from './mot-results.js'
+import { checkOutputFile, checkOutputFolder, checkVideoOrFolder, isVideoOutput } from './outputs.js'
 
 /** Where results go. */
 export interface TrackOutputs {
@@ -50,10 +51,15 @@ export interface Sink {
 }
 
 /**
- * Refuses to write over what is read.
+ * Refuses what cannot be written, and to write over what is read.
  * @throws Sam3InputError `ERR_INVALID_ARGUMENT`
  */
 export function checkOutputs(video: string, outputs: TrackOutputs): void {
+  const { out, json, mot, motGt } = outputs
+  if (out !== undefined) checkVideoOrFolder(out)
+  if (json !== undefined) checkOutputFile('--json', json)
+  if (mot !== undefined) checkOutputFile('--mot', mot)
+  if (motGt !== undefined) checkOutputFolder('--mot-gt', motGt)
   const paths = Object.values(outputs).filter((path) => path !== undefined)
   const real = (path: string) => {
     try {
@@ -76,7 +82,7 @@ export async function openResults(outputs: TrackOutputs, settings: TrackSettings
   for (const path of [out, json, mot]) if (path !== undefined) await mkdir(dirname(path), { recursive: true })
   const sinks: Sink[] = []
   if (out !== undefined)
-    sinks.push(isWritableVideo(out) ? await videoSink(out, settings) : await folderSink(out, settings))
+    sinks.push(isVideoOutput(out) ? await videoSink(out, settings) : await folderSink(out, settings))
   if (json !== undefined) sinks.push(cocoSink(json, settings))
   if (mot !== undefined) sinks.push(motSink(mot))
   if (motGt !== undefined) sinks.push(await motGroundTruthSink(motGt, settings))

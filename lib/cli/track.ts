@@ -5,15 +5,17 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { Sam3InputError } from '../errors.js'
 import { loadNamedFonts } from '../label/fonts.js'
 import { UNNAMED } from '../result/categories.js'
+import { recipeFor, VIDEO_ENDINGS } from '../video/encode/formats.js'
 import { checkSessionOptions, type SessionOptions } from '../video/options.js'
 import type { FrameResult } from '../video/results.js'
 import type { VideoSession } from '../video/session.js'
 import { frameFiles } from '../video/source/list.js'
 import { openSource } from '../video/source/open.js'
 import { buildSam3VideoModel } from '../video/video-model.js'
-import { collect, parseCount, parseNumber } from './arguments.js'
+import { collect, parseCount, parseNumber, parsePhrase } from './arguments.js'
 import { KeptFrames } from './kept-frames.js'
 import { addModelOptions, chosenModel, type ModelChoice } from './model-options.js'
+import { isVideoOutput } from './outputs.js'
 import { startPullView } from './pull-progress.js'
 import { formatSpeed, startTrackView, type TrackView } from './track-progress.js'
 import { type Mark, objectPrompts, parseMarkedBox, parseMarkedPoint } from './track-prompts.js'
@@ -41,6 +43,7 @@ interface TrackOptions extends ModelChoice {
   quality?: number
   fps?: number
   ffmpeg?: string
+  ffprobe?: string
 }
 
 /** Where the picture goes when nothing else is said. */
@@ -68,9 +71,9 @@ Coordinates are pixels of the video as it is shown. Ctrl-C ends it early and com
 export function trackCommand(): Command {
   const command = new Command('track')
     .description('Follow objects through a video, by text, by clicks, or by boxes around them.')
-    .argument('<video>', 'a video file, a folder of frames, or an address that ffmpeg can read')
+    .argument('<video>', 'a video file, an animated image, a folder of frames, or an address that ffmpeg can read')
     .optionsGroup('What to follow:')
-    .option('-t, --text <phrase>', 'a short noun phrase; repeat it for several concepts', collect)
+    .option('-t, --text <phrase>', 'a short noun phrase; repeat it for several concepts', parsePhrase)
     .option(
       '-p, --point <frame:x,y[:0][@id]>',
       'a click on the object, or beside it with :0; all without @id are about one object; repeatable',
@@ -105,7 +108,7 @@ export function trackCommand(): Command {
     .optionsGroup('Results:')
     .option(
       '-o, --out <file|folder>',
-      `an .mp4, .mov or .mkv, or a folder for pictures (default: ${DEFAULT_VIDEO}; with --json, --mot or --mot-gt: none)`,
+      `a video (${VIDEO_ENDINGS.join(', ')}), or a folder for pictures (default: ${DEFAULT_VIDEO}; with --json, --mot or --mot-gt: none)`,
     )
     .option('--json <file>', 'write COCO JSON for videos (YouTube-VIS)')
     .option('--mot <file>', 'write text of the MOT challenge, as the results of a tracker')
@@ -119,7 +122,8 @@ export function trackCommand(): Command {
     .option('--quality <crf>', 'of the video: 0 (best) to 51 (default: 18)', parseNumber(0, 51))
     .optionsGroup('Video:')
     .option('--fps <rate>', 'frames per second of a folder of frames (default: 30)', parseNumber(0.001, 1e6))
-    .option('--ffmpeg <program>', 'where ffmpeg is (default: on the PATH)')
+    .option('--ffmpeg <program>', 'where ffmpeg is (default: FFMPEG_PATH, an npm package that brings it, the PATH)')
+    .option('--ffprobe <program>', 'where ffprobe is (default: FFPROBE_PATH, beside ffmpeg, an npm package, the PATH)')
   return addModelOptions(command).addHelpText('after', EXAMPLES).action(run)
 }
 
@@ -172,6 +176,8 @@ async function trackVideo(
   options: TrackOptions,
   signal: AbortSignal,
 ): Promise<void> {
+  // Before the model is loaded, which takes a while.
+  if (outputs.out !== undefined && isVideoOutput(outputs.out)) await recipeFor(outputs.out, { ffmpeg: options.ffmpeg })
   const source = await openSource(toLocation(name), { ...chosenSource(options), signal })
   let view: TrackView | undefined
   let objects: number | undefined // unknown until the first result, which comes after the hotstart delay
@@ -199,11 +205,15 @@ async function trackVideo(
 
 /** Where a video is: an address is one only on the command line, where whoever types it means it. */
 function toLocation(name: string): string | URL {
-  return /^(https?|rtsps?|rtmps?|srt|udp|rtp):\/\//i.test(name) ? new URL(name) : name
+  if (!/^(https?|rtsps?|rtmps?|srt|udp|rtp):\/\//i.test(name)) return name
+  if (URL.canParse(name)) return new URL(name)
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} is no complete address.`, {
+    fix: 'Write it as rtsp://host/path, or give the path of a file.',
+  })
 }
 
-function chosenSource({ fps, ffmpeg }: TrackOptions) {
-  return { ...(fps === undefined ? {} : { frameRate: fps }), ...(ffmpeg === undefined ? {} : { ffmpeg }) }
+function chosenSource({ fps, ffmpeg, ffprobe }: TrackOptions) {
+  return { ...(fps === undefined ? {} : { frameRate: fps }), ffmpeg, ffprobe }
 }
 
 function chosenSession({ threshold, hotstartDelay, maxObjects, onBadFrame, set }: TrackOptions): SessionOptions {
@@ -221,13 +231,15 @@ function chosenSession({ threshold, hotstartDelay, maxObjects, onBadFrame, set }
 async function settingsOf(name: string, session: VideoSession, options: TrackOptions) {
   const { width, height, frameCount, frameRate } = session
   const isFolder = statSync(name, { throwIfNoEntry: false })?.isDirectory() === true
+  const files = isFolder ? await frameFiles(name) : []
   return {
     video: basename(isFolder ? resolve(name) : name),
     width,
     height,
     frameCount,
     frameRate,
-    fileNames: isFolder ? (await frameFiles(name)).map((file) => basename(file)) : undefined,
+    // An animation that is alone in its folder has a single name for its frames.
+    fileNames: files.length === frameCount ? files.map((file) => basename(file)) : undefined,
     categories: categoriesOf(options),
     quality: options.quality,
     ffmpeg: options.ffmpeg,

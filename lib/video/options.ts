@@ -163,7 +163,7 @@ const HEURISTICS: Readonly<Record<keyof HeuristicOptions, Check>> = {
 const HEURISTIC_NAMES = Object.keys(HEURISTICS) as (keyof HeuristicOptions)[]
 
 const SESSION_KEYS = ['history', 'memoryLimit', 'resample', 'onBadFrame', 'logits'] as const
-const SOURCE_KEYS = ['frameRate', 'ffmpeg', 'signal'] as const
+const SOURCE_KEYS = ['frameRate', 'ffmpeg', 'ffprobe', 'signal'] as const
 
 /** What the engine takes where nothing was asked, as far as one option bounds another. */
 const HOTSTART = { delay: 15, threshold: 8 }

@@ -45,9 +45,9 @@ export class Sam3VideoModel extends Sam3ImageModel {
   /**
    * Opens a video.
    *
-   * @param video The path or `file:` URL of a folder of frames or of a video file (read by ffmpeg), images in order (a
-   * list, an iterable, an async iterable), or a source such as a `PushSource` for live frames. A source is closed with
-   * the session.
+   * @param video The path or `file:` URL of a folder of frames, of a video file (read by ffmpeg), of an animated image or
+   * of a TIFF with several pages; images in order (a list, an iterable, an async iterable); or a source such as a
+   * `PushSource` for live frames. A source is closed with the session.
    * @returns A session. Close it, or use `await using`.
    * @throws Sam3InputError (`ERR_INVALID_ARGUMENT`, `ERR_VIDEO_NOT_FOUND`, `ERR_INVALID_VIDEO`),
    * Sam3EnvironmentError `ERR_FFMPEG_NOT_FOUND`, Sam3RuntimeError (`ERR_FFMPEG_FAILED`, `ERR_DISPOSED`), Sam3AbortError

@@ -134,7 +134,7 @@ describe('sam3-node cache', () => {
     const repository = box.fresh()
     await sam3(['pull'])
     const refused = await sam3(['cache', 'rm', REPO])
-    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('--yes') })
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes') })
     expect(existsSync(box.repoFolder)).toBe(true)
     if (python) {
       expect(await onTerminal(['cache', 'rm', REPO], 'n\n')).toMatch(

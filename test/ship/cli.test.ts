@@ -80,7 +80,7 @@ describe('sam3-node libtorch install', () => {
     await offer(sharedLibrary(HARMLESS))
     const args = ['install', '--version', '9.9.9', '--flavour', 'cpu']
     const none = await libtorch([...args, '--index', 'pip'])
-    expect(none).toMatchObject({ code: 1, stderr: expect.stringMatching(/ERR_INVALID_ARGUMENT.*PIP_INDEX_URL/s) })
+    expect(none).toMatchObject({ code: 2, stderr: expect.stringMatching(/ERR_INVALID_ARGUMENT.*PIP_INDEX_URL/s) })
     const dir = path.join(cache, 'elsewhere')
     const { code, stderr } = await libtorch([...args, '--index', 'pip', '--dir', dir], { PIP_INDEX_URL: server.index })
     expect(code, stderr).toBe(0)
@@ -123,14 +123,14 @@ describe('sam3-node libtorch install', () => {
   })
 
   it.each([
-    [['--flavour', 'cu999'], /Allowed choices are auto, cpu, cu126/],
-    [['--version', 'latest'], /Write it as 2\.13\.0/],
-    [['--index', 'ftp://x'], /ERR_INVALID_ARGUMENT: --index is no web address/],
-    [['--folder', '/nowhere'], /ERR_LIBTORCH_NOT_FOUND: --folder is \/nowhere/],
-    [['--python', '/nowhere/python3'], /ERR_INVALID_ARGUMENT: .*has no torch/],
-  ])('refuses %j', async (args, text) => {
+    [['--flavour', 'cu999'], /Allowed choices are auto, cpu, cu126/, 2],
+    [['--version', 'latest'], /Write it as 2\.13\.0/, 2],
+    [['--index', 'ftp://x'], /ERR_INVALID_ARGUMENT: --index is no web address/, 2],
+    [['--folder', '/nowhere'], /ERR_LIBTORCH_NOT_FOUND: --folder is \/nowhere/, 1],
+    [['--python', '/nowhere/python3'], /ERR_INVALID_ARGUMENT: .*has no torch/, 2],
+  ])('refuses %j', async (args, text, exitCode) => {
     const { code, stderr } = await libtorch(['install', ...args])
-    expect(code).toBe(1)
+    expect(code).toBe(exitCode)
     expect(stderr).toMatch(text)
   })
 })

@@ -111,7 +111,18 @@ describe('doctor', () => {
       gpu: { devices: [] },
     })
     expect(report.findings.map(({ subject }: { subject: string }) => subject)).toEqual(
-      expect.arrayContaining(['node', 'system', 'engine', 'libtorch', 'gpu', 'dtype', 'model', 'disk']),
+      expect.arrayContaining([
+        'node',
+        'system',
+        'engine',
+        'libtorch',
+        'gpu',
+        'dtype',
+        'ffmpeg',
+        'ffprobe',
+        'model',
+        'disk',
+      ]),
     )
     expect(toReport({ path: '/home/me/x', error: missing }, '/home/me')).toBe(
       JSON.stringify({ path: '~/x', error: { code: missing.code, message: missing.message } }, null, 2),

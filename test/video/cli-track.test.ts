@@ -65,7 +65,7 @@ describe('sam3-node track', () => {
     expect((await sam3('--help')).stdout).toContain('track')
   })
 
-  it.each<[string, string[], string]>([
+  it.each<[string, string[], string, (1 | 2)?]>([
     ['no question', [clip], 'ERR_EMPTY_PROMPT'],
     ['a blank text', [clip, '--text', 'dog', '--text', ' '], 'ERR_EMPTY_PROMPT'],
     ['a point without a frame', [clip, '--point', '10,20'], 'frame:x,y'],
@@ -74,16 +74,35 @@ describe('sam3-node track', () => {
     ['a setting without a value', [clip, '--text', 'dog', '--set', 'detNmsThresh'], 'name=value'],
     ['an unknown setting', [clip, '--text', 'dog', '--set', 'nms=1'], "has no key 'nms'"],
     ['an unusable setting', [clip, '--text', 'dog', '--set', 'detNmsThresh=7'], 'ERR_INVALID_ARGUMENT'],
-    ['a video that is not there', ['none.mp4', '--text', 'dog'], 'ERR_VIDEO_NOT_FOUND'],
+    ['a video that is not there', ['none.mp4', '--text', 'dog'], 'ERR_VIDEO_NOT_FOUND', 1],
+    ['an address without a host', ['http://', '--text', 'dog'], 'no complete address'],
     ['writing over the video', [clip, '--text', 'dog', '--out', clip], 'written over'],
     ['writing one file twice', [clip, '--text', 'dog', '--json', 'a.txt', '--mot', './a.txt'], 'written over'],
-    ['a missing model', [clip, '--text', 'dog', '--json', 'a.json', '--model', './none'], 'ERR_MODEL_NOT_FOUND'],
-  ])('refuses %s', async (_name, args, message) => {
+    ['a missing model', [clip, '--text', 'dog', '--json', 'a.json', '--model', './none'], 'ERR_MODEL_NOT_FOUND', 1],
+    [
+      'an .avi',
+      [clip, '--text', 'dog', '--out', 'x.avi'],
+      'endings .mp4, .m4v, .mov, .mkv, .webm, or a folder for pictures: x.avi/',
+    ],
+    [
+      'no ffmpeg for a video',
+      [clip, '--text', 'dog', '--ffmpeg', '/none', '--model', './none'],
+      'ERR_FFMPEG_NOT_FOUND',
+      1,
+    ],
+    [
+      '--ffprobe of nothing',
+      ['taken', '--text', 'dog', '--json', 'a.json', '--ffprobe', '/none'],
+      'the option ffprobe names',
+      1,
+    ],
+  ])('refuses %s', async (_name, args, message, exitCode = 2) => {
+    writeFileSync(file('taken'), 'a file')
     const { code, stdout, stderr } = await sam3('track', ...args)
-    expect(code).toBe(1)
-    expect(stdout).toBe('')
     expect(stderr).toContain(message)
-    expect(stderr).not.toContain('    at ')
+    expect({ code, stdout }).toEqual({ code: exitCode, stdout: '' })
+    expect(stderr).not.toMatch(/ {4}at |report it/)
+    expect(readdirSync(folder).filter((name) => name !== 'taken')).toEqual([])
   })
 
   it('a folder of frames to pictures, COCO JSON and MOT text, which say the same', async () => {
@@ -224,6 +243,18 @@ describe.skipIf(without('ffmpeg'))('sam3-node track with video files', () => {
     const [plain, drawn] = [pixels('fixed.mp4'), pixels('tracked.mp4')]
     expect(drawn).toHaveLength(plain.length)
     expect(plain.filter((value, at) => Math.abs(value - drawn[at]!) > 30).length).toBeGreaterThan(5000)
+  })
+
+  it('an animated image to a .webm; a folder with a dot stays a folder', async () => {
+    ffmpeg('-framerate', '10', '-i', `${clip}/%05d.png`, '-frames:v', '5', '-f', 'apng', file('moving.png'))
+    const args = ['track', 'moving.png', '--point', '0:40,40', ...model]
+    expect(await sam3(...args, '--out', 'moving.WEBM')).toMatchObject({ code: 0 })
+    const { times, codec } = probeClip(file('moving.WEBM'))
+    expect(codec).toBe('vp9')
+    expect(times.map((time) => Math.round(time * 10))).toEqual([0, 1, 2, 3, 4])
+    mkdirSync(file('made.mp4'))
+    expect(await sam3(...args, '--out', 'made.mp4', '--max-frames', '2')).toMatchObject({ code: 0 })
+    expect(readdirSync(file('made.mp4'))).toEqual(['00000.jpg', '00001.jpg'])
   })
 
   it('keeps odd sizes, and the times of a variable rate', async () => {

@@ -219,7 +219,10 @@ describe('prompts', () => {
     controller.abort()
     for (const error of await Promise.all(calls)) expect(error).toMatchObject({ name: 'AbortError', code: 'ABORT_ERR' })
     expect((await session.stats()).objects).toBe(0)
-    expect(await rejection(collect(session.propagate()))).toMatchObject({ code: 'ERR_NO_PROMPT' })
+    expect(await rejection(collect(session.propagate()))).toMatchObject({
+      code: 'ERR_NO_PROMPT',
+      message: expect.stringMatching(/addPrompt\(\)(?!.*report)/s),
+    })
   })
 })
 

@@ -47,13 +47,8 @@ it('a missing ffmpeg is an error with the fix', async () => {
   writeFileSync(file('any.mp4'), 'any')
   const error = await rejection(openSource(file('any.mp4'), { ffmpeg: file('no/ffmpeg') }))
   expect(error).toMatchObject({ name: 'Sam3EnvironmentError', code: 'ERR_FFMPEG_NOT_FOUND' })
-  expect(error.message).toContain(file('no/ffprobe'))
+  expect(error.message).toContain(`the option ffmpeg names cannot be used: ${file('no/ffmpeg')} is not there`)
   expect(error.message).toMatch(/apt install ffmpeg.*\{ ffmpeg: .* folder of frames/s)
-  writeFileSync(file('ffprobe'), 'not executable')
-  expect(await rejection(openSource(file('any.mp4'), { ffmpeg: file('ffmpeg') }))).toMatchObject({
-    code: 'ERR_FFMPEG_NOT_FOUND',
-    message: expect.stringContaining('EACCES'),
-  })
 })
 
 describe.skipIf(without('ffmpeg'))('a video file', () => {
@@ -299,13 +294,10 @@ describe.skipIf(without('ffmpeg'))('a video file', () => {
   })
 
   it('tells what an ffmpeg says that fails', async () => {
-    const script = '#!/bin/sh\necho "[error] it is too warm today" >&2\nexit 3\n'
-    for (const name of ['fake/ffmpeg', 'fake/ffprobe']) {
-      rmSync(file(name), { force: true })
-    }
+    const version = 'if [ "$*" = -version ]; then exec ffmpeg -version; fi'
+    const script = `#!/bin/sh\n${version}\necho "[error] it is too warm today" >&2\nexit 3\n`
     ffmpeg('-f', 'lavfi', '-i', 'nullsrc=s=64x48', '-frames:v', '1', '-y', file('one.mp4'))
     const bin = mkdtempSync(path.join(folder, 'bin-'))
-    copyFileSync('/bin/sh', path.join(bin, 'sh'))
     writeFileSync(path.join(bin, 'ffmpeg'), script)
     writeFileSync(path.join(bin, 'ffprobe'), '#!/bin/sh\nexec ffprobe "$@"\n')
     chmodSync(path.join(bin, 'ffmpeg'), 0o755)

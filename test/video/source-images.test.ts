@@ -116,6 +116,7 @@ describe('a folder of frames', () => {
     ['that is not there', async () => path.join(folder, 'none'), 'ERR_VIDEO_NOT_FOUND', 'ENOENT'],
     ['without images', async () => makeFolder('empty', { 'a.txt': '' }), 'ERR_INVALID_VIDEO', 'no image in the folder'],
     ['of broken images', async () => makeFolder('broken', { 'a.png': 'x' }), 'ERR_INVALID_VIDEO', 'a.png'],
+    ['at a file: URL of another machine', async () => 'file://elsewhere/frames', 'ERR_INVALID_ARGUMENT', 'file: URL'],
     ['that is a device', async () => '/dev/null', 'ERR_INVALID_VIDEO', 'neither a file nor a folder'],
   ])('%s is refused', async (_name, video, code, message) => {
     const error = await rejection(openSource(await video()))

@@ -1,15 +1,17 @@
 /** Frames into a video file, encoded by ffmpeg while they come. */
 import { rename, rm } from 'node:fs/promises'
-import { extname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { Sam3InputError, Sam3RuntimeError } from '../../errors.js'
 import { checkWholeNumber } from '../../prompt/checks.js'
-import { type Exit, MediaProcess, runToEnd } from '../ffmpeg/process.js'
-import { DEFAULT_FFMPEG, keepTimes } from '../ffmpeg/programs.js'
+import { checkProgramOptions, type ProgramOptions } from '../ffmpeg/find.js'
+import { type Exit, MediaProcess } from '../ffmpeg/process.js'
+import { keepTimes } from '../ffmpeg/version.js'
 import { Bell } from '../wake.js'
+import { recipeFor } from './formats.js'
 import { frameHeader, streamHeader, TICKS_PER_SECOND } from './matroska.js'
 
 /** How a video is written. */
-export interface VideoWriterOptions {
+export interface VideoWriterOptions extends Pick<ProgramOptions, 'ffmpeg'> {
   /** Pixels in a row. */
   width: number
   /** Rows. */
@@ -18,8 +20,6 @@ export interface VideoWriterOptions {
   frameRate?: number | undefined
   /** Size against fidelity as x264 counts it, 0 to 51: smaller is better and larger. Default 18, hard to tell from the original. */
   quality?: number
-  /** Path of the ffmpeg program. Default `'ffmpeg'`, from the PATH. */
-  ffmpeg?: string
 }
 
 /** A frame to be written: a frame of a source with something drawn over it, for instance. */
@@ -30,31 +30,8 @@ export interface WritableFrame {
   timestamp: number
 }
 
-const FORMATS: Readonly<Record<string, string>> = { '.mp4': 'mp4', '.m4v': 'mp4', '.mov': 'mov', '.mkv': 'matroska' }
-
-/** Whether a file is one that can be written, by its name. */
-export function isWritableVideo(file: string): boolean {
-  return extname(file).toLowerCase() in FORMATS
-}
-
 /** How long the last frame of a video without a fixed rate is shown, as a rate. */
 const LAST_FRAME_RATE = 25
-
-interface Encoder {
-  name: string
-  /** Its options for a picture of which a side is odd, or not. */
-  args(isOdd: boolean, quality: number): string[]
-}
-
-/** In the order of preference; what is not in the ffmpeg of the machine is passed over. */
-const ENCODERS: readonly Encoder[] = [
-  {
-    name: 'libx264',
-    // Colours at half the resolution, which every player reads, need even sides; a video of odd ones keeps its size and full colours.
-    args: (isOdd, quality) => ['-preset', 'veryfast', '-crf', `${quality}`, '-pix_fmt', isOdd ? 'yuv444p' : 'yuv420p'],
-  },
-  { name: 'mpeg4', args: (_, quality) => ['-q:v', `${Math.max(1, Math.round(quality / 6))}`, '-pix_fmt', 'yuv420p'] },
-]
 
 /** Ticks in a second of the file, so that a fixed rate is kept exactly: 30000/1001 as well as 25. */
 function timescale(frameRate: number | undefined): number {
@@ -64,28 +41,8 @@ function timescale(frameRate: number | undefined): number {
   return 90_000
 }
 
-/** What the ffmpeg of this machine is, and the best encoder that it has. */
-async function inspect(ffmpeg: string): Promise<{ version: string; encoder: Encoder }> {
-  const names = new Set<string>()
-  let version = ''
-  await Promise.all([
-    runToEnd(ffmpeg, ['-version'], (line) => {
-      version ||= /^ffmpeg version (\S+)/.exec(line)?.[1] ?? ''
-    }),
-    runToEnd(ffmpeg, ['-hide_banner', '-encoders'], (line) => {
-      const name = /^ V\S+ (\S+)/.exec(line)?.[1]
-      if (name) names.add(name)
-    }),
-  ])
-  const encoder = ENCODERS.find(({ name }) => names.has(name))
-  if (encoder) return { version, encoder }
-  throw new Sam3RuntimeError('ERR_FFMPEG_FAILED', `${ffmpeg} has none of the encoders that are needed.`, {
-    fix: `Install one with ${ENCODERS[0]!.name}, or write a folder of pictures.`,
-  })
-}
-
 /**
- * Writes an mp4, mov or mkv of exactly the size and the times of its frames. The file appears when it is complete.
+ * Writes an mp4, mov, mkv or webm of exactly the size and the times of its frames. The file appears when it is complete.
  *
  * @example
  * ```ts
@@ -128,27 +85,24 @@ export class VideoWriter {
   }
 
   /**
-   * Starts a file; its ending says of which kind: .mp4, .m4v, .mov or .mkv. One that is there already is replaced when
+   * Starts a file; its ending says of which kind: .mp4, .m4v, .mov, .mkv or .webm. One that is there already is replaced when
    * the new one is complete.
    * @throws Sam3InputError `ERR_INVALID_ARGUMENT`, Sam3EnvironmentError `ERR_FFMPEG_NOT_FOUND`, Sam3RuntimeError
    * `ERR_FFMPEG_FAILED`
    */
   static async open(file: string, options: VideoWriterOptions): Promise<VideoWriter> {
-    const { width, height, frameRate, quality, ffmpeg } = checkOptions(file, options)
-    const { version, encoder } = await inspect(ffmpeg)
-    const format = FORMATS[extname(file).toLowerCase()]!
+    const { width, height, frameRate, quality } = checkOptions(options)
+    const { format, encoder, ffmpeg, version } = await recipeFor(file, options)
     const args = [
       ...['-hide_banner', '-nostats', '-loglevel', 'error', '-y', '-probesize', '32', '-f', 'matroska', '-i', 'pipe:0'],
       ...['-an', ...keepTimes(version), '-enc_time_base', `1:${TICKS_PER_SECOND}`],
       ...['-vf', 'scale=out_color_matrix=bt709:out_range=tv', '-c:v', encoder.name],
       ...encoder.args((width | height) % 2 === 1, quality),
       ...['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709', '-color_range', 'tv'],
-      ...(format === 'matroska'
-        ? []
-        : ['-video_track_timescale', `${timescale(frameRate)}`, '-movflags', '+faststart']),
-      ...['-f', format, `file:${unfinished(file)}`],
+      ...format.args(timescale(frameRate)),
+      ...['-f', format.name, `file:${unfinished(file)}`],
     ]
-    return new VideoWriter(file, new MediaProcess(ffmpeg, args, { stdin: true }), { width, height, frameRate })
+    return new VideoWriter(file, new MediaProcess(ffmpeg.path, args, { stdin: true }), { width, height, frameRate })
   }
 
   /**
@@ -222,13 +176,8 @@ function unfinished(path: string): string {
   return `${resolve(path)}.part`
 }
 
-function checkOptions(file: string, options: VideoWriterOptions) {
-  const { frameRate, ffmpeg = DEFAULT_FFMPEG } = options
-  if (!isWritableVideo(file)) {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${file} is no kind of video that can be written.`, {
-      fix: `Use one of the endings ${Object.keys(FORMATS).join(', ')}.`,
-    })
-  }
+function checkOptions(options: VideoWriterOptions) {
+  checkProgramOptions({ ffmpeg: options.ffmpeg })
   const width = checkWholeNumber(options.width, 'width', 1)
   const height = checkWholeNumber(options.height, 'height', 1)
   const quality = checkWholeNumber(options.quality, 'quality', 0) ?? 18
@@ -237,5 +186,5 @@ function checkOptions(file: string, options: VideoWriterOptions) {
       fix: 'Pass the size of the frames.',
     })
   }
-  return { width, height, frameRate, quality, ffmpeg }
+  return { width, height, frameRate: options.frameRate, quality }
 }

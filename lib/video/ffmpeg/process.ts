@@ -1,7 +1,9 @@
 /** Running ffmpeg and ffprobe: never through a shell, never left behind. */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import { type Sam3Error, Sam3EnvironmentError, Sam3RuntimeError } from '../../errors.js'
+import { INSTALL_FIX } from './find.js'
 
 /** Lines of stderr that are kept for an error message. */
 const KEPT_LINES = 6
@@ -145,14 +147,12 @@ function notStarted(program: string, cause: NodeJS.ErrnoException): Sam3Error {
       fix: 'The machine is out of processes, files or memory: close what is not needed, then try again.',
     })
   }
-  const where = program.includes('/') || program.includes('\\') ? '' : ' on the PATH'
+  const isThere = existsSync(program)
+  const why = isThere ? 'it may be built for another system' : 'it is gone'
   return new Sam3EnvironmentError(
     'ERR_FFMPEG_NOT_FOUND',
-    `Video files are read and written by ffmpeg, and there is no usable ${program}${where} (${cause.code ?? cause.message}).`,
-    {
-      cause,
-      fix: "Install ffmpeg 4.4 or newer (Debian and Ubuntu: apt install ffmpeg; macOS: brew install ffmpeg), name it with { ffmpeg: '/path/to/ffmpeg' }, or use a folder of frames.",
-    },
+    `${program} cannot be started (${cause.code ?? cause.message}): ${why}.`,
+    { cause, fix: INSTALL_FIX },
   )
 }
 

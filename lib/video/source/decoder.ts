@@ -1,8 +1,9 @@
 /** One run of ffmpeg: the frames of a video from some time on, in order, as RGB bytes. */
 import type { Sam3Error } from '../../errors.js'
 import { availableParallelism } from 'node:os'
+import type { MediaInput } from '../ffmpeg/input.js'
 import { type Exit, MediaProcess } from '../ffmpeg/process.js'
-import { keepTimes, type MediaInput } from '../ffmpeg/programs.js'
+import { keepTimes, type ProgramVersion } from '../ffmpeg/version.js'
 import { Bell } from '../wake.js'
 
 /** A frame as ffmpeg gives it. */
@@ -21,8 +22,9 @@ export interface DecodedFrame {
 
 /** Where and how to start. */
 export interface DecoderStart {
+  /** Path of the program. */
   ffmpeg: string
-  version: string
+  version: ProgramVersion
   input: MediaInput
   /** Seconds from the beginning of the file; frames before it are left out. 0: all. */
   seek: number

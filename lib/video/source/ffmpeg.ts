@@ -1,7 +1,9 @@
 /** A video file, decoded by ffmpeg frame by frame as they are asked for. */
 import { Sam3InputError } from '../../errors.js'
 import { checkSignal } from '../../model/runtime.js'
-import type { MediaInput } from '../ffmpeg/programs.js'
+import { findProgram, type ProgramOptions } from '../ffmpeg/find.js'
+import type { MediaInput } from '../ffmpeg/input.js'
+import { type ProgramVersion, programVersion } from '../ffmpeg/version.js'
 import { Turns } from '../wake.js'
 import { type DecodedFrame, Decoder } from './decoder.js'
 import { checkIndex, framePassed, sourceClosed, wrongSize } from './errors.js'
@@ -15,6 +17,12 @@ const NEAR = 48
 const CHUNK_BYTES = 64 * 2 ** 20
 const CHUNK_FRAMES = { least: 4, most: 32 }
 
+/** The ffmpeg that is used. */
+interface Ffmpeg {
+  path: string
+  version: ProgramVersion
+}
+
 /** A frame that was read, or why it cannot be. */
 type Entry = SourceFrame | Sam3InputError
 
@@ -22,7 +30,7 @@ type Entry = SourceFrame | Sam3InputError
 export class FfmpegSource implements FrameSource {
   readonly width: number
   readonly height: number
-  readonly #ffmpeg: string
+  readonly #ffmpeg: Ffmpeg
   readonly #input: MediaInput
   readonly #probe: Probe
   readonly #times: FrameTimes
@@ -46,7 +54,7 @@ export class FfmpegSource implements FrameSource {
   #last = 0
   #closed = false
 
-  private constructor(ffmpeg: string, input: MediaInput, probed: Probe, decoder: Decoder, first: DecodedFrame) {
+  private constructor(ffmpeg: Ffmpeg, input: MediaInput, probed: Probe, decoder: Decoder, first: DecodedFrame) {
     this.#ffmpeg = ffmpeg
     this.#input = input
     this.#probe = probed
@@ -63,10 +71,13 @@ export class FfmpegSource implements FrameSource {
    * @throws Sam3InputError `ERR_INVALID_VIDEO`, Sam3EnvironmentError `ERR_FFMPEG_NOT_FOUND`, Sam3RuntimeError
    * `ERR_FFMPEG_FAILED`, Sam3AbortError
    */
-  static async open(ffmpeg: string, input: MediaInput, signal?: AbortSignal): Promise<FfmpegSource> {
+  static async open(programs: ProgramOptions, input: MediaInput, signal?: AbortSignal): Promise<FfmpegSource> {
     checkSignal(signal)
-    const probed = await probe(ffmpeg, input, signal)
-    const decoder = new Decoder({ ffmpeg, version: probed.version, input, seek: 0 })
+    const found = { ffmpeg: findProgram('ffmpeg', programs), ffprobe: findProgram('ffprobe', programs) }
+    const version = await programVersion('ffmpeg', found.ffmpeg)
+    const probed = await probe(found.ffprobe, input, signal)
+    const ffmpeg = { path: found.ffmpeg.path, version }
+    const decoder = new Decoder({ ffmpeg: ffmpeg.path, version, input, seek: 0 })
     try {
       const first = await decoder.next(signal)
       if (!first) throw noFrames(input.name, decoder.lastLines)
@@ -168,7 +179,8 @@ export class FfmpegSource implements FrameSource {
     const target = this.#timed && this.#seekable ? Math.max(0, index - 1) : 0
     const time = target > 0 ? this.#times.before(target) : undefined
     const seek = time === undefined ? 0 : Math.max(0, time - this.#probe.startTime)
-    this.#decoder = new Decoder({ ffmpeg: this.#ffmpeg, version: this.#probe.version, input: this.#input, seek })
+    const { path: ffmpeg, version } = this.#ffmpeg
+    this.#decoder = new Decoder({ ffmpeg, version, input: this.#input, seek })
     this.#position = seek > 0 ? target : 0
     this.#sought = seek > 0 ? target : undefined
   }

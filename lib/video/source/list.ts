@@ -1,12 +1,12 @@
-/** Frames that are images: a folder of them, or a list. */
+/** Frames that are pictures: a folder of them, a list, or the pages of a file. */
 import { readdir } from 'node:fs/promises'
 import { join, parse } from 'node:path'
 import { Sam3Error, Sam3InputError } from '../../errors.js'
-import { decodeImage } from '../../image/decode.js'
-import type { DecodedImage, ImageInput } from '../../image/source.js'
+import type { DecodedImage } from '../../image/source.js'
 import { checkSignal } from '../../model/runtime.js'
 import { abortable } from '../wake.js'
 import { badFrame, checkIndex, sourceClosed, wrongSize } from './errors.js'
+import type { Pictures } from './pictures.js'
 import type { FrameSource, SourceFrame } from './types.js'
 
 /** Files that are frames. BMP is not among what sharp reads, but a frame that is silently left out would be worse. */
@@ -58,37 +58,37 @@ export async function frameFiles(folder: string): Promise<string[]> {
   return inFrameOrder(names.map(({ name }) => name)).map((name) => join(folder, name))
 }
 
-/** Images of which each is a frame, in order; each is decoded when it is asked for, the one behind it meanwhile. */
+/** Pictures of which each is a frame, in order; each is decoded when it is asked for, the one behind it meanwhile. */
 export class ListSource implements FrameSource {
   readonly width: number
   readonly height: number
   readonly frameCount: number
-  readonly frameRate: number
+  readonly frameRate: number | undefined
   readonly randomAccess = true
-  readonly #images: readonly ImageInput[]
+  readonly #pictures: Pictures
   readonly #decoding = new Map<number, Promise<DecodedImage>>()
   #last = 0
   #closed = false
 
-  private constructor(images: readonly ImageInput[], frameRate: number, size: DecodedImage) {
-    this.#images = images
-    this.frameCount = images.length
-    this.frameRate = frameRate
+  private constructor(pictures: Pictures, size: DecodedImage) {
+    this.#pictures = pictures
+    this.frameCount = pictures.count
+    this.frameRate = pictures.frameRate
     this.width = size.width
     this.height = size.height
   }
 
   /**
-   * Opens a list; the first image that can be decoded says how large the video is.
+   * Opens a list; the first picture that can be decoded says how large the video is.
    * @throws Sam3InputError `ERR_INVALID_VIDEO` where it is empty or none can be decoded, Sam3AbortError
    */
-  static async open(images: readonly ImageInput[], frameRate: number, signal?: AbortSignal): Promise<ListSource> {
+  static async open(pictures: Pictures, signal?: AbortSignal): Promise<ListSource> {
     let problem: unknown
-    for (const [index, image] of images.entries()) {
+    for (let index = 0; index < pictures.count; index++) {
       checkSignal(signal)
       try {
-        const first = await abortable(decodeImage(image), signal)
-        const source = new ListSource(images, frameRate, first)
+        const first = await abortable(pictures.decode(index), signal)
+        const source = new ListSource(pictures, first)
         source.#decoding.set(index, Promise.resolve(first))
         return source
       } catch (error) {
@@ -99,7 +99,7 @@ export class ListSource implements FrameSource {
     const reason = problem instanceof Error ? ` The first one: ${problem.message}` : ''
     throw new Sam3InputError(
       'ERR_INVALID_VIDEO',
-      images.length === 0 ? 'A video needs at least one frame.' : `No image of the video can be decoded.${reason}`,
+      pictures.count === 0 ? 'A video needs at least one frame.' : `No image of the video can be decoded.${reason}`,
       { cause: problem, fix: 'Pass images in order, such as paths of JPEG or PNG files.' },
     )
   }
@@ -119,7 +119,8 @@ export class ListSource implements FrameSource {
     })
     if (this.#closed) throw sourceClosed()
     if (image.width !== this.width || image.height !== this.height) throw wrongSize(index, image, this)
-    return { index, timestamp: index / this.frameRate, data: image.data, width: image.width, height: image.height }
+    const timestamp = this.#pictures.timeOf(index)
+    return { index, timestamp, data: image.data, width: image.width, height: image.height }
   }
 
   async close(): Promise<void> {
@@ -130,7 +131,7 @@ export class ListSource implements FrameSource {
   #decode(index: number): Promise<DecodedImage> {
     let decoding = this.#decoding.get(index)
     if (!decoding) {
-      decoding = decodeImage(this.#images[index]!)
+      decoding = this.#pictures.decode(index)
       decoding.catch(() => {}) // told when this frame is asked for
       this.#decoding.set(index, decoding)
     }

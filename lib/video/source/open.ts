@@ -6,10 +6,13 @@ import { Sam3InputError } from '../../errors.js'
 import { type ImageInput, isRawImage, isSharp } from '../../image/source.js'
 import { checkSignal } from '../../model/runtime.js'
 import { checkKeys } from '../../prompt/checks.js'
-import { addressInput, DEFAULT_FFMPEG, fileInput } from '../ffmpeg/programs.js'
+import { checkProgramOptions, type ProgramOptions } from '../ffmpeg/find.js'
+import { addressInput, fileInput } from '../ffmpeg/input.js'
 import { FfmpegSource } from './ffmpeg.js'
+import { type FileKind, fileKind } from './file-kind.js'
 import { IterableSource } from './iterable.js'
 import { frameFiles, isImageName, ListSource } from './list.js'
+import { imagePictures, pagePictures } from './pictures.js'
 import { PushSource } from './push.js'
 import type { FrameSource, SourceOptions, VideoInput } from './types.js'
 
@@ -20,7 +23,7 @@ const ADDRESS_SCHEMES = /^(https?|rtsps?|rtmps?|srt|udp|rtp):$/
 
 interface CheckedOptions {
   frameRate: number
-  ffmpeg: string
+  programs: ProgramOptions
   signal: AbortSignal | undefined
 }
 
@@ -48,25 +51,20 @@ export async function openSource(video: VideoInput, options: SourceOptions = {})
     if (video instanceof PushSource) await video.ready(checked.signal)
     return video
   }
-  if (Array.isArray(video)) return ListSource.open(video as ImageInput[], checked.frameRate, checked.signal)
+  if (Array.isArray(video)) return ListSource.open(imagePictures(video, checked.frameRate), checked.signal)
   checkIterable(video)
   return IterableSource.open(video, checked.frameRate, checked.signal)
 }
 
 function checkOptions(options: SourceOptions): CheckedOptions {
-  checkKeys(options, ['frameRate', 'ffmpeg', 'signal'], 'The options of a video')
-  const { frameRate = DEFAULT_RATE, ffmpeg = DEFAULT_FFMPEG, signal } = options
+  checkKeys(options, ['frameRate', 'ffmpeg', 'ffprobe', 'signal'], 'The options of a video')
+  const { frameRate = DEFAULT_RATE, ffmpeg, ffprobe, signal } = options
   if (typeof frameRate !== 'number' || !(frameRate > 0) || !Number.isFinite(frameRate)) {
     throw new Sam3InputError('ERR_INVALID_ARGUMENT', `frameRate must be above 0, not ${String(frameRate)}.`, {
       fix: 'Pass frames per second, or leave it out.',
     })
   }
-  if (typeof ffmpeg !== 'string' || ffmpeg === '') {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'ffmpeg must be the path of a program.', {
-      fix: 'Leave it out for the one on the PATH.',
-    })
-  }
-  return { frameRate, ffmpeg, signal }
+  return { frameRate, programs: checkProgramOptions({ ffmpeg, ffprobe }), signal }
 }
 
 function isSource(video: object): video is FrameSource {
@@ -75,15 +73,40 @@ function isSource(video: object): video is FrameSource {
 }
 
 async function openLocation(location: string | URL, options: CheckedOptions): Promise<FrameSource> {
-  const { frameRate, ffmpeg, signal } = options
+  const { programs, signal } = options
   if (location instanceof URL && location.protocol !== 'file:') {
-    if (ADDRESS_SCHEMES.test(location.protocol)) return FfmpegSource.open(ffmpeg, addressInput(location), signal)
+    if (ADDRESS_SCHEMES.test(location.protocol)) return FfmpegSource.open(programs, addressInput(location), signal)
     throw new Sam3InputError('ERR_INVALID_ARGUMENT', `Videos are not read from ${location.protocol} addresses.`, {
       fix: 'Use http(s), rtsp(s), rtmp(s), srt, udp or rtp, or download it first.',
     })
   }
-  const path = String(location).startsWith('file:') ? fileURLToPath(location) : String(location)
-  const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
+  const path = String(location).startsWith('file:') ? pathOf(location) : String(location)
+  const found = await stat(path).catch(cannotOpen(path))
+  if (found.isDirectory()) return openFolder(path, options)
+  if (!found.isFile() || found.size === 0) {
+    const reason = found.isFile() ? 'is empty (0 bytes)' : 'is neither a file nor a folder'
+    throw new Sam3InputError('ERR_INVALID_VIDEO', `${path} ${reason}.`, {
+      fix: 'Pass a video file or a folder of frames.',
+    })
+  }
+  return openFile(path, found.size, options)
+}
+
+/** The path of a `file:` URL. */
+function pathOf(location: string | URL): string {
+  try {
+    return fileURLToPath(location)
+  } catch (cause) {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${String(location)} is no file: URL of this machine.`, {
+      cause,
+      fix: 'Pass a path, or what pathToFileURL() makes of one.',
+    })
+  }
+}
+
+/** What a path gets that leads nowhere. */
+function cannotOpen(path: string) {
+  return (cause: NodeJS.ErrnoException): never => {
     const isAddress = /^[a-z][a-z\d+.-]+:\/\//i.test(path)
     throw new Sam3InputError(
       'ERR_VIDEO_NOT_FOUND',
@@ -95,16 +118,27 @@ async function openLocation(location: string | URL, options: CheckedOptions): Pr
           : 'Check the path; a relative one starts at the current folder of the process.',
       },
     )
-  })
-  if (found.isDirectory()) return ListSource.open(await frameFiles(path), frameRate, signal)
-  if (!found.isFile() || found.size === 0) {
-    const reason = found.isFile() ? 'is empty (0 bytes)' : 'is neither a file nor a folder'
-    throw new Sam3InputError('ERR_INVALID_VIDEO', `${path} ${reason}.`, {
-      fix: 'Pass a video file or a folder of frames.',
-    })
   }
-  if (isImageName(path)) return ListSource.open([path], frameRate, signal)
-  return FfmpegSource.open(ffmpeg, fileInput(path, found.size), signal)
+}
+
+/** A folder of one file is that file: it may be an animation. */
+async function openFolder(path: string, options: CheckedOptions): Promise<FrameSource> {
+  const files = await frameFiles(path)
+  const [only] = files
+  if (files.length > 1 || only === undefined) {
+    return ListSource.open(imagePictures(files, options.frameRate), options.signal)
+  }
+  return openFile(only, (await stat(only).catch(cannotOpen(only))).size, options)
+}
+
+async function openFile(path: string, size: number, options: CheckedOptions): Promise<FrameSource> {
+  const { frameRate, programs, signal } = options
+  const kind: FileKind = await fileKind(path).catch(cannotOpen(path))
+  if (kind === 'pages' || (kind === undefined && isImageName(path))) {
+    const pictures = kind === 'pages' ? await pagePictures(path, frameRate) : undefined
+    return ListSource.open(pictures ?? imagePictures([path], frameRate), signal)
+  }
+  return FfmpegSource.open(programs, fileInput(path, size), signal)
 }
 
 /** One image is no video, and neither are the bytes of a video file. */

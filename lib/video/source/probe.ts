@@ -1,13 +1,13 @@
 /** What ffprobe knows of a video without decoding it. */
 import { Sam3InputError } from '../../errors.js'
 import { checkSignal } from '../../model/runtime.js'
+import type { FoundProgram } from '../ffmpeg/find.js'
+import type { MediaInput } from '../ffmpeg/input.js'
 import { runToEnd } from '../ffmpeg/process.js'
-import { ffprobeOf, type MediaInput } from '../ffmpeg/programs.js'
+import { notWorking } from '../ffmpeg/version.js'
 
 /** A video before its first frame is decoded. */
 export interface Probe {
-  /** Of ffmpeg, such as `5.1.9-0+deb12u1`. */
-  version: string
   /** Frames per second where they have a fixed rate. */
   frameRate: number | undefined
   /** What the file promises; may be wrong. */
@@ -64,7 +64,7 @@ function frameTimes(ticks: number[], tick: number | undefined): number[] | undef
  * Asks ffprobe about the first video stream of a file.
  * @throws Sam3InputError `ERR_INVALID_VIDEO`, Sam3EnvironmentError `ERR_FFMPEG_NOT_FOUND`, Sam3AbortError
  */
-export async function probe(ffmpeg: string, input: MediaInput, signal?: AbortSignal): Promise<Probe> {
+export async function probe(ffprobe: FoundProgram, input: MediaInput, signal?: AbortSignal): Promise<Probe> {
   const scanned = input.size !== undefined && input.size <= SCANNED_BYTES
   const entries = [
     'program_version=version',
@@ -75,9 +75,9 @@ export async function probe(ffmpeg: string, input: MediaInput, signal?: AbortSig
   const ticks: number[] = []
   let stream: Map<string, string> | undefined
   let format = new Map<string, string>()
-  let version = ''
+  let isFfprobe = false
   const { exit, lastLines } = await runToEnd(
-    ffprobeOf(ffmpeg),
+    ffprobe.path,
     ['-v', 'error', '-select_streams', 'V:0', '-show_entries', entries.join(':'), '-of', 'compact', ...input.args],
     (line) => {
       const values = fields(line)
@@ -85,11 +85,13 @@ export async function probe(ffmpeg: string, input: MediaInput, signal?: AbortSig
       if (line.startsWith('packet|') && !values.get('flags')?.includes('D')) ticks.push(Number(values.get('pts')))
       else if (line.includes('stream|') && values.has('time_base')) stream = values
       else if (line.startsWith('format|')) format = values
-      version = values.get('version') ?? version
+      // Said first of all, also where the file cannot be read.
+      isFfprobe ||= values.has('version')
     },
     signal,
   )
   checkSignal(signal)
+  if (!isFfprobe) throw notWorking('ffprobe', ffprobe, lastLines)
   if (exit.code !== 0 || !stream) throw noVideo(input.name, lastLines)
   if (scanned && ticks.length === 0) throw noFrames(input.name, lastLines)
 
@@ -101,7 +103,6 @@ export async function probe(ffmpeg: string, input: MediaInput, signal?: AbortSig
   // A file that was cut off holds less than its header says.
   const count = scanned && lastLines === '' ? ticks.length : Math.max(ticks.length, inHeader)
   return {
-    version,
     frameRate: isFixed ? (average ?? ratio(stream.get('r_frame_rate'))) : undefined,
     frameCount: count > 0 ? count : undefined,
     startTime: Number(format.get('start_time')) || 0,

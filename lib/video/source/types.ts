@@ -1,5 +1,6 @@
 /** Where the frames of a video come from: what every source offers, and what a user may pass as one. */
 import type { ImageInput } from '../../image/source.js'
+import type { ProgramOptions } from '../ffmpeg/find.js'
 
 /** One frame: RGB bytes and when it is shown. */
 export interface SourceFrame {
@@ -59,18 +60,19 @@ export interface LiveSource extends FrameSource {
 }
 
 /** How a video is read. */
-export interface SourceOptions {
-  /** Frames per second of folders, iterables and live frames, for the timestamps. Default 30; a video file has its own. */
+export interface SourceOptions extends ProgramOptions {
+  /**
+   * Frames per second of folders, iterables, live frames and the pages of a TIFF, for the timestamps. Default 30; a video
+   * file and an animation have their own.
+   */
   frameRate?: number
-  /** Path of the ffmpeg program for video files; ffprobe is looked for beside it. Default `'ffmpeg'`, from the PATH. */
-  ffmpeg?: string
   /** Gives up opening. */
   signal?: AbortSignal
 }
 
 /**
- * A video: the path or `file:` URL of a folder of images or of a video file, images in order (a list, an iterable, an
- * async iterable), or a {@link FrameSource} such as a live one.
+ * A video: the path or `file:` URL of a folder of images, of a video file, of an animated image (GIF, WebP, APNG, AVIF)
+ * or of a TIFF with several pages; images in order (a list, an iterable, an async iterable); or a {@link FrameSource} such as a live one.
  */
 export type VideoInput =
   | string

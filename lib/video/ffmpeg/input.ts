@@ -1,15 +1,5 @@
-/** Which programs are run, and what is said to all of them. */
-import { basename, dirname, join, resolve } from 'node:path'
-
-/** Name that is looked for on the PATH. */
-export const DEFAULT_FFMPEG = 'ffmpeg'
-
-/** The ffprobe that belongs to an ffmpeg: beside it, named like it. */
-export function ffprobeOf(ffmpeg: string): string {
-  const name = basename(ffmpeg).replace('ffmpeg', 'ffprobe')
-  const isPath = ffmpeg !== basename(ffmpeg)
-  return isPath ? join(dirname(ffmpeg), name === basename(ffmpeg) ? 'ffprobe' : name) : name
-}
+/** A video as ffmpeg and ffprobe are told of it. */
+import { resolve } from 'node:path'
 
 /** A video as ffmpeg is told of it. */
 export interface MediaInput {
@@ -39,12 +29,4 @@ export function addressInput(address: URL): MediaInput {
   // What comes before the host may be a password.
   const name = `${address.protocol}//${address.host}${address.pathname}`
   return { name, args: ['-protocol_whitelist', protocols, '-i', address.href], size: undefined }
-}
-
-/** Passes frames on with their own times: none is doubled or dropped for a constant rate. */
-export function keepTimes(version: string): string[] {
-  const [, major, minor] = /^n?(\d+)\.(\d+)/.exec(version) ?? []
-  // Builds from the repository have no number, and are newer than the option.
-  const isOld = major !== undefined && (Number(major) < 5 || (Number(major) === 5 && Number(minor) < 1))
-  return isOld ? ['-vsync', 'passthrough'] : ['-fps_mode', 'passthrough']
 }
