@@ -3,6 +3,7 @@ import { existsSync, statSync } from 'node:fs'
 import { basename, extname, resolve } from 'node:path'
 import { glob, isDynamicPattern } from 'tinyglobby'
 import { Sam3InputError } from '../errors.js'
+import { shortened } from '../shown.js'
 
 const IMAGE_PATTERN = '**/*.{jpg,jpeg,png,webp,tif,tiff,avif,gif,JPG,JPEG,PNG,WEBP,TIF,TIFF}'
 
@@ -36,7 +37,7 @@ async function matches(pattern: string, folder?: string): Promise<string[]> {
     expandDirectories: false,
   })
   if (found.length === 0) {
-    throw new Sam3InputError('ERR_IMAGE_NOT_FOUND', `No image matches ${folder ?? pattern}.`, {
+    throw new Sam3InputError('ERR_IMAGE_NOT_FOUND', `No image matches ${shortened(folder ?? pattern)}.`, {
       fix: 'Check the path; quote a glob so that the shell leaves it alone.',
     })
   }

@@ -1,6 +1,6 @@
 /** Writes what `track` found, frame by frame: a video or a folder of pictures, COCO JSON, MOT text. */
 import { createWriteStream, realpathSync, type WriteStream } from 'node:fs'
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { finished, pipeline } from 'node:stream/promises'
@@ -12,6 +12,7 @@ import { CocoVideo } from '../video/export/coco-video.js'
 import { MotText } from '../video/export/mot.js'
 import type { FrameResult } from '../video/results.js'
 import type { SourceFrame } from '../video/source/types.js'
+import { OWN_PIXELS, rendered } from '../image/render.js'
 
 /** Where results go. */
 export interface TrackOutputs {
@@ -140,9 +141,11 @@ async function folderSink(folder: string, { draw }: TrackSettings): Promise<Sink
       if (!frame) return
       const { data, width, height } = await overlayFrame(frame, objects, draw)
       const file = join(folder, `${String(frameIndex).padStart(5, '0')}.jpg`)
-      await sharp(data, { raw: { width, height, channels: 3 } })
-        .jpeg({ quality: 92 })
-        .toFile(file)
+      const picture = sharp(data, { ...OWN_PIXELS, raw: { width, height, channels: 3 } })
+      await writeFile(
+        file,
+        await rendered(picture.jpeg({ quality: 92 }).toBuffer(), `The picture of frame ${frameIndex}`),
+      )
     },
     close: async () => {},
     abort: async () => {},

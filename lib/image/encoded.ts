@@ -22,7 +22,9 @@ const PLAIN_SPACES: ReadonlySet<string | undefined> = new Set(['srgb', 'rgb', 'r
  */
 export async function decodeBytes(bytes: Uint8Array, name: string): Promise<DecodedImage> {
   if (bytes.length === 0) throw emptyImage(name)
-  return decodeWith(name, () => sharp(bytes, OPTIONS), bytes)
+  // sharp knows no bytes of another realm.
+  const own = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return decodeWith(name, () => sharp(own, OPTIONS), own)
 }
 
 /**
@@ -45,16 +47,15 @@ async function decodeWith(
   bytes: Bytes | (() => Promise<Bytes>),
 ): Promise<DecodedImage> {
   const load = async () => (typeof bytes === 'function' ? bytes() : bytes)
-  let metadata: Metadata | undefined
   try {
     // Both at once: an instance that a stream is piped into gives its data to the copies made before its end.
     const [forMetadata, forPixels] = [open(), open()]
-    metadata = await forMetadata.metadata()
+    const metadata = await forMetadata.metadata()
     checkPixels(name, metadata, metadata.format === 'tiff' ? await load() : undefined)
     return await toRgb(forPixels, metadata)
   } catch (error) {
     // Not as the cause either: what sharp says may be about another image.
-    throw error instanceof Sam3Error ? error : undecodable(name, await load(), metadata)
+    throw error instanceof Sam3Error ? error : await undecodable(name, await load())
   }
 }
 

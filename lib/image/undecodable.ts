@@ -26,17 +26,13 @@ export function emptyImage(name: string): Sam3InputError {
 /**
  * The error for an image that sharp could not read.
  * @param bytes Of the file, where they are known.
- * @param size What sharp said of it before, if it could read so much.
  */
-export function undecodable(
-  name: string,
-  bytes: Uint8Array | undefined,
-  size: Pick<Metadata, 'width' | 'height'> | undefined,
-): Sam3InputError {
+export async function undecodable(name: string, bytes: Uint8Array | undefined): Promise<Sam3InputError> {
   if (bytes?.length === 0) return emptyImage(name)
-  if (size && size.width * size.height > PIXEL_LIMIT) {
+  const { width, height } = await sizeOf(bytes)
+  if (width * height > PIXEL_LIMIT) {
     return invalid(
-      `${name} has ${size.width} x ${size.height} pixels; sharp opens ${PIXEL_LIMIT} unless it is told otherwise.`,
+      `${name} has ${width} x ${height} pixels; sharp opens ${PIXEL_LIMIT} unless it is told otherwise.`,
       'Scale it down or cut it into tiles first, or pass it as sharp(file, { limitInputPixels: false }).',
     )
   }
@@ -62,7 +58,21 @@ export function undecodable(
       'Open it in another program: where that shows it whole, save it anew as PNG.',
     )
   }
-  return invalid(`${name} is ${kind.name}, which cannot be decoded here.`, kind.way)
+  return unread(name, kind)
+}
+
+function unread(name: string, { name: what, way }: FileKind): Sam3InputError {
+  return invalid(`${name} is ${what}, which cannot be decoded here.`, way)
+}
+
+/** Width and height as sharp reads them, or 0 where it cannot. */
+async function sizeOf(bytes: Uint8Array | undefined): Promise<{ width: number; height: number }> {
+  const unknown = { width: 0, height: 0 }
+  return bytes
+    ? sharp(bytes, { limitInputPixels: false })
+        .metadata()
+        .catch(() => unknown)
+    : unknown
 }
 
 /** Whether the libvips that sharp uses has a reader for the kind. */
@@ -74,15 +84,19 @@ function canRead({ reader, way }: FileKind): boolean {
 
 /**
  * Refuses what would come out black, grey or clipped without a word: numbers that are no brightness from 0 to 255 or
- * 65535, and bands that are no colours.
+ * 65535, bands that are no colours, and the previews in files of cameras.
  * @throws Sam3InputError `ERR_INVALID_IMAGE`
  */
 export function checkPixels(name: string, metadata: Metadata, bytes: Uint8Array | undefined): void {
   const { depth, space, channels, format } = metadata
-  const layout = format === 'tiff' && bytes ? tiffLayout(readTiffTags(bytes)) : undefined
+  const kind = format === 'tiff' && bytes ? identify(bytes) : undefined
+  // The first picture in a camera raw file is a small preview.
+  if (kind && kind !== TIFF) throw unread(name, kind)
+  const layout = kind && bytes ? tiffLayout(readTiffTags(bytes)) : undefined
   if (depth !== 'uchar' && depth !== 'ushort') throw notPixels(name, layout?.numbers ?? `numbers of the type ${depth}`)
   const isGrey = space === 'b-w' || space === 'grey16'
-  if (isGrey && (channels > 2 || layout?.isGrey === false)) throw notColours(name, layout?.bands ?? channels)
+  if (isGrey && (channels > 2 || (channels === 2 && layout?.isGrey === false)))
+    throw notColours(name, layout?.bands ?? channels)
 }
 
 function notPixels(name: string, numbers: string): Sam3InputError {

@@ -12,6 +12,7 @@ import { IterableSource } from './iterable.js'
 import { frameFiles, isImageName, ListSource } from './list.js'
 import { PushSource } from './push.js'
 import type { FrameSource, SourceOptions, VideoInput } from './types.js'
+import { kindOf, shortened, shown } from '../../shown.js'
 
 /** Frames per second of images, which do not say. */
 const DEFAULT_RATE = 30
@@ -57,7 +58,7 @@ function checkOptions(options: SourceOptions): CheckedOptions {
   checkKeys(options, ['frameRate', 'ffmpeg', 'signal'], 'The options of a video')
   const { frameRate = DEFAULT_RATE, ffmpeg = DEFAULT_FFMPEG, signal } = options
   if (typeof frameRate !== 'number' || !(frameRate > 0) || !Number.isFinite(frameRate)) {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `frameRate must be above 0, not ${String(frameRate)}.`, {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `frameRate must be above 0, not ${shown(frameRate)}.`, {
       fix: 'Pass frames per second, or leave it out.',
     })
   }
@@ -83,13 +84,14 @@ async function openLocation(location: string | URL, options: CheckedOptions): Pr
     })
   }
   const path = String(location).startsWith('file:') ? fileURLToPath(location) : String(location)
+  const name = shortened(path)
   const found = await stat(path).catch((cause: NodeJS.ErrnoException) => {
     const isAddress = /^[a-z][a-z\d+.-]+:\/\//i.test(path)
     throw new Sam3InputError(
       'ERR_VIDEO_NOT_FOUND',
-      `The video ${path} cannot be opened (${cause.code ?? cause.message}).`,
+      `The video ${name} cannot be opened (${cause.code ?? cause.name}).`,
       {
-        cause,
+        ...(name === path ? { cause } : {}), // which holds the path, whole
         fix: isAddress
           ? 'A string is a path. To let ffmpeg open an address, pass it as new URL(address).'
           : 'Check the path; a relative one starts at the current folder of the process.',
@@ -99,7 +101,7 @@ async function openLocation(location: string | URL, options: CheckedOptions): Pr
   if (found.isDirectory()) return ListSource.open(await frameFiles(path), frameRate, signal)
   if (!found.isFile() || found.size === 0) {
     const reason = found.isFile() ? 'is empty (0 bytes)' : 'is neither a file nor a folder'
-    throw new Sam3InputError('ERR_INVALID_VIDEO', `${path} ${reason}.`, {
+    throw new Sam3InputError('ERR_INVALID_VIDEO', `${name} ${reason}.`, {
       fix: 'Pass a video file or a folder of frames.',
     })
   }
@@ -121,16 +123,11 @@ function checkIterable(video: unknown): asserts video is Iterable<ImageInput> | 
     })
   }
   if (isIterable(video)) return
-  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `A video was expected, but got ${describe(video)}.`, {
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `A video was expected, but got ${kindOf(video)}.`, {
     fix: 'Pass a path, a list or an iterable of images, or a source such as a PushSource.',
   })
 }
 
 function isIterable(value: unknown): boolean {
   return typeof value === 'object' && value !== null && (Symbol.iterator in value || Symbol.asyncIterator in value)
-}
-
-function describe(value: unknown): string {
-  if (value === null || typeof value !== 'object') return String(value)
-  return `an object of type ${value.constructor?.name ?? 'Object'}`
 }
