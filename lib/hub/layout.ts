@@ -24,9 +24,12 @@ export function isSafePath(path: string): boolean {
   return path.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && !/[\\:\x00-\x1f]/.test(part))
 }
 
+/** Of a branch or a tag: it is the name of a file in the cache. */
+const LONGEST_REVISION = 255
+
 /** @throws Sam3InputError `ERR_INVALID_ARGUMENT` for what cannot be a branch, a tag or a commit. */
 export function checkRevision(revision: string): string {
-  if (isSafePath(revision) && !/[\s~^?*[]/.test(revision)) return revision
+  if (revision.length <= LONGEST_REVISION && isSafePath(revision) && !/[\s~^?*[]/.test(revision)) return revision
   throw new Sam3InputError('ERR_INVALID_ARGUMENT', `There is no revision ${shown(revision)}.`, {
     fix: "Use a branch such as 'main', a tag, or a commit of 40 characters.",
   })
