@@ -26,8 +26,8 @@ export function shown(value: unknown): string {
 
 /** What kind of thing a value is, for "expected an image, but got …". */
 export function kindOf(value: unknown): string {
-  if (value === null) return 'null'
-  if (typeof value !== 'object') return typeof value
+  if (typeof value === 'string' || typeof value === 'function') return `a ${typeof value}`
+  if (typeof value !== 'object' || value === null) return shown(value)
   if (Array.isArray(value)) return 'an array'
   return `an object of type ${shortened(String(value.constructor?.name || 'Object'), 40)}`
 }

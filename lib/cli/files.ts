@@ -5,7 +5,8 @@ import { glob, isDynamicPattern } from 'tinyglobby'
 import { Sam3InputError } from '../errors.js'
 import { shortened } from '../shown.js'
 
-const IMAGE_PATTERN = '**/*.{jpg,jpeg,png,webp,tif,tiff,avif,gif,JPG,JPEG,PNG,WEBP,TIF,TIFF}'
+/** Also what cannot be read here: a photograph that is silently left out would be worse than an error about it. */
+const IMAGE_PATTERN = '**/*.{jpg,jpeg,png,webp,tif,tiff,avif,gif,heic,heif,bmp}'
 
 /**
  * Files, globs and folders (all images in them) as a list of paths, each once. A plain name that does not exist stays
@@ -32,7 +33,7 @@ export async function expandFiles(names: readonly string[]): Promise<string[]> {
 
 async function matches(pattern: string, folder?: string): Promise<string[]> {
   const found = await glob(pattern, {
-    ...(folder === undefined ? {} : { cwd: folder }),
+    ...(folder === undefined ? {} : { cwd: folder, caseSensitiveMatch: false }),
     onlyFiles: true,
     expandDirectories: false,
   })

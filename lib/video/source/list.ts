@@ -10,9 +10,9 @@ import { badFrame, checkIndex, sourceClosed, wrongSize } from './errors.js'
 import type { FrameSource, SourceFrame } from './types.js'
 import { shortened } from '../../shown.js'
 
-/** Files that are frames. BMP is not among what sharp reads, but a frame that is silently left out would be worse. */
+/** Files that are frames. BMP and HEIC are not among what sharp reads, but a frame that is silently left out would be worse. */
 const IMAGE_EXTENSIONS: ReadonlySet<string> = new Set(
-  ['.jpg', '.jpeg', '.png', '.webp', '.tif', '.tiff', '.avif', '.bmp'], //
+  ['.jpg', '.jpeg', '.png', '.webp', '.tif', '.tiff', '.avif', '.bmp', '.heic', '.heif'], //
 )
 
 /** Whether a file is an image by its name. */
