@@ -35,9 +35,12 @@ export type { Dtype, ImageModelOptions, LoadProgress } from './model/options.js'
 export { ProcessorState, Sam3Processor } from './model/processor.js'
 export type {
   Box,
+  BoxInput,
   BoxPrompt,
   CallOptions,
+  NumberArray,
   Point,
+  PointInput,
   PointPrompt,
   Prompt,
   PromptInput,

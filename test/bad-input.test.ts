@@ -2,6 +2,7 @@
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { runInNewContext } from 'node:vm'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import {
   buildSam3ImageModel,
@@ -11,6 +12,7 @@ import {
   type Prompt,
   type RawImage,
   Sam3Error,
+  Sam3Processor,
   type Sam3ImageModel,
 } from '../lib/index.js'
 import { buildTestModel, noiseImage, rejection } from './support/model.js'
@@ -22,6 +24,12 @@ beforeAll(async () => {
   model = await buildTestModel()
 })
 afterAll(() => model.dispose())
+
+/** A list that has nothing at its first place. */
+function withGap(...items: unknown[]): unknown[] {
+  delete items[0]
+  return items
+}
 
 function expectTyped(error: Error, code: string): void {
   expect(error).toBeInstanceOf(Sam3Error)
@@ -56,6 +64,25 @@ describe('bad prompts', () => {
     ['a box to the right of the image', { boxes: [[60, 0, 80, 10]] }, 'ERR_INVALID_BOX'],
     ['a box above the image', { boxes: [[0, -20, 80, 0]] }, 'ERR_INVALID_BOX'],
     ['pixels where 0..1 was said', { boxes: [[10, 10, 20, 20]], normalized: true }, 'ERR_INVALID_BOX'],
+    ['an absurd box around the image', { boxes: [[-1e25, -1e25, 1e25, 1e25]] }, 'ERR_INVALID_BOX'],
+    ['a box that reaches far to the right', { boxes: [[0, 0, 1e30, 10]] }, 'ERR_INVALID_BOX'],
+    ['a box that begins far above', { boxes: [[0, -5000, 10, 10]] }, 'ERR_INVALID_BOX'],
+    ['pixels of a whole image where 0..1 was said', { boxes: [[0, 0, 60, 40]], normalized: true }, 'ERR_INVALID_BOX'],
+    ['a typed array with a NaN', { boxes: [Float32Array.of(0, 0, Number.NaN, 5)] }, 'ERR_INVALID_BOX'],
+    ['a typed array far out', { boxes: Float32Array.of(-1e25, 0, 1e25, 5) }, 'ERR_INVALID_BOX'],
+    ['a typed array of three', { boxes: [Float32Array.of(1, 2, 3)] }, 'ERR_INVALID_BOX'],
+    ['a flat typed array of five', { boxes: Float32Array.of(1, 2, 3, 4, 5) }, 'ERR_INVALID_ARGUMENT'],
+    ['whole numbers of BigInt', { boxes: [[0n, 0n, 5n, 5n]] }, 'ERR_INVALID_BOX'],
+    ['a typed array of BigInt', { boxes: [BigInt64Array.of(0n, 0n, 5n, 5n)] }, 'ERR_INVALID_BOX'],
+    ['numbers as text', { boxes: [['0', '0', '5', '5']] }, 'ERR_INVALID_BOX'],
+    ['truth as numbers', { boxes: [[false, false, true, true]] }, 'ERR_INVALID_BOX'],
+    ['a box with a gap', { boxes: [withGap(0, 0, 5, 5)] }, 'ERR_INVALID_BOX'],
+    ['a list with a gap', { boxes: withGap([0, 0, 5, 5], [0, 0, 5, 5]) }, 'ERR_INVALID_BOX'],
+    ['nothing for a box', { boxes: [null] }, 'ERR_INVALID_BOX'],
+    ['x, y, width and height', { boxes: [{ x: 1, y: 1, width: 5, height: 5 }] }, 'ERR_INVALID_BOX'],
+    ['one box instead of a list', { boxes: [1, 1, 5, 5] }, 'ERR_INVALID_ARGUMENT'],
+    ['a misspelt label', { boxes: [{ box: [1, 1, 5, 5], lable: 'negative' }] }, 'ERR_INVALID_ARGUMENT'],
+    ['a label of BigInt', { boxes: [{ box: [1, 1, 5, 5], label: 1n }] }, 'ERR_INVALID_ARGUMENT'],
     [
       'a bad box after a good one',
       {
@@ -102,11 +129,39 @@ describe('bad prompts', () => {
     ['points that are flat', { points: [1, 2], labels: [1, 1] }, 'ERR_INVALID_POINT'],
     ['a point outside', { points: [[61, 10]], labels: [1] }, 'ERR_INVALID_POINT'],
     ['a negative point', { points: [[-1, 10]], labels: [1] }, 'ERR_INVALID_POINT'],
+    ['an absurd point', { points: [[1e25, 1e25]] }, 'ERR_INVALID_POINT'],
+    ['a typed point far out', { points: [Float32Array.of(-1e25, 5)] }, 'ERR_INVALID_POINT'],
+    ['pixels where 0..1 was said', { points: [[10, 10]], normalized: true }, 'ERR_INVALID_POINT'],
+    ['a flat typed array of three', { points: Float32Array.of(1, 2, 3) }, 'ERR_INVALID_POINT'],
+    ['points of BigInt', { points: [[1n, 2n]] }, 'ERR_INVALID_POINT'],
+    ['a point with a gap', { points: [withGap(1, 2)] }, 'ERR_INVALID_POINT'],
+    ['a point as an object', { points: [{ x: 1, y: 1 }] }, 'ERR_INVALID_POINT'],
+    [
+      'labels in a typed array of another length',
+      { points: [[1, 1]], labels: Int32Array.of(1, 0) },
+      'ERR_INVALID_POINT',
+    ],
+    ['labels of BigInt', { points: [[1, 1]], labels: BigInt64Array.of(1n) }, 'ERR_INVALID_POINT'],
+    [
+      'labels with a gap',
+      {
+        points: [
+          [1, 1],
+          [2, 2],
+        ],
+        labels: withGap(1, 1),
+      },
+      'ERR_INVALID_ARGUMENT',
+    ],
+    ['an absurd box', { box: [-1e25, -1e25, 1e25, 1e25] }, 'ERR_INVALID_BOX'],
     ['a label of 2', { points: [[1, 10]], labels: [2] }, 'ERR_INVALID_ARGUMENT'],
     ['an inverted box', { box: [5, 5, 1, 1] }, 'ERR_INVALID_BOX'],
     ['mask logits of another size', { maskInput: new Float32Array(100) }, 'ERR_INVALID_MASK'],
     ['mask logits with a NaN', { maskInput: new Float32Array(48 * 48).fill(Number.NaN) }, 'ERR_INVALID_MASK'],
-    ['mask logits as a list', { maskInput: Array.from({ length: 48 * 48 }, () => 0) }, 'ERR_INVALID_MASK'],
+    ['mask logits far out', { maskInput: new Float32Array(48 * 48).fill(1e25) }, 'ERR_INVALID_MASK'],
+    ['mask logits in words', { maskInput: Array.from({ length: 48 * 48 }, () => '0') }, 'ERR_INVALID_MASK'],
+    ['mask logits of BigInt', { maskInput: new BigInt64Array(48 * 48) }, 'ERR_INVALID_MASK'],
+    ['no mask logits', { maskInput: null }, 'ERR_INVALID_MASK'],
     ['multimask in words', { points: [[1, 1]], multimask: 'no' }, 'ERR_INVALID_ARGUMENT'],
     ['a bad prompt in a list', [{ points: [[1, 1]] }, {}], 'ERR_EMPTY_PROMPT'],
   ])('click prompt: %s', async (_name, prompt, code) => {
@@ -169,8 +224,73 @@ describe('bad prompts', () => {
     expect(long.instances.map(({ score }) => score)).toEqual(cut.instances.map(({ score }) => score))
   })
 
+  it('typed arrays are numbers, nested or flat', async () => {
+    const ask = async (prompt: Prompt) => {
+      const { presence, instances } = await model.segment(image, { threshold: 0, maxInstances: 3, ...prompt })
+      return [presence, ...instances.map(({ score }) => score)]
+    }
+    const boxes: [number, number, number, number][] = [
+      [5, 5, 25, 30],
+      [30, 2, 55, 20],
+    ]
+    const expected = await ask({ boxes })
+    expect(await ask({ boxes: boxes.map((box) => Float32Array.from(box)) })).toEqual(expected)
+    expect(await ask({ boxes: boxes.map((box) => ({ box: Float64Array.from(box), label: 1 })) })).toEqual(expected)
+    expect(await ask({ boxes: Float32Array.from(boxes.flat()) })).toEqual(expected)
+    expect(await ask({ boxes: Uint16Array.from(boxes.flat()) })).toEqual(expected)
+    expect(await ask({ boxes: runInNewContext('[[5, 5, 25, 30], [30, 2, 55, 20]]') })).toEqual(expected)
+
+    const click = async (prompt: PointPrompt) => [...(await model.predict(image, prompt)).scores]
+    const { logits } = (await model.predict(image, { points: [[9, 9]] })).best.mask
+    const clicks = await click({
+      points: [
+        [10, 10],
+        [20, 15],
+      ],
+      labels: [1, 0],
+      box: [5, 5, 40, 30],
+      maskInput: logits,
+    })
+    for (const maskInput of [logits!.data, Float64Array.from(logits!.data), [...logits!.data] as never]) {
+      const typed: PointPrompt[] = [
+        { points: [Float32Array.of(10, 10), Int16Array.of(20, 15)], labels: Uint8Array.of(1, 0) },
+        { points: Float64Array.of(10, 10, 20, 15), labels: Float32Array.of(1, 0) },
+      ]
+      for (const prompt of typed) {
+        expect(await click({ ...prompt, box: Float32Array.of(5, 5, 40, 30), maskInput })).toEqual(clicks)
+      }
+    }
+
+    const processor = new Sam3Processor(model)
+    using state = await processor.setImage(image)
+    await processor.addGeometricPrompt([0.25, 0.25, 0.5, 0.25], true, state)
+    const { scores } = state
+    processor.resetAllPrompts(state)
+    await processor.addGeometricPrompt(Float32Array.of(0.25, 0.25, 0.5, 0.25), true, state)
+    expect(state.scores).toEqual(scores)
+    expectTyped(await rejection(processor.addGeometricPrompt([0.5, 0.5, 1e25, 1], true, state)), 'ERR_INVALID_BOX')
+    expectTyped(await rejection(processor.addGeometricPrompt(['0', 0, 1, 1] as never, true, state)), 'ERR_INVALID_BOX')
+  })
+
+  it('says what was given, and the form that is meant', async () => {
+    const message = async (boxes: unknown) => (await rejection(model.segment(image, { boxes } as Prompt))).message
+    expect(await message([[-1e25, -1e25, 1e25, 1e25]])).toMatch(/1e\+25.*60 x 40/)
+    expect(await message([{ x: 1, y: 2, width: 3, height: 4 }])).toContain('[x, y, x + width, y + height]')
+    expect(await message([1, 2, 3, 4])).toContain('[[x0, y0, x1, y1]]')
+    expect(await message([['1', '2', '3', '4']])).toContain('Number(')
+    const { message: click } = await rejection(model.predict(image, { points: [10, 20] } as never))
+    expect(click).toContain('[[x, y], …]')
+  })
+
   it('a box over the edge is fine, as in the reference', async () => {
-    expect((await model.segment(image, { boxes: [[-10, -10, 30, 30]] })).warnings).toEqual([])
+    for (const box of [
+      [-10, -10, 30, 30],
+      [-60, -40, 120, 80],
+      [-500, -300, 600, 400],
+    ] as const) {
+      const { presence, warnings } = await model.segment(image, { boxes: [box] })
+      expect({ finite: Number.isFinite(presence), warnings }).toEqual({ finite: true, warnings: [] })
+    }
   })
 })
 

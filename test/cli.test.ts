@@ -249,6 +249,11 @@ describe('arguments', () => {
     const all = await expandFiles([`${folder}/photos`, `${folder}/*.png`, `${folder}/a.png`, 'none.jpg'])
     const relative = all.map((file) => path.relative(folder, file).replace(/^.*none/, 'none'))
     expect(relative).toEqual(['photos/b.png', 'photos/more/b.jpg', 'a.png', 'broken.png', 'none.jpg'])
+    // Photographs of a phone are named, and reported, rather than left out.
+    mkdirSync(path.join(folder, 'phone'))
+    for (const name of ['IMG_1.HEIC', 'IMG_2.Jpg', 'notes.txt']) writeFileSync(path.join(folder, 'phone', name), 'x')
+    const phone = await expandFiles([`${folder}/phone`])
+    expect(phone.map((file) => path.basename(file))).toEqual(['IMG_1.HEIC', 'IMG_2.Jpg'])
   })
 })
 

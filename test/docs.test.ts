@@ -18,6 +18,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { ffmpeg } from './support/clips.js'
 import { repositoryRoot } from './support/paths.js'
 import { without } from './support/without.js'
+import { tiff } from './support/tiff.js'
 
 interface Example {
   language: string
@@ -55,6 +56,15 @@ symlinkSync(repositoryRoot, path.join(folder, 'node_modules', 'sam3-node'))
 symlinkSync(path.join(repositoryRoot, 'models', 'demo'), path.join(folder, 'sam3'))
 symlinkSync(path.join(repositoryRoot, 'examples', 'coffee.jpg'), path.join(folder, 'photo.jpg'))
 symlinkSync(path.join(repositoryRoot, 'fonts', 'noto-sans-jp.woff'), path.join(folder, 'font.ttf'))
+symlinkSync(path.join(repositoryRoot, 'node_modules', 'sharp'), path.join(folder, 'node_modules', 'sharp'))
+const ramp = (length: number, most: number) => Array.from({ length }, (_, index) => (index / length) * most)
+writeFileSync(path.join(folder, 'depth.tif'), tiff({ width: 80, height: 60, sample: 'float32', data: ramp(4800, 1) }))
+const bands = {
+  sample: 'uint16',
+  data: ramp(4800 * 13, 3000),
+  tags: { 262: 1, 338: Array<number>(12).fill(0) },
+} as const
+writeFileSync(path.join(folder, 'satellite.tif'), tiff({ width: 80, height: 60, ...bands }))
 // The first frames are enough to run every line.
 if (!without('ffmpeg'))
   ffmpeg('-i', `${repositoryRoot}/examples/coffee.mp4`, '-frames:v', '12', path.join(folder, 'clip.mp4'))

@@ -3,6 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { runInNewContext } from 'node:vm'
 import sharp from 'sharp'
 import { afterAll, describe, expect, it } from 'vitest'
 import { decodeImage } from '../lib/image/decode.js'
@@ -10,7 +11,9 @@ import type { ImageInput, RawImage } from '../lib/image/source.js'
 import { largestDifference } from './support/compare.js'
 import { rejection } from './support/model.js'
 import { goldenRoot } from './support/paths.js'
+import { seededRandom } from './support/random.js'
 import { SafetensorsFile } from './support/safetensors.js'
+import { type TiffImage, tiff } from './support/tiff.js'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'sam3-decode-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -22,7 +25,7 @@ const png = await picture.png().toBuffer()
 const file = path.join(folder, 'a picture.png')
 writeFileSync(file, png)
 const webp = await picture.clone().webp({ lossless: true }).toBuffer()
-const tiff = await picture.clone().tiff({ compression: 'lzw' }).toBuffer()
+const lzwTiff = await picture.clone().tiff({ compression: 'lzw' }).toBuffer()
 const avif = await picture.clone().avif({ lossless: true, chromaSubsampling: '4:4:4' }).toBuffer()
 
 describe('decodeImage', () => {
@@ -36,7 +39,7 @@ describe('decodeImage', () => {
     ['raw pixels', { data: pixels, width: 4, height: 2, channels: 3 }],
     ['a sharp instance', sharp(png)],
     ['a WebP without loss', webp],
-    ['a TIFF', tiff],
+    ['a TIFF', lzwTiff],
   ])('reads %s', async (_name, image) => {
     const { data, width, height } = await decodeImage(image)
     expect({ width, height }).toEqual({ width: 4, height: 2 })
@@ -98,6 +101,84 @@ describe('decodeImage', () => {
     expect(data[0]! > 180 && data[1]! < 90 && data[2]! < 90).toBe(true)
   })
 
+  it('gives the same pixels whichever way an image with a profile comes in', async () => {
+    const random = seededRandom(11)
+    const noise = Uint8Array.from({ length: 32 * 24 * 3 }, () => random() * 256)
+    const source = sharp(noise, { raw: { width: 32, height: 24, channels: 3 } })
+    const deep = source.clone().toColourspace('rgb16').withIccProfile('p3').png()
+    const cases: [string, Buffer][] = [
+      ['Display P3', await source.clone().withIccProfile('p3').png().toBuffer()],
+      ['Display P3, 16 bits', await deep.toBuffer()],
+      [
+        'Display P3, turned',
+        await source.clone().withIccProfile('p3').withMetadata({ orientation: 6 }).png().toBuffer(),
+      ],
+      ['Display P3 in a TIFF', await source.clone().withIccProfile('p3').tiff({ compression: 'lzw' }).toBuffer()],
+      ['Display P3 in a JPEG', await source.clone().withIccProfile('p3').jpeg().toBuffer()],
+      ['grey with a profile', await source.clone().greyscale().toColourspace('b-w').png().toBuffer()],
+      ['palette and alpha', await source.clone().ensureAlpha(0.5).png({ palette: true }).toBuffer()],
+      ['CMYK', await source.clone().toColourspace('cmyk').withIccProfile('cmyk').jpeg().toBuffer()],
+      ['no profile', await source.clone().png().toBuffer()],
+    ]
+    for (const [name, bytes] of cases) {
+      const wide = path.join(folder, 'wide')
+      writeFileSync(wide, bytes)
+      const piped = sharp()
+      const stream = decodeImage(piped)
+      piped.end(bytes)
+      const expected = await decodeImage(bytes)
+      for (const image of [wide, pathToFileURL(wide), sharp(wide), sharp(bytes)]) {
+        expect([name, largestDifference((await decodeImage(image)).data, expected.data)]).toEqual([name, 0])
+      }
+      expect([name, largestDifference((await stream).data, expected.data)]).toEqual([name, 0])
+    }
+    // Whoever wants the colours converted says so to sharp.
+    const [, bytes] = cases[0]!
+    const stored = await sharp(bytes, { ignoreIcc: true }).raw().toBuffer()
+    expect([...(await decodeImage(sharp(bytes))).data]).toEqual([...stored])
+    const converted = await decodeImage(sharp(bytes).withIccProfile('srgb'))
+    expect(largestDifference(converted.data, stored)).toBeGreaterThan(20)
+  })
+
+  it('does what a sharp instance was told to do, and takes the first frame of one that was opened whole', async () => {
+    const resized = await decodeImage(picture.clone().resize(2, 1, { kernel: 'nearest' }))
+    expect({ width: resized.width, height: resized.height }).toEqual({ width: 2, height: 1 })
+    const turned = await decodeImage(sharp(png).rotate(90))
+    expect({ width: turned.width, height: turned.height }).toEqual({ width: 2, height: 4 })
+    const frames = [sharp(png), sharp(png).negate()].map((frame) => frame.png().toBuffer())
+    const animation = await sharp(await Promise.all(frames), { join: { animated: true } })
+      .webp({ lossless: true })
+      .toBuffer()
+    expect((await sharp(animation).metadata()).pages).toBe(2)
+    for (const image of [animation, sharp(animation), sharp(animation, { animated: true })]) {
+      const { data, width, height } = await decodeImage(image)
+      expect({ width, height, data: [...data] }).toEqual({ width: 4, height: 2, data: [...pixels] })
+    }
+  })
+
+  it('reads a TIFF of RGB and further bands, and one of grey and alpha, as Pillow does', async () => {
+    const values = (count: number) => Array.from({ length: 2 * count }, (_, index) => index * 10)
+    const size = { width: 2, height: 1, sample: 'uint8' } as const
+    const data = async (image: Buffer) => [...(await decodeImage(image)).data]
+    for (const bands of [3, 4, 5, 6, 8]) {
+      const [first, second] = [0, bands * 10]
+      const rgb = [first, first + 10, first + 20, second, second + 10, second + 20]
+      expect(await data(tiff({ ...size, data: values(bands) }))).toEqual(rgb)
+    }
+    expect(await data(tiff({ ...size, data: values(2), tags: { 338: 2 } }))).toEqual([0, 0, 0, 20, 20, 20])
+    expect(await data(tiff({ ...size, data: values(1), tags: { 262: 0 } }))).toEqual([255, 255, 255, 245, 245, 245])
+    const deep = tiff({ ...size, sample: 'uint16', data: [0, 0x1280, 0xffff, 0x8000, 0x7fff, 0x0100] })
+    expect(await data(deep)).toEqual([0, 0x12, 0xff, 0x80, 0x7f, 0x01])
+  })
+
+  it('takes bytes and pixels of another realm, such as those of a test runner', async () => {
+    const foreign = runInNewContext('Uint8Array.from(values)', { values: [...png] })
+    expect(foreign instanceof Uint8Array).toBe(false)
+    expect([...(await decodeImage(foreign)).data]).toEqual([...pixels])
+    const data = runInNewContext('Uint8Array.from(values)', { values: [...pixels] })
+    expect([...(await decodeImage({ data, width: 4, height: 2, channels: 3 })).data]).toEqual([...pixels])
+  })
+
   it('passes raw RGB on without a copy, and copies memory that other threads can write to', async () => {
     const own = await decodeImage({ data: pixels, width: 4, height: 2, channels: 3 })
     expect(own.data.buffer).toBe(pixels.buffer)
@@ -143,6 +224,53 @@ describe('decodeImage refuses', () => {
       code,
       fix: expect.stringMatching(/\S/),
     })
+  })
+
+  it.each<[string, TiffImage, RegExp]>([
+    ...(['float32', 'float64', 'complex64', 'int8', 'int16', 'int32', 'uint32'] as const).flatMap((sample) =>
+      [1, 3].map((bands): [string, TiffImage, RegExp] => [
+        `a TIFF of ${sample}, ${bands} bands`,
+        { width: 2, height: 1, sample, data: [0, 1, 0.5, 1, 0, 1].slice(0, 2 * bands) },
+        { float: /floating-point numbers/, compl: /complex numbers/, int: /signed whole/, uint: /32-bit unsigned/ }[
+          /float|compl|uint|int/.exec(sample)![0]
+        ]!,
+      ]),
+    ),
+    ...[2, 3, 4, 5, 13].flatMap((bands) =>
+      (['uint8', 'uint16'] as const).map((sample): [string, TiffImage, RegExp] => [
+        `a TIFF of ${bands} bands of ${sample} that are no colours`,
+        {
+          width: 1,
+          height: 2,
+          sample,
+          data: Array.from({ length: bands * 2 }, (_, index) => index),
+          tags: { 262: 1, 338: Array<number>(bands - 1).fill(0) },
+        },
+        new RegExp(`has ${bands} bands \\(channels\\)`),
+      ]),
+    ),
+  ])('%s, from bytes and from a sharp instance', async (_name, image, what) => {
+    const bytes = tiff(image)
+    for (const input of [bytes, sharp(bytes), sharp(bytes, { limitInputChannels: 0 })]) {
+      const error = await rejection(decodeImage(input))
+      expect(error).toMatchObject({ code: 'ERR_INVALID_IMAGE', fix: expect.stringContaining('0..255') })
+      expect(error.message).toMatch(what)
+    }
+  })
+
+  it('a sharp instance of floats', async () => {
+    const floats = sharp(new Float32Array(6).fill(0.5), { raw: { width: 2, height: 1, channels: 3 } })
+    expect(await rejection(decodeImage(floats))).toMatchObject({
+      code: 'ERR_INVALID_IMAGE',
+      message: expect.stringContaining('float'),
+    })
+  })
+
+  it('more pixels than sharp opens, with the size', async () => {
+    const huge = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="20000" height="20000"/>')
+    const error = await rejection(decodeImage(huge))
+    expect(error.message).toContain('20000 x 20000')
+    expect(error).toMatchObject({ fix: expect.stringContaining('limitInputPixels') })
   })
 
   it('an empty file', async () => {

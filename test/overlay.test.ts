@@ -4,7 +4,7 @@ import { Mask, overlay, type OverlayInstance, type Polygon, type RawImage, type 
 import { placeLabel, type Rectangle } from '../lib/result/label-layout.js'
 import { instanceColor, readableOn, type Rgb } from '../lib/result/palette.js'
 import { smoothOutline } from '../lib/result/smooth-outline.js'
-import { rejection } from './support/model.js'
+import { noiseImage, rejection } from './support/model.js'
 
 const grey = (width: number, height: number): RawImage => ({
   width,
@@ -95,6 +95,15 @@ describe('overlay', () => {
       { mask: noise, label: 'a very long label '.repeat(40), box: [-50, -50, 700, 700] },
     ]
     expect(await pixels(await overlay(grey(500, 500), odd))).toMatchObject({ width: 500, height: 500 })
+  })
+
+  it('refuses a format that it does not know, or that cannot hold the picture', async () => {
+    const long = noiseImage(17_000, 1)
+    for (const format of ['webp', 'bmp', 3] as never[]) {
+      expect(await rejection(overlay(long, [], { format }))).toMatchObject({ code: 'ERR_INVALID_ARGUMENT' })
+    }
+    const { width, height } = await sharp(await overlay(long, [], { format: 'jpeg' })).metadata()
+    expect({ width, height }).toEqual({ width: 17_000, height: 1 })
   })
 
   it('leaves the pixels of the caller alone and writes other formats', async () => {

@@ -3,8 +3,10 @@ import { existsSync, statSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { glob, isDynamicPattern } from 'tinyglobby'
 import { Sam3InputError } from '../errors.js'
+import { shortened } from '../shown.js'
 
-const IMAGE_PATTERN = '**/*.{jpg,jpeg,png,webp,tif,tiff,avif,gif,JPG,JPEG,PNG,WEBP,TIF,TIFF}'
+/** Also what cannot be read here: a photograph that is silently left out would be worse than an error about it. */
+const IMAGE_PATTERN = '**/*.{jpg,jpeg,png,webp,tif,tiff,avif,gif,heic,heif,bmp}'
 
 /**
  * Files, globs and folders (all images in them) as a list of paths, each once. A plain name that does not exist stays
@@ -31,12 +33,12 @@ export async function expandFiles(names: readonly string[]): Promise<string[]> {
 
 async function matches(pattern: string, folder?: string): Promise<string[]> {
   const found = await glob(pattern, {
-    ...(folder === undefined ? {} : { cwd: folder }),
+    ...(folder === undefined ? {} : { cwd: folder, caseSensitiveMatch: false }),
     onlyFiles: true,
     expandDirectories: false,
   })
   if (found.length === 0) {
-    throw new Sam3InputError('ERR_IMAGE_NOT_FOUND', `No image matches ${folder ?? pattern}.`, {
+    throw new Sam3InputError('ERR_IMAGE_NOT_FOUND', `No image matches ${shortened(folder ?? pattern)}.`, {
       fix: 'Check the path; quote a glob so that the shell leaves it alone.',
     })
   }

@@ -2,11 +2,12 @@
 import { type CacheFolder, findCacheFolder } from '../hub/cache-folder.js'
 import { isRepositoryName } from '../hub/layout.js'
 import { Sam3InputError } from '../errors.js'
+import { shown } from '../shown.js'
 
 /** @throws Sam3InputError `ERR_INVALID_ARGUMENT` */
 export function checkRepository(repo: string): string {
   if (isRepositoryName(repo)) return repo
-  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${JSON.stringify(repo)} is not the name of a repository.`, {
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${shown(repo)} is not the name of a repository.`, {
     fix: 'Write it as owner/name, such as facebook/sam3.',
   })
 }

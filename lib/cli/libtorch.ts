@@ -13,6 +13,7 @@ import { libtorchFor, LOAD_FIX, type NativeFiles, nativeFiles } from '../native/
 import { tryInChild } from '../native/trial.js'
 import { table } from './output.js'
 import { startPullView } from './pull-progress.js'
+import { shown } from '../shown.js'
 
 interface InstallOptions {
   flavour: Flavour | 'auto'
@@ -142,7 +143,7 @@ async function adopt(
 ): Promise<void> {
   const path = folder ?? torchOfPython(python!)[0]
   if (path === undefined) {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${python} cannot be run, or has no torch.`, {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${shown(python)} cannot be run, or has no torch.`, {
       fix: `Install torch==${version} there, or leave --python out to download LibTorch.`,
     })
   }

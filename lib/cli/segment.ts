@@ -9,6 +9,7 @@ import { UNNAMED } from '../result/categories.js'
 import type { Instance } from '../result/types.js'
 import { collect, parseBox, parseCount, parseNumber, parsePhrase, parsePoint } from './arguments.js'
 import { expandFiles } from './files.js'
+import { shortened } from '../shown.js'
 import { addModelOptions, chosenModel, type ModelChoice } from './model-options.js'
 import { describeError, type Progress, startProgress, table } from './output.js'
 import { checkOutputFolder } from './outputs.js'
@@ -194,10 +195,10 @@ async function segmentFiles(
       try {
         const result = await find(model, file)
         reports[index] = { file, result, written: await writer.write(file, names[index]!, result) }
-        progress.step(`${file}: ${summary(result)}`)
+        progress.step(`${shortened(file)}: ${summary(result)}`)
       } catch (error) {
         reports[index] = { file, error }
-        progress.step(`${file}: failed`)
+        progress.step(`${shortened(file)}: failed`)
       }
     }
   }
@@ -233,11 +234,11 @@ function report(reports: readonly FileReport[], json: boolean, folder: string | 
     process.stdout.write(`Results of ${reports.length - failed.length} of ${reports.length} files are in ${folder}.\n`)
   }
   for (const { file, result } of reports) {
-    for (const warning of result?.warnings ?? []) process.stderr.write(`${file}: ${warning}\n`)
+    for (const warning of result?.warnings ?? []) process.stderr.write(`${shortened(file)}: ${warning}\n`)
   }
   if (failed.length === 0) return
   process.stderr.write(`${failed.length} of ${reports.length} files failed:\n`)
-  for (const { file, error } of failed) process.stderr.write(`  ${file}: ${describeError(error)}\n`)
+  for (const { file, error } of failed) process.stderr.write(`  ${shortened(file)}: ${describeError(error)}\n`)
   process.exitCode = 1
 }
 

@@ -1,6 +1,6 @@
 /** Writes what `track` found, frame by frame: a video or a folder of pictures, COCO JSON, MOT text. */
 import { createWriteStream, realpathSync } from 'node:fs'
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -13,6 +13,7 @@ import type { FrameResult } from '../video/results.js'
 import type { SourceFrame } from '../video/source/types.js'
 import { motGroundTruthSink, motSink } from './mot-results.js'
 import { checkOutputFile, checkOutputFolder, checkVideoOrFolder, isVideoOutput } from './outputs.js'
+import { OWN_PIXELS, rendered } from '../image/render.js'
 
 /** Where results go. */
 export interface TrackOutputs {
@@ -151,9 +152,11 @@ async function folderSink(folder: string, { draw }: TrackSettings): Promise<Sink
       if (!frame) return
       const { data, width, height } = await overlayFrame(frame, objects, draw)
       const file = join(folder, `${String(frameIndex).padStart(5, '0')}.jpg`)
-      await sharp(data, { raw: { width, height, channels: 3 } })
-        .jpeg({ quality: 92 })
-        .toFile(file)
+      const picture = sharp(data, { ...OWN_PIXELS, raw: { width, height, channels: 3 } })
+      await writeFile(
+        file,
+        await rendered(picture.jpeg({ quality: 92 }).toBuffer(), `The picture of frame ${frameIndex}`),
+      )
     },
     close: async () => {},
     abort: async () => {},

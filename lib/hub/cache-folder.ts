@@ -4,6 +4,7 @@ import { dirname, join, posix, relative, win32 } from 'node:path'
 import { Sam3HubError, Sam3InputError } from '../errors.js'
 import { packageRoot } from '../native/package-root.js'
 import { type Environment, expandHome, huggingFaceHome } from './environment.js'
+import { shown } from '../shown.js'
 
 /** The folder of the cache and where the decision came from. */
 export interface CacheFolder {
@@ -18,7 +19,7 @@ export interface CacheFolder {
 }
 
 function refuse(source: string, given: string, message: string, fix: string): never {
-  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `The cache folder ${JSON.stringify(given)} (${source}) ${message}`, {
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `The cache folder ${shown(given)} (${source}) ${message}`, {
     fix,
   })
 }

@@ -5,6 +5,7 @@
  */
 import { join, sep } from 'node:path'
 import { Sam3HubError, Sam3InputError } from '../errors.js'
+import { shown } from '../shown.js'
 
 const COMMIT = /^[0-9a-f]{40}$/
 const ETAG = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/
@@ -23,22 +24,21 @@ export function isSafePath(path: string): boolean {
   return path.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && !/[\\:\x00-\x1f]/.test(part))
 }
 
+/** Of a branch or a tag: it is the name of a file in the cache. */
+const LONGEST_REVISION = 255
+
 /** @throws Sam3InputError `ERR_INVALID_ARGUMENT` for what cannot be a branch, a tag or a commit. */
 export function checkRevision(revision: string): string {
-  if (isSafePath(revision) && !/[\s~^?*[]/.test(revision)) return revision
-  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `There is no revision ${JSON.stringify(revision)}.`, {
+  if (revision.length <= LONGEST_REVISION && isSafePath(revision) && !/[\s~^?*[]/.test(revision)) return revision
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `There is no revision ${shown(revision)}.`, {
     fix: "Use a branch such as 'main', a tag, or a commit of 40 characters.",
   })
 }
 
 function unsafe(what: string, value: string): Sam3HubError {
-  return new Sam3HubError(
-    'ERR_UNSAFE_PATH',
-    `The hub answered with ${what} ${JSON.stringify(value)}, which is refused.`,
-    {
-      fix: 'Check HF_ENDPOINT: a hub that does this is broken, or hostile.',
-    },
-  )
+  return new Sam3HubError('ERR_UNSAFE_PATH', `The hub answered with ${what} ${shown(value)}, which is refused.`, {
+    fix: 'Check HF_ENDPOINT: a hub that does this is broken, or hostile.',
+  })
 }
 
 /** Paths of one repository in one cache folder. */

@@ -1,5 +1,7 @@
 /** Raw pixels to RGB bytes. */
+import { types } from 'node:util'
 import { Sam3InputError } from '../errors.js'
+import { kindOf, shown } from '../shown.js'
 import type { DecodedImage, RawImage } from './source.js'
 
 /** Largest side in pixels: far above any camera, low enough that `width * height * 3` stays a safe array length. */
@@ -9,7 +11,7 @@ function checkSide(name: string, value: unknown): asserts value is number {
   if (!Number.isInteger(value) || (value as number) < 1 || (value as number) > MAX_SIDE) {
     throw new Sam3InputError(
       'ERR_INVALID_IMAGE',
-      `The ${name} of a raw image must be a whole number from 1 to ${MAX_SIDE}, not ${String(value)}.`,
+      `The ${name} of a raw image must be a whole number from 1 to ${MAX_SIDE}, not ${shown(value)}.`,
       {
         fix: 'Pass the size that the pixels really have.',
       },
@@ -27,16 +29,16 @@ export function fromRawPixels(image: RawImage): DecodedImage {
   checkSide('width', width)
   checkSide('height', height)
   if (![1, 2, 3, 4].includes(channels)) {
-    throw new Sam3InputError('ERR_INVALID_IMAGE', `A raw image has 1, 2, 3 or 4 channels, not ${String(channels)}.`, {
+    throw new Sam3InputError('ERR_INVALID_IMAGE', `A raw image has 1, 2, 3 or 4 channels, not ${shown(channels)}.`, {
       fix: 'Pass channels: 1 (grey), 2 (grey + alpha), 3 (RGB) or 4 (RGB + alpha).',
     })
   }
-  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray || data instanceof Uint16Array)) {
+  if (!(types.isUint8Array(data) || types.isUint8ClampedArray(data) || types.isUint16Array(data))) {
     throw new Sam3InputError(
       'ERR_INVALID_IMAGE',
-      'The data of a raw image must be a Uint8Array, Uint8ClampedArray or Uint16Array.',
+      `The data of a raw image must be a Uint8Array, Uint8ClampedArray or Uint16Array, not ${kindOf(data)}.`,
       {
-        fix: 'Convert the pixels to one of these, values 0 to 255 (or 0 to 65535).',
+        fix: 'Scale the values to 0..255 (or 0..65535) and copy them into one of these.',
       },
     )
   }
@@ -50,12 +52,12 @@ export function fromRawPixels(image: RawImage): DecodedImage {
   }
   // The engine reads the bytes on its own thread, where memory shared with other threads must not be seen changing.
   const shared = typeof SharedArrayBuffer !== 'undefined' && data.buffer instanceof SharedArrayBuffer
-  if (channels === 3 && !(data instanceof Uint16Array) && !shared) {
+  if (channels === 3 && !types.isUint16Array(data) && !shared) {
     return { data: new Uint8Array(data.buffer, data.byteOffset, data.length), width, height }
   }
 
   const rgb = new Uint8Array(width * height * 3)
-  const scale = data instanceof Uint16Array ? 255 / 65535 : 1
+  const scale = types.isUint16Array(data) ? 255 / 65535 : 1
   const grey = channels < 3
   for (let from = 0, to = 0; to < rgb.length; from += channels, to += 3) {
     rgb[to] = Math.round(data[from]! * scale)

@@ -6,6 +6,7 @@ import { isRepositoryName } from '../hub/layout.js'
 import { resolveRepository } from '../hub/resolve.js'
 import type { HubOptions } from '../hub/types.js'
 import { packageRoot } from '../native/package-root.js'
+import { shortened } from '../shown.js'
 
 /** Absolute paths. A self-contained checkpoint carries program and tokenizer inside; the paths then go unused. */
 export interface ModelFiles {
@@ -110,7 +111,7 @@ export function locateModel(model: string): ModelFiles {
   const path = resolve(model)
   if (existsSync(path)) return statSync(path).isDirectory() ? fromFolder(path) : complete(path, dirname(path))
   throw notFound(
-    `There is no model at ${path}.`,
+    `There is no model at ${shortened(path)}.`,
     `Pass the path of a model folder or of a checkpoint file, or the name of a repository such as '${DEFAULT_MODEL}'.`,
   )
 }

@@ -5,6 +5,7 @@ import type { HubOptions } from '../hub/types.js'
 import type { NativeLoadOptions } from '../native/addon.js'
 import { checkHubOptions } from '../hub/options.js'
 import { checkKeys, checkWholeNumber } from '../prompt/checks.js'
+import { shown } from '../shown.js'
 
 /** Number type of weights and activations. `'auto'`: bfloat16 where the device is fast in it, else float32. */
 export type Dtype = 'auto' | 'float32' | 'bfloat16' | 'float16'
@@ -79,29 +80,25 @@ export function checkModelOptions(
   checkHubOptions(options)
   for (const name of ['model', 'libtorch'] as const) {
     if (options[name] !== undefined && (typeof options[name] !== 'string' || options[name] === '')) {
-      throw new Sam3InputError(
-        'ERR_INVALID_ARGUMENT',
-        `${name} must be a path, not ${JSON.stringify(options[name])}.`,
-        {
-          fix: 'Leave it out for the default.',
-        },
-      )
+      throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be a path, not ${shown(options[name])}.`, {
+        fix: 'Leave it out for the default.',
+      })
     }
   }
   if (typeof device !== 'string' || !/^(auto|cpu|cuda(:\d+)?)$/.test(device)) {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `There is no device ${JSON.stringify(device)}.`, {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `There is no device ${shown(device)}.`, {
       fix: "Use 'auto', 'cpu', 'cuda' or 'cuda:N'.",
     })
   }
   if (!DTYPES.includes(dtype)) {
-    throw new Sam3InputError('ERR_INVALID_DTYPE', `There is no dtype ${JSON.stringify(dtype)}.`, {
+    throw new Sam3InputError('ERR_INVALID_DTYPE', `There is no dtype ${shown(dtype)}.`, {
       fix: `Use one of ${DTYPES.join(', ')}.`,
     })
   }
   if (inputSize !== undefined && (!Number.isSafeInteger(inputSize) || inputSize < 1)) {
     throw new Sam3InputError(
       'ERR_INVALID_INPUT_SIZE',
-      `inputSize must be a whole number of pixels, not ${String(inputSize)}.`,
+      `inputSize must be a whole number of pixels, not ${shown(inputSize)}.`,
       {
         fix: 'Leave it out for the size of the model (1008).',
       },

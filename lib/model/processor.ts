@@ -2,10 +2,12 @@
 import { Sam3InputError } from '../errors.js'
 import type { ImageInput } from '../image/source.js'
 import { checkThreshold } from '../prompt/checks.js'
+import { toNumbers } from '../prompt/numbers.js'
 import { DEFAULT_THRESHOLD } from '../prompt/text-prompt.js'
-import type { Box, BoxPrompt, CallOptions, Prompt } from '../prompt/types.js'
+import type { Box, BoxPrompt, CallOptions, NumberArray, Prompt } from '../prompt/types.js'
 import type { Mask } from '../result/mask.js'
 import type { Segmentation } from '../result/types.js'
+import { shown } from '../shown.js'
 import type { EncodedImage } from './encoded-image.js'
 import type { Sam3ImageModel } from './image-model.js'
 
@@ -90,17 +92,20 @@ export class Sam3Processor {
    * @param label true for "like this", false for "not like this".
    */
   async addGeometricPrompt(
-    box: readonly [cx: number, cy: number, width: number, height: number],
+    box: readonly [cx: number, cy: number, width: number, height: number] | NumberArray,
     label: boolean,
     state: ProcessorState,
     options: CallOptions = {},
   ): Promise<ProcessorState> {
-    if (!Array.isArray(box) || box.length !== 4) {
-      throw new Sam3InputError('ERR_INVALID_BOX', 'The box must be four numbers [cx, cy, width, height].', {
-        fix: 'Pass centre and size as 0..1 of the image.',
-      })
+    const numbers = toNumbers(box)
+    if (numbers?.length !== 4) {
+      throw new Sam3InputError(
+        'ERR_INVALID_BOX',
+        `The box must be four numbers [cx, cy, width, height], not ${shown(box)}.`,
+        { fix: 'Pass centre and size as 0..1 of the image.' },
+      )
     }
-    const [cx, cy, width, height] = box
+    const [cx, cy, width, height] = numbers as [number, number, number, number]
     const added: BoxPrompt = {
       box: [cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2],
       label: label ? 'positive' : 'negative',

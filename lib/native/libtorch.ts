@@ -8,6 +8,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Sam3EnvironmentError } from '../errors.js'
 import { listStore, storeFolder } from '../libtorch/store.js'
+import { shortened } from '../shown.js'
 
 /** A LibTorch on disk. */
 export interface Libtorch {
@@ -140,7 +141,7 @@ export function checkLibtorch(path: string, name: string, required: string): Lib
   if (!folder) {
     throw new Sam3EnvironmentError(
       'ERR_LIBTORCH_NOT_FOUND',
-      `${name} is ${path}, but there is no lib/${LIBRARY} in it.`,
+      `${name} is ${shortened(path)}, but there is no lib/${LIBRARY} in it.`,
       {
         fix: 'Set it to an unpacked LibTorch, or to the torch folder of a Python environment (python3 -c "import torch; print(torch.__path__[0])").',
       },

@@ -1,5 +1,6 @@
 /** Checks of plain values that several prompts and options share. */
 import { Sam3InputError } from '../errors.js'
+import { shortened, shown } from '../shown.js'
 
 /**
  * Refuses keys that nobody reads: a misspelt option would otherwise be ignored in silence.
@@ -7,7 +8,7 @@ import { Sam3InputError } from '../errors.js'
  */
 export function checkKeys(value: unknown, known: readonly string[], name: string): asserts value is object {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be an object.`, {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be an object, not ${shown(value)}.`, {
       fix: `Its keys are: ${known.join(', ')}.`,
     })
   }
@@ -15,7 +16,7 @@ export function checkKeys(value: unknown, known: readonly string[], name: string
   if (unknown.length > 0) {
     throw new Sam3InputError(
       'ERR_INVALID_ARGUMENT',
-      `${name} has no key ${unknown.map((key) => `'${key}'`).join(', ')}.`,
+      `${name} has no key ${shortened(unknown.map((key) => `'${key}'`).join(', '))}.`,
       {
         fix: `Its keys are: ${known.join(', ')}.`,
       },
@@ -28,7 +29,7 @@ export function checkThreshold(value: unknown): number {
   if (typeof value !== 'number' || !(value >= 0 && value <= 1)) {
     throw new Sam3InputError(
       'ERR_INVALID_THRESHOLD',
-      `The threshold must be a number from 0 to 1, not ${String(value)}.`,
+      `The threshold must be a number from 0 to 1, not ${shown(value)}.`,
       {
         fix: 'Scores are probabilities; 0.5 is the default.',
       },
@@ -43,7 +44,7 @@ export function checkWholeNumber(value: unknown, name: string, minimum: number):
   if (!Number.isSafeInteger(value) || (value as number) < minimum) {
     throw new Sam3InputError(
       'ERR_INVALID_ARGUMENT',
-      `${name} must be a whole number of at least ${minimum}, not ${String(value)}.`,
+      `${name} must be a whole number of at least ${minimum}, not ${shown(value)}.`,
       {
         fix: 'Leave it out for the default.',
       },
@@ -55,7 +56,7 @@ export function checkWholeNumber(value: unknown, name: string, minimum: number):
 /** @throws Sam3InputError `ERR_INVALID_ARGUMENT` unless `value` is undefined or a boolean. */
 export function checkBoolean(value: unknown, name: string): boolean {
   if (value !== undefined && typeof value !== 'boolean') {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be true or false, not ${String(value)}.`, {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be true or false, not ${shown(value)}.`, {
       fix: 'Leave it out for the default.',
     })
   }

@@ -1,5 +1,7 @@
 /** Checks boxes, points and labels, and turns them into the network's coordinates. */
 import { Sam3InputError } from '../errors.js'
+import { shown } from '../shown.js'
+import { toNumbers } from './numbers.js'
 import type { Box, Point, PromptLabel } from './types.js'
 
 /** Width and height of the image that coordinates refer to. */
@@ -8,9 +10,11 @@ export interface ImageSize {
   height: number
 }
 
-function isNumbers(value: unknown, length: number): value is readonly number[] {
-  return Array.isArray(value) && value.length === length && value.every((item) => typeof item === 'number')
-}
+/**
+ * How far a box may reach over the edge of the image, in images. The reference sets no limit, and gives answers that mean
+ * nothing, or NaN, for boxes that come out of a wrong calculation.
+ */
+const REACH = 10
 
 /** The extent of valid coordinates: the image's pixels, or 1 x 1 for normalised ones. */
 function extent(size: ImageSize, normalized: boolean): [number, number] {
@@ -23,34 +27,56 @@ function extentText(size: ImageSize, normalized: boolean): string {
 
 /**
  * Checks a box and gives it as fractions of the image. A box may reach over the edge of the image, as the reference
- * allows, but must touch it.
+ * allows, but must touch it, and end within ten times its size.
  * @throws Sam3InputError `ERR_INVALID_BOX`
  */
 export function toUnitBox(box: unknown, size: ImageSize, normalized: boolean, name = 'The box'): Box {
-  if (!isNumbers(box, 4)) {
-    throw new Sam3InputError('ERR_INVALID_BOX', `${name} must be four numbers [x0, y0, x1, y1].`, {
-      fix: 'Pass left, top, right and bottom in pixels.',
-    })
+  const numbers = toNumbers(box)
+  if (numbers?.length !== 4) {
+    throw invalidBox(`${name} must be four numbers [x0, y0, x1, y1], not ${shown(box)}.`, wayToBox(box))
   }
-  const [x0, y0, x1, y1] = box as unknown as Box
-  const text = `[${box.join(', ')}]`
-  if (!box.every(Number.isFinite)) {
-    throw new Sam3InputError('ERR_INVALID_BOX', `${name} ${text} has a coordinate that is not a finite number.`, {
-      fix: 'Check the calculation that it comes from.',
-    })
+  const [x0, y0, x1, y1] = numbers as unknown as Box
+  const text = `[${numbers.join(', ')}]`
+  if (!numbers.every(Number.isFinite)) {
+    throw invalidBox(
+      `${name} ${text} has a coordinate that is not a finite number.`,
+      'Check the calculation that it comes from.',
+    )
   }
   if (x1 <= x0 || y1 <= y0) {
-    throw new Sam3InputError('ERR_INVALID_BOX', `${name} ${text} is ${x1 < x0 || y1 < y0 ? 'inverted' : 'empty'}.`, {
-      fix: 'Boxes are [x0, y0, x1, y1] with x0 < x1 and y0 < y1, not [x, y, width, height].',
-    })
+    throw invalidBox(
+      `${name} ${text} is ${x1 < x0 || y1 < y0 ? 'inverted' : 'empty'}.`,
+      'Boxes are [x0, y0, x1, y1] with x0 < x1 and y0 < y1, not [x, y, width, height].',
+    )
   }
   const [width, height] = extent(size, normalized)
   if (x1 <= 0 || y1 <= 0 || x0 >= width || y0 >= height) {
-    throw new Sam3InputError('ERR_INVALID_BOX', `${name} ${text} lies outside of ${extentText(size, normalized)}.`, {
-      fix: 'Coordinates are pixels of the image as it is seen, EXIF orientation applied.',
-    })
+    throw invalidBox(`${name} ${text} lies outside of ${extentText(size, normalized)}.`, IN_PIXELS)
   }
-  return [x0 / width, y0 / height, x1 / width, y1 / height]
+  const unit: Box = [x0 / width, y0 / height, x1 / width, y1 / height]
+  if (unit.some((value) => value < -REACH || value > 1 + REACH)) {
+    throw invalidBox(
+      `${name} ${text} reaches over ${extentText(size, normalized)} by more than ${REACH} times its size.`,
+      `Cut it off at the edge of the image. ${IN_PIXELS}`,
+    )
+  }
+  return unit
+}
+
+const IN_PIXELS =
+  'Coordinates are pixels of the image as it is seen, EXIF orientation applied, or 0..1 with normalized: true.'
+
+function invalidBox(message: string, fix: string): Sam3InputError {
+  return new Sam3InputError('ERR_INVALID_BOX', message, { fix })
+}
+
+/** What to do with a box in another form. */
+function wayToBox(box: unknown): string {
+  if (typeof box === 'object' && box !== null && 'width' in box && 'height' in box) {
+    return 'Pass [x, y, x + width, y + height] in pixels.'
+  }
+  if (Array.isArray(box) && box.length === 4) return 'Convert each with Number(…).'
+  return 'Pass left, top, right and bottom in pixels.'
 }
 
 /**
@@ -58,22 +84,19 @@ export function toUnitBox(box: unknown, size: ImageSize, normalized: boolean, na
  * @throws Sam3InputError `ERR_INVALID_POINT`
  */
 export function toUnitPoint(point: unknown, size: ImageSize, normalized: boolean, name = 'The point'): Point {
-  if (!isNumbers(point, 2) || !point.every(Number.isFinite)) {
-    const text = Array.isArray(point) ? ` [${point.join(', ')}]` : ''
-    throw new Sam3InputError('ERR_INVALID_POINT', `${name}${text} must be two finite numbers [x, y].`, {
-      fix: 'Pass column and row in pixels.',
-    })
-  }
-  const [x, y] = point as unknown as Point
-  const [width, height] = extent(size, normalized)
-  if (x < 0 || y < 0 || x > width || y > height) {
+  const numbers = toNumbers(point)
+  if (numbers?.length !== 2 || !numbers.every(Number.isFinite)) {
     throw new Sam3InputError(
       'ERR_INVALID_POINT',
-      `${name} [${x}, ${y}] lies outside of ${extentText(size, normalized)}.`,
-      {
-        fix: 'Coordinates are pixels of the image as it is seen, EXIF orientation applied.',
-      },
+      `${name} must be two finite numbers [x, y], not ${numbers ? `[${numbers.slice(0, 8).join(', ')}]` : shown(point)}.`,
+      { fix: 'Pass column and row in pixels.' },
     )
+  }
+  const [x, y] = numbers as unknown as Point
+  const [width, height] = extent(size, normalized)
+  if (x < 0 || y < 0 || x > width || y > height) {
+    const where = extentText(size, normalized)
+    throw new Sam3InputError('ERR_INVALID_POINT', `${name} [${x}, ${y}] lies outside of ${where}.`, { fix: IN_PIXELS })
   }
   return [x / width, y / height]
 }
@@ -85,7 +108,7 @@ export function toUnitPoint(point: unknown, size: ImageSize, normalized: boolean
 export function toLabel(label: PromptLabel | undefined, name: string): 0 | 1 {
   if (label === undefined || label === 'positive' || label === 1) return 1
   if (label === 'negative' || label === 0) return 0
-  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `The label of ${name} is ${JSON.stringify(label)}.`, {
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `The label of ${name} is ${shown(label)}.`, {
     fix: "Use 'positive' (or 1) or 'negative' (or 0).",
   })
 }

@@ -1,11 +1,16 @@
 /** A user's clicks, box and mask input, checked and turned into what the engine takes. */
 import { Sam3InputError } from '../errors.js'
 import type { NativePointSet } from '../native/addon.js'
+import { kindOf, shown } from '../shown.js'
 import { checkBoolean, checkKeys } from './checks.js'
 import { type ImageSize, toLabel, toUnitBox, toUnitPoint } from './geometry.js'
-import type { PointPrompt } from './types.js'
+import { isOneRow, toNumbers, toRows } from './numbers.js'
+import type { PointPrompt, PromptLabel } from './types.js'
 
 const POINT_PROMPT_KEYS = ['points', 'labels', 'box', 'maskInput', 'multimask', 'normalized'] as const
+
+/** Far beyond what any result has, and a number of every dtype that the network runs in. */
+const LARGEST_LOGIT = 10_000
 
 /** Sides of the square network input and of its mask grid, in pixels. */
 export interface NetworkSize {
@@ -41,48 +46,62 @@ export function preparePointPrompt(prompt: PointPrompt, size: ImageSize, network
 }
 
 function preparePoints(
-  { points = [], labels }: PointPrompt,
+  prompt: PointPrompt,
   size: ImageSize,
   normalized: boolean,
   inputSize: number,
 ): Pick<NativePointSet, 'points' | 'labels'> {
-  if (!Array.isArray(points) || (labels !== undefined && !Array.isArray(labels))) {
-    throw new Sam3InputError('ERR_INVALID_POINT', 'points and labels must be lists.', {
-      fix: 'Pass points: [[x, y], …] and labels: [1, …].',
-    })
+  const points = toRows(prompt.points ?? [], 2)
+  if (!points) throw invalidPoint(`points must be a list of points, not ${shown(prompt.points)}.`, POINTS_FORM)
+  if (isOneRow(points, 2)) {
+    throw invalidPoint(`points must be a list of points, not one point ${shown(points)}.`, POINTS_FORM)
+  }
+  const labels = prompt.labels === undefined ? undefined : toRows(prompt.labels, 1)?.flat()
+  if (prompt.labels !== undefined && !labels) {
+    throw invalidPoint(`labels must be a list of labels, not ${shown(prompt.labels)}.`, POINTS_FORM)
   }
   if (labels !== undefined && labels.length !== points.length) {
-    throw new Sam3InputError('ERR_INVALID_POINT', `There are ${points.length} points but ${labels.length} labels.`, {
-      fix: 'Pass one label for each point, 1 (part of the object) or 0 (not).',
-    })
+    throw invalidPoint(
+      `There are ${points.length} points but ${labels.length} labels.`,
+      'Pass one label for each point, 1 (part of the object) or 0 (not).',
+    )
   }
   if (points.length === 0) return {}
   const name = (index: number) => (points.length > 1 ? `Point ${index}` : 'The point')
   return {
     points: Float32Array.from(
-      points.flatMap((point: unknown, index: number) => [...toUnitPoint(point, size, normalized, name(index))]),
+      points.flatMap((point, index) => [...toUnitPoint(point, size, normalized, name(index))]),
       (value: number) => value * inputSize,
     ),
-    labels: Int32Array.from(points, (_, index) => toLabel(labels?.[index], name(index).toLowerCase())),
+    // A list with a gap is no list of labels: only one that is left out means "all positive".
+    labels: Int32Array.from(points, (_, index) =>
+      toLabel(labels ? ((labels[index] ?? null) as PromptLabel) : undefined, name(index).toLowerCase()),
+    ),
   }
 }
 
+const POINTS_FORM = 'Pass points: [[x, y], …] and labels: [1, …].'
+
+function invalidPoint(message: string, fix: string): Sam3InputError {
+  return new Sam3InputError('ERR_INVALID_POINT', message, { fix })
+}
+
 function checkMaskInput(mask: NonNullable<PointPrompt['maskInput']>, side: number): Float32Array {
-  const data = mask instanceof Float32Array ? mask : mask.data
-  if (!(data instanceof Float32Array) || data.length !== side * side) {
-    const got = data instanceof Float32Array ? `${data.length} values` : typeof data
-    throw new Sam3InputError(
-      'ERR_INVALID_MASK',
-      `The mask input must be ${side} x ${side} logits as a Float32Array, not ${got}.`,
-      {
-        fix: 'Pass the logits of a previous result of the same model and input size: prediction.best.mask.logits.',
-      },
-    )
-  }
-  if (!data.every(Number.isFinite)) {
-    throw new Sam3InputError('ERR_INVALID_MASK', 'The mask input has values that are not finite numbers.', {
-      fix: 'Pass the logits of a previous result as they are.',
+  const data: unknown = typeof mask === 'object' && mask !== null && 'data' in mask ? mask.data : mask
+  const numbers = data instanceof Float32Array ? data : toNumbers(data)
+  if (numbers?.length !== side * side) {
+    const got = numbers ? `${numbers.length} values` : kindOf(data)
+    throw new Sam3InputError('ERR_INVALID_MASK', `The mask input must be ${side} x ${side} logits, not ${got}.`, {
+      fix: 'Pass the logits of a previous result of the same model and input size: prediction.best.mask.logits.',
     })
   }
-  return data
+  const logits = numbers instanceof Float32Array ? numbers : Float32Array.from(numbers)
+  if (!logits.every((value) => Math.abs(value) <= LARGEST_LOGIT)) {
+    throw new Sam3InputError(
+      'ERR_INVALID_MASK',
+      `The mask input has values that are no finite numbers, or beyond ±${LARGEST_LOGIT}.`,
+      { fix: 'Pass the logits of a previous result as they are; the reference keeps them within ±32.' },
+    )
+  }
+  return logits
 }

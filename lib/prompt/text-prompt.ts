@@ -2,8 +2,10 @@
 import { Sam3InputError } from '../errors.js'
 import type { NativePrompt } from '../native/addon.js'
 import { CONTEXT_LENGTH, type TextTokenizer } from '../tokenizer/tokenizer.js'
+import { shown } from '../shown.js'
 import { checkBoolean, checkKeys, checkThreshold, checkWholeNumber } from './checks.js'
 import { type ImageSize, toCenterBox, toLabel, toUnitBox } from './geometry.js'
+import { isOneRow, toRows } from './numbers.js'
 import type { BoxPrompt, Prompt, PromptInput, PromptList } from './types.js'
 
 /** The text that the network was trained to read as "look at the exemplars". */
@@ -50,10 +52,11 @@ function asPrompt(input: PromptInput): Prompt {
  */
 export function preparePrompt(prompt: Prompt, size: ImageSize, tokenizer: TextTokenizer): PreparedPrompt {
   const text = checkText(prompt.text)
-  const boxes = prompt.boxes ?? []
-  if (!Array.isArray(boxes)) {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'boxes must be a list.', {
-      fix: 'Pass boxes: [{ box: [x0, y0, x1, y1] }].',
+  const boxes = toRows(prompt.boxes ?? [], 4)
+  if (!boxes || isOneRow(boxes, 4)) {
+    const got = boxes ? `one box ${shown(boxes)}` : shown(prompt.boxes)
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `boxes must be a list of boxes, not ${got}.`, {
+      fix: 'Pass boxes: [{ box: [x0, y0, x1, y1] }], or boxes: [[x0, y0, x1, y1]].',
     })
   }
   if (text === undefined && boxes.length === 0) {
@@ -72,7 +75,7 @@ export function preparePrompt(prompt: Prompt, size: ImageSize, tokenizer: TextTo
     threshold: checkThreshold(prompt.threshold ?? DEFAULT_THRESHOLD),
     semantic: checkBoolean(prompt.semantic, 'semantic'),
     logits: checkBoolean(prompt.logits, 'logits'),
-    ...prepareBoxes(boxes as Prompt['boxes'] & {}, size, checkBoolean(prompt.normalized, 'normalized')),
+    ...prepareBoxes(boxes, size, checkBoolean(prompt.normalized, 'normalized')),
   }
   const maxInstances = checkWholeNumber(prompt.maxInstances, 'maxInstances', 1)
   if (maxInstances !== undefined) native.maxInstances = maxInstances
@@ -85,7 +88,7 @@ export function preparePrompt(prompt: Prompt, size: ImageSize, tokenizer: TextTo
 function checkText(text: unknown): string | undefined {
   if (text === undefined) return undefined
   if (typeof text !== 'string') {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `The text of a prompt must be a string, not ${typeof text}.`, {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `The text of a prompt must be a string, not ${shown(text)}.`, {
       fix: 'Pass a short noun phrase.',
     })
   }
@@ -93,7 +96,7 @@ function checkText(text: unknown): string | undefined {
 }
 
 function prepareBoxes(
-  boxes: NonNullable<Prompt['boxes']>,
+  boxes: readonly unknown[],
   size: ImageSize,
   normalized: boolean,
 ): { boxes?: Float32Array; labels?: Int32Array } {
@@ -102,11 +105,16 @@ function prepareBoxes(
   const labels = new Int32Array(boxes.length)
   boxes.forEach((entry, index) => {
     const name = boxes.length > 1 ? `Box ${index}` : 'The box'
-    const { box, label }: Partial<BoxPrompt> = Array.isArray(entry)
-      ? { box: entry as unknown as BoxPrompt['box'] }
-      : (entry as BoxPrompt)
+    const { box, label } = isBoxPrompt(entry, name) ? entry : { box: entry, label: undefined }
     centers.set(toCenterBox(toUnitBox(box, size, normalized, name)), index * 4)
     labels[index] = toLabel(label, name.toLowerCase())
   })
   return { boxes: centers, labels }
+}
+
+/** Whether an entry is `{ box, label }` rather than a box, whatever form that has. */
+function isBoxPrompt(entry: unknown, name: string): entry is BoxPrompt {
+  if (typeof entry !== 'object' || entry === null || !('box' in entry || 'label' in entry)) return false
+  checkKeys(entry, ['box', 'label'], name)
+  return true
 }

@@ -7,21 +7,42 @@ export type Box = readonly [x0: number, y0: number, x1: number, y1: number]
 /** A point [x, y] in pixels from the upper left corner (or 0..1 where `normalized`). */
 export type Point = readonly [x: number, y: number]
 
+/** A typed array of numbers, such as an output of another model. Those of BigInt are none. */
+export type NumberArray =
+  | Int8Array
+  | Uint8Array
+  | Uint8ClampedArray
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | Uint32Array
+  | Float32Array
+  | Float64Array
+
+/** A box as it can be passed. */
+export type BoxInput = Box | NumberArray
+
+/** A point as it can be passed. */
+export type PointInput = Point | NumberArray
+
 /** Whether a box or a point says "this" (`'positive'`, 1) or "not this" (`'negative'`, 0). */
 export type PromptLabel = 'positive' | 'negative' | 1 | 0
 
 /** An exemplar: an example of what to find, or of what not to find. */
 export interface BoxPrompt {
   /** Around the example. */
-  box: Box
+  box: BoxInput
   /** Default `'positive'`. */
   label?: PromptLabel
 }
 
 /** What a text or exemplar prompt can set besides its text. */
 export interface PromptSettings {
-  /** Exemplars. Boxes without a text find everything that looks like the positive ones. */
-  boxes?: readonly (BoxPrompt | Box)[]
+  /**
+   * Exemplars. Boxes without a text find everything that looks like the positive ones. A typed array holds four numbers
+   * for each. They may reach over the edge of the image, up to ten times its size.
+   */
+  boxes?: readonly (BoxPrompt | BoxInput)[] | NumberArray
   /** Keep instances with a score above this, 0..1. Default 0.5. */
   threshold?: number
   /** Keep at most this many, the best ones. Default: all. */
@@ -51,14 +72,14 @@ export type PromptInput = string | Prompt
 
 /** "Segment this": clicks, a box, a previous mask, as in SAM 1 and 2. At least one of the three. */
 export interface PointPrompt {
-  /** Clicks. */
-  points?: readonly Point[]
+  /** Clicks, inside of the image. A typed array holds two numbers for each. */
+  points?: readonly PointInput[] | NumberArray
   /** One label per point, 1 (part of the object) or 0 (not). Default: all 1. */
-  labels?: readonly PromptLabel[]
+  labels?: readonly PromptLabel[] | NumberArray
   /** A box around the object. */
-  box?: Box
+  box?: BoxInput
   /** Logits of a previous result, to refine it. */
-  maskInput?: MaskLogits | Float32Array
+  maskInput?: MaskLogits | NumberArray
   /** Three masks for an ambiguous prompt (default), or the single best one. */
   multimask?: boolean
   /** Points and box are 0..1 of the image's width and height instead of pixels. Default false. */

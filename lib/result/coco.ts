@@ -5,6 +5,7 @@ import { type Categories, CategoryTable, type CocoCategory } from './categories.
 import { cocoPolygons } from './coco-polygons.js'
 import type { CocoRle } from './rle.js'
 import type { Instance } from './types.js'
+import { shown } from '../shown.js'
 
 /** One image and what was found on it. */
 export interface CocoEntry {
@@ -97,7 +98,7 @@ export function toCocoJson(entries: readonly CocoEntry[], options: CocoOptions =
   if (segmentation !== 'rle' && segmentation !== 'polygons') {
     throw new Sam3InputError(
       'ERR_INVALID_ARGUMENT',
-      `segmentation must be 'rle' or 'polygons', not ${String(segmentation)}.`,
+      `segmentation must be 'rle' or 'polygons', not ${shown(segmentation)}.`,
       {
         fix: "Use 'rle' unless your tool reads only polygons.",
       },

@@ -4,6 +4,7 @@ import { Sam3InputError } from '../errors.js'
 import type { Box } from '../prompt/types.js'
 import { bitmapToPolygons, type Polygon, type PolygonOptions } from './polygons.js'
 import { bitmapToRuns, type CocoRle, forEachStretch, runsToString, stringToRuns, type UncompressedRle } from './rle.js'
+import { OWN_PIXELS, rendered } from '../image/render.js'
 
 /** Mask logits as the network gives them, before they are resized to the image: above 0 means set. */
 export interface MaskLogits {
@@ -123,10 +124,9 @@ export class Mask {
   async toPng(): Promise<Buffer> {
     const pixels = this.toBitmap()
     for (let index = 0; index < pixels.length; index++) pixels[index] = pixels[index]! * 255
-    return sharp(pixels, { raw: { width: this.width, height: this.height, channels: 1 } })
-      .toColourspace('b-w')
-      .png({ compressionLevel: 9 })
-      .toBuffer()
+    const picture = sharp(pixels, { ...OWN_PIXELS, raw: { width: this.width, height: this.height, channels: 1 } })
+    const png = picture.toColourspace('b-w').png({ compressionLevel: 9 })
+    return rendered(png.toBuffer(), 'The mask as PNG')
   }
 
   /**

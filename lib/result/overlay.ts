@@ -11,6 +11,8 @@ import type { Mask } from './mask.js'
 import { overlaySvg } from './overlay-svg.js'
 import { DEFAULT_OPACITY, fillMask } from './paint.js'
 import { instanceColor } from './palette.js'
+import { shown } from '../shown.js'
+import { OWN_PIXELS, rendered } from '../image/render.js'
 
 /** What can be drawn: an `Instance`, or any mask with what is known about it. */
 export interface OverlayInstance {
@@ -77,6 +79,7 @@ export async function overlay(
   const decoded = await decodeImage(image)
   for (const { mask } of instances) checkSize(mask, decoded)
   const scale = pictureScale(options.scale, decoded)
+  const format = checkFormat(options.format, scale * Math.max(decoded.width, decoded.height))
   const picture = await enlarge(decoded, scale)
 
   const colored = instances.map((instance, index) => ({ instance, color: instanceColor(index) }))
@@ -86,24 +89,41 @@ export async function overlay(
     fillMask(picture, instance.mask, color, opacity, scale)
   }
   const { width, height } = picture
-  const { contours = true, boxes = true, labels = true, format = 'png' } = options
+  const { contours = true, boxes = true, labels = true } = options
   const svg = await overlaySvg(colored, { width, height, scale, contours, boxes, labels, fonts })
-  return (
-    sharp(picture.data, { raw: { width, height, channels: 3 } })
-      // A mask of noise has an outline of megabytes, which the SVG reader would refuse by default.
-      .composite([{ input: Buffer.from(svg), unlimited: true, limitInputPixels: false }])
-      .removeAlpha()
-      .toFormat(format, format === 'png' ? { compressionLevel: 7 } : { quality: 92 })
-      .toBuffer()
-  )
+  const drawn = sharp(picture.data, { ...OWN_PIXELS, raw: { width, height, channels: 3 } })
+    // A mask of noise has an outline of megabytes, which the SVG reader would refuse by default.
+    .composite([{ input: Buffer.from(svg), unlimited: true, limitInputPixels: false }])
+    .removeAlpha()
+    .toFormat(format, format === 'png' ? { compressionLevel: 7 } : { quality: 92 })
+  return rendered(drawn.toBuffer(), 'The overlay')
 }
 
 /** @throws Sam3InputError `ERR_INVALID_ARGUMENT` */
 export function checkOpacity(opacity: number = DEFAULT_OPACITY): number {
   if (typeof opacity === 'number' && opacity >= 0 && opacity <= 1) return opacity
-  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `opacity must be a number from 0 to 1, not ${String(opacity)}.`, {
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `opacity must be a number from 0 to 1, not ${shown(opacity)}.`, {
     fix: 'Leave it out for the default.',
   })
+}
+
+/** Formats, with the longest side that each can have. */
+const FORMATS = { png: 65_535, jpeg: 65_500, webp: 16_383 } as const
+
+function checkFormat(format: unknown, side: number): keyof typeof FORMATS {
+  if (format === undefined) return 'png'
+  if (typeof format !== 'string' || !Object.hasOwn(FORMATS, format)) {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `format cannot be ${shown(format)}.`, {
+      fix: `Use one of '${Object.keys(FORMATS).join("', '")}'.`,
+    })
+  }
+  const known = format as keyof typeof FORMATS
+  if (side <= FORMATS[known]) return known
+  throw new Sam3InputError(
+    'ERR_INVALID_ARGUMENT',
+    `A picture of ${side} pixels is too long for ${known}, which ends at ${FORMATS[known]}.`,
+    { fix: "Use 'png'." },
+  )
 }
 
 function checkSize(mask: Mask, image: DecodedImage): void {
@@ -120,7 +140,7 @@ function pictureScale(scale: OverlayOptions['scale'], { width, height }: Decoded
   if (Number.isInteger(scale) && scale >= 1 && scale * Math.max(width, height) <= 65_535) return scale
   throw new Sam3InputError(
     'ERR_INVALID_ARGUMENT',
-    `scale must be 'auto' or a whole number of at least 1, not ${String(scale)}.`,
+    `scale must be 'auto' or a whole number of at least 1, not ${shown(scale)}.`,
     {
       fix: "Use 'auto', or scale the result with sharp.",
     },
@@ -131,9 +151,9 @@ async function enlarge(image: DecodedImage, scale: number): Promise<DecodedImage
   const { width, height } = image
   // The pixels may be the caller's own: never draw into them.
   if (scale === 1) return { width, height, data: Uint8Array.from(image.data) }
-  const data = await sharp(image.data, { raw: { width, height, channels: 3 } })
+  const large = sharp(image.data, { ...OWN_PIXELS, raw: { width, height, channels: 3 } })
     .resize(width * scale, height * scale, { kernel: 'cubic', fit: 'fill' })
     .raw()
-    .toBuffer()
+  const data = await rendered(large.toBuffer(), 'The enlarged image')
   return { width: width * scale, height: height * scale, data }
 }

@@ -2,7 +2,10 @@
 import { randomUUID } from 'node:crypto'
 import { Sam3InputError, Sam3RuntimeError } from '../errors.js'
 import { checkKeys } from '../prompt/checks.js'
+import { toNumbers, toRows } from '../prompt/numbers.js'
+import type { BoxPrompt, NumberArray, PointInput, PromptLabel } from '../prompt/types.js'
 import type { Mask } from '../result/mask.js'
+import { shown } from '../shown.js'
 import type { SessionOptions } from './options.js'
 import type { PropagationDirection } from './propagation.js'
 import type { FrameResult } from './results.js'
@@ -31,13 +34,15 @@ export interface AddPromptRequest {
   /** A short noun phrase. */
   text?: string
   /** Clicks [x, y], 0..1 of width and height. */
-  points?: readonly (readonly [x: number, y: number])[]
+  points?: readonly PointInput[] | NumberArray
   /** One per click: 1 part of the object, 0 not. */
-  point_labels?: readonly (0 | 1)[]
+  point_labels?: readonly (0 | 1)[] | NumberArray
   /** One box [x, y, width, height], 0..1. */
-  bounding_boxes?: readonly (readonly [x: number, y: number, width: number, height: number])[]
+  bounding_boxes?:
+    | readonly (readonly [x: number, y: number, width: number, height: number] | NumberArray)[]
+    | NumberArray
   /** One per box: 1 such objects, 0 not such. */
-  bounding_box_labels?: readonly (0 | 1)[]
+  bounding_box_labels?: readonly (0 | 1)[] | NumberArray
   /** The object that the clicks are on; needed with `points`. */
   obj_id?: number
 }
@@ -225,7 +230,7 @@ export class Sam3VideoPredictor {
 
   async #start({ resource_path, session_id = randomUUID() }: StartSessionRequest): Promise<StartSessionResponse> {
     if (this.#sessions.has(session_id)) {
-      throw new Sam3InputError('ERR_INVALID_ARGUMENT', `There is a session '${session_id}' already.`, {
+      throw new Sam3InputError('ERR_INVALID_ARGUMENT', `There is a session ${shown(session_id)} already.`, {
         fix: 'Close it first, or leave session_id out.',
       })
     }
@@ -239,14 +244,13 @@ export class Sam3VideoPredictor {
     const session = this.#session(request.session_id)
     const { frame_index: frameIndex, text, points, bounding_boxes: boxes } = request
     if (points === undefined) {
-      await session.reset()
-      const labels = request.bounding_box_labels
       const prompt = {
         frameIndex,
         normalized: true,
         ...(text === undefined ? {} : { text }),
-        ...(boxes === undefined ? {} : { boxes: boxes.map((box, index) => toBoxPrompt(box, labels?.[index])) }),
+        ...(boxes === undefined ? {} : { boxes: toBoxPrompts(boxes, request.bounding_box_labels) }),
       }
+      await session.reset()
       return toResponse(await session.addPrompt(prompt))
     }
     if (text !== undefined || boxes !== undefined || request.obj_id === undefined) {
@@ -262,19 +266,37 @@ export class Sam3VideoPredictor {
   #session(id: string): VideoSession {
     const session = this.#sessions.get(id)
     if (session) return session
-    throw new Sam3RuntimeError('ERR_SESSION_CLOSED', `There is no session '${id}'; it may have been closed.`, {
+    throw new Sam3RuntimeError('ERR_SESSION_CLOSED', `There is no session ${shown(id)}; it may have been closed.`, {
       fix: 'Start one with a start_session request.',
     })
   }
 }
 
-function toBoxPrompt([x, y, width, height]: readonly [number, number, number, number], label: 0 | 1 = 1) {
-  return { box: [x, y, x + width, y + height] as const, label }
+/** Corners instead of the reference's corner and size; what is no box stays as it is, for the session to refuse. */
+function toBoxPrompts(boxes: unknown, labels: AddPromptRequest['bounding_box_labels']): BoxPrompt[] {
+  const rows = toRows(boxes, 4)
+  if (!rows) {
+    throw new Sam3InputError('ERR_INVALID_BOX', `bounding_boxes must be a list of boxes, not ${shown(boxes)}.`, {
+      fix: 'Send bounding_boxes: [[x, y, width, height]], 0..1 of the video.',
+    })
+  }
+  return rows.map((row, index) => {
+    const numbers = toNumbers(row)
+    if (numbers?.length !== 4) {
+      throw new Sam3InputError(
+        'ERR_INVALID_BOX',
+        `Box ${index} must be four numbers [x, y, width, height], not ${shown(row)}.`,
+        { fix: 'Send bounding_boxes: [[x, y, width, height]], 0..1 of the video.' },
+      )
+    }
+    const [x, y, width, height] = numbers as [number, number, number, number]
+    return { box: [x, y, x + width, y + height], label: (labels?.[index] ?? 1) as PromptLabel }
+  })
 }
 
 function unknownRequest(request: unknown): Sam3InputError {
   const type = (request as { type?: unknown } | undefined)?.type
-  return new Sam3InputError('ERR_INVALID_ARGUMENT', `There is no request of type ${JSON.stringify(type)}.`, {
+  return new Sam3InputError('ERR_INVALID_ARGUMENT', `There is no request of type ${shown(type)}.`, {
     fix: 'Types are start_session, add_prompt, remove_object, reset_session, close_session and, streamed, propagate_in_video.',
   })
 }

@@ -3,6 +3,7 @@ import { Sam3InputError } from '../errors.js'
 import type { NativeSessionOptions } from '../native/session.js'
 import { checkBoolean, checkKeys, checkWholeNumber } from '../prompt/checks.js'
 import type { FrameSource, SourceOptions } from './source/types.js'
+import { shown } from '../shown.js'
 
 /**
  * The rules by which detections become followed objects, each under the reference's name with the reference's default.
@@ -103,7 +104,7 @@ export interface SessionOptions extends HeuristicOptions, SourceOptions {
 type Check = (value: unknown, name: string) => unknown
 
 function invalid(name: string, range: string, value: unknown): Sam3InputError {
-  return new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be ${range}, not ${String(value)}.`, {
+  return new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be ${range}, not ${shown(value)}.`, {
     fix: 'Leave it out for the default of the reference.',
   })
 }
@@ -220,7 +221,7 @@ export function checkSessionOptions(options: SessionOptions): SessionSettings {
 function checkChoice<T extends string>(value: unknown, choices: readonly [T, ...T[]], name: string): T {
   if (value === undefined) return choices[0]
   if (choices.includes(value as T)) return value as T
-  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} cannot be ${JSON.stringify(value)}.`, {
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} cannot be ${shown(value)}.`, {
     fix: `Use ${choices.map((choice) => `'${choice}'`).join(' or ')}.`,
   })
 }

@@ -1,12 +1,15 @@
 /** A user's prompts of a video session, checked and turned into what the engine takes. */
+import { types } from 'node:util'
 import { Sam3InputError } from '../errors.js'
 import type { NativeConcept, NativePoints } from '../native/session.js'
 import { checkBoolean, checkKeys } from '../prompt/checks.js'
 import type { ImageSize } from '../prompt/geometry.js'
+import { toNumbers } from '../prompt/numbers.js'
 import { type NetworkSize, preparePointPrompt } from '../prompt/point-prompt.js'
 import { EXEMPLARS_ONLY_TEXT, preparePrompt } from '../prompt/text-prompt.js'
-import type { Box, BoxPrompt, Point, PromptLabel } from '../prompt/types.js'
+import type { BoxInput, BoxPrompt, NumberArray, PointInput, PromptLabel } from '../prompt/types.js'
 import { Mask } from '../result/mask.js'
+import { kindOf, shown } from '../shown.js'
 import type { TextTokenizer } from '../tokenizer/tokenizer.js'
 
 /** "Find every … and follow it": a text, one exemplar box, or both. */
@@ -16,7 +19,7 @@ export interface VideoPrompt {
   /** A short noun phrase. Holds for every frame. */
   text?: string
   /** At most one exemplar. Without a text, objects are found on this frame only, and then followed. */
-  boxes?: readonly (BoxPrompt | Box)[]
+  boxes?: readonly (BoxPrompt | BoxInput)[] | NumberArray
   /** The box is 0..1 of the video's width and height instead of pixels. Default false. */
   normalized?: boolean
 }
@@ -27,12 +30,12 @@ export interface ObjectPoints {
   frameIndex: number
   /** A whole number from 0, the caller's to choose for a new object. */
   objectId: number
-  /** Clicks. */
-  points?: readonly Point[]
+  /** Clicks, inside of the frame. A typed array holds two numbers for each. */
+  points?: readonly PointInput[] | NumberArray
   /** One label per point, 1 (part of the object) or 0 (not). Default: all 1. */
-  labels?: readonly PromptLabel[]
+  labels?: readonly PromptLabel[] | NumberArray
   /** A box around the object. */
-  box?: Box
+  box?: BoxInput
   /** Forget earlier clicks on this object and frame; false adds to them. A box needs true. Default true. */
   clearOldPoints?: boolean
   /** Also look at the memory of other frames, as the session's `usePrevMemFrame` does for every click. Default false. */
@@ -47,8 +50,11 @@ export interface ObjectMask {
   frameIndex: number
   /** A whole number from 0, the caller's to choose for a new object. */
   objectId: number
-  /** A mask of the video's size, or its `width * height` values row by row, any but 0 set. */
-  mask: Mask | Uint8Array
+  /**
+   * A mask of the video's size, or its `width * height` values row by row, also as a list of rows, any but 0 set. Values
+   * that are negative or no whole numbers, such as logits, are refused.
+   */
+  mask: Mask | NumberArray | readonly number[] | readonly (NumberArray | readonly number[])[]
 }
 
 /** Whose prompts are taken back. */
@@ -71,7 +77,7 @@ export function checkFrameIndex(value: unknown, frameCount: number | undefined):
   const last = frameCount === undefined ? Number.MAX_SAFE_INTEGER : frameCount - 1
   if (Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= last) return value as number
   const range = frameCount === undefined ? 'a whole number from 0' : `from 0 to ${last}`
-  throw new Sam3InputError('ERR_INVALID_FRAME', `There is no frame ${String(value)}.`, {
+  throw new Sam3InputError('ERR_INVALID_FRAME', `There is no frame ${shown(value)}.`, {
     fix: `Frame indices of this video are ${range}.`,
   })
 }
@@ -79,7 +85,7 @@ export function checkFrameIndex(value: unknown, frameCount: number | undefined):
 /** @throws Sam3InputError `ERR_INVALID_ARGUMENT` unless `value` can name an object. */
 export function checkObjectId(value: unknown): number {
   if (Number.isSafeInteger(value) && (value as number) >= 0) return value as number
-  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `objectId must be a whole number from 0, not ${String(value)}.`, {
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `objectId must be a whole number from 0, not ${shown(value)}.`, {
     fix: 'Choose one for a new object, or pass the id of a result.',
   })
 }
@@ -124,19 +130,39 @@ export function preparePoints(input: ObjectPoints, size: ImageSize, network: Net
  * Checks a mask against the size of the video.
  * @throws Sam3InputError `ERR_INVALID_MASK`, `ERR_INVALID_ARGUMENT`
  */
-export function prepareMask(input: ObjectMask, { width, height }: ImageSize): { object: number; mask: Uint8Array } {
+export function prepareMask(input: ObjectMask, size: ImageSize): { object: number; mask: Uint8Array } {
   checkKeys(input, ['frameIndex', 'objectId', 'mask'], 'The mask of an object')
   const object = checkObjectId(input.objectId)
-  const { mask } = input
-  const fits = mask instanceof Mask ? mask.width === width && mask.height === height : mask?.length === width * height
-  if (!fits || !(mask instanceof Mask || mask instanceof Uint8Array)) {
+  return { object, mask: input.mask instanceof Mask ? bitmapOf(input.mask, size) : checkBitmap(input.mask, size) }
+}
+
+function bitmapOf(mask: Mask, { width, height }: ImageSize): Uint8Array {
+  if (mask.width === width && mask.height === height) return mask.toBitmap()
+  const message = `The mask is ${mask.width} x ${mask.height}, the video is ${width} x ${height}.`
+  throw new Sam3InputError('ERR_INVALID_MASK', message, { fix: 'Scale it to the size of the video.' })
+}
+
+function checkBitmap(mask: unknown, { width, height }: ImageSize): Uint8Array {
+  const values = types.isUint8Array(mask) ? mask : (toNumbers(mask) ?? joinRows(mask, width))
+  if (values?.length !== width * height) {
+    const got = values ? `${values.length} values` : kindOf(mask)
     throw new Sam3InputError(
       'ERR_INVALID_MASK',
-      `The mask does not have the size of the video, ${width} x ${height}.`,
-      {
-        fix: 'Pass a Mask of that size, or a Uint8Array of width * height values.',
-      },
+      `The mask does not have the size of the video, ${width} x ${height}: got ${got}.`,
+      { fix: 'Pass a Mask of that size, or width * height numbers row by row, such as a Uint8Array.' },
     )
   }
-  return { object, mask: mask instanceof Mask ? mask.toBitmap() : mask.map((value) => (value === 0 ? 0 : 1)) }
+  if (!types.isUint8Array(values) && !values.every((value) => Number.isInteger(value) && value >= 0)) {
+    throw new Sam3InputError('ERR_INVALID_MASK', 'The mask has values that are negative or no whole numbers.', {
+      fix: 'Pass 1 for the object and 0 for the rest; of logits, 1 where they are above 0.',
+    })
+  }
+  return Uint8Array.from(values, (value) => (value === 0 ? 0 : 1))
+}
+
+/** The values of a list of rows, or undefined where it is none. */
+function joinRows(mask: unknown, width: number): number[] | undefined {
+  if (!Array.isArray(mask)) return undefined
+  const rows = Array.from(mask, toNumbers)
+  return rows.every((row) => row?.length === width) ? (rows as number[][]).flat() : undefined
 }

@@ -22,6 +22,7 @@ import {
 import type { FrameResult, PromptResult } from './results.js'
 import { isLive, type SessionState } from './session-state.js'
 import type { SourceFrame } from './source/types.js'
+import { shown } from '../shown.js'
 
 /** Milliseconds that the session spent in each stage since it began. */
 export interface StageTimes {
@@ -168,7 +169,7 @@ export class VideoSession {
    */
   async removePrompt(promptIndex: number): Promise<void> {
     if (!this.#state.texts.has(promptIndex)) {
-      throw new Sam3InputError('ERR_INVALID_ARGUMENT', `The session has no prompt ${String(promptIndex)}.`, {
+      throw new Sam3InputError('ERR_INVALID_ARGUMENT', `The session has no prompt ${shown(promptIndex)}.`, {
         fix: 'Pass the promptIndex of a result of addPrompt.',
       })
     }

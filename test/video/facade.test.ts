@@ -67,6 +67,28 @@ describe('handleRequest', () => {
     await predictor.handleRequest({ type: 'close_session', session_id })
   })
 
+  it('takes typed arrays, and a bad box leaves the session as it was', async () => {
+    const session_id = await start()
+    const ask = async (bounding_boxes: unknown) =>
+      (await predictor.handleRequest({
+        type: 'add_prompt',
+        session_id,
+        frame_index: 0,
+        bounding_boxes,
+      } as never)) as never
+    const { outputs }: { outputs: { out_probs: number[] } } = await ask([[0.1, 0.1, 0.3, 0.4]])
+    for (const boxes of [Float64Array.of(0.1, 0.1, 0.3, 0.4), [Float64Array.of(0.1, 0.1, 0.3, 0.4)]]) {
+      expect(await ask(boxes)).toMatchObject({ outputs: { out_probs: outputs.out_probs } })
+    }
+    await predictor.handleRequest(clicks(session_id, 0))
+    for (const boxes of [[[1, 2, 3]], [['0', 0, 1, 1]], [null], 'all', Float32Array.of(1, 2, 3)]) {
+      expect(await rejection(ask(boxes))).toMatchObject({ code: 'ERR_INVALID_BOX' })
+    }
+    const stream = predictor.handleStreamRequest({ type: 'propagate_in_video', session_id })
+    expect((await collect(stream)).length).toBeGreaterThan(0) // the clicks are still there
+    await predictor.handleRequest({ type: 'close_session', session_id })
+  })
+
   it('takes and gives names of sessions, and closes what is not there without an error', async () => {
     expect(await start('mine')).toBe('mine')
     expect(await rejection(start('mine'))).toMatchObject({ code: 'ERR_INVALID_ARGUMENT' })

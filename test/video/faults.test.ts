@@ -1,7 +1,14 @@
 /** Bad frames, bad prompts, limits: each a typed error or a defined result, and the session goes on. */
 import { setImmediate } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { Mask, type Sam3Error, type Sam3VideoModel, type SessionOptions, type VideoSession } from '../../lib/index.js'
+import {
+  Mask,
+  type Sam3Error,
+  type Sam3VideoModel,
+  type SessionOptions,
+  type VideoPrompt,
+  type VideoSession,
+} from '../../lib/index.js'
 import { noiseImage, rejection } from '../support/model.js'
 import { buildTestVideoModel, collect, TestSource, type TestSourceOptions, wanderingFrame } from '../support/video.js'
 
@@ -152,6 +159,9 @@ describe('prompts', () => {
     [{ frameIndex: 0, text: 3 }, 'ERR_INVALID_ARGUMENT'],
     [{ frameIndex: 0, text: 'cat', threshold: 0.5 }, 'ERR_INVALID_ARGUMENT'],
     [{ frameIndex: 0, boxes: [[200, 0, 240, 40]] }, 'ERR_INVALID_BOX'],
+    [{ frameIndex: 0, boxes: [[-1e25, -1e25, 1e25, 1e25]] }, 'ERR_INVALID_BOX'],
+    [{ frameIndex: 0, boxes: Float32Array.of(0, 0, 1e30, 5) }, 'ERR_INVALID_BOX'],
+    [{ frameIndex: 0, boxes: [1, 1, 40, 40] }, 'ERR_INVALID_ARGUMENT'],
     [
       {
         frameIndex: 0,
@@ -170,6 +180,9 @@ describe('prompts', () => {
   it.each([
     [{}, 'ERR_EMPTY_PROMPT'],
     [{ points: [[161, 0]] }, 'ERR_INVALID_POINT'],
+    [{ points: [[1e25, -1e25]] }, 'ERR_INVALID_POINT'],
+    [{ points: Float32Array.of(1, Number.NaN) }, 'ERR_INVALID_POINT'],
+    [{ box: [-1e25, 0, 1e25, 20] }, 'ERR_INVALID_BOX'],
     [{ points: [[1, 1]], labels: [1, 0] }, 'ERR_INVALID_POINT'],
     [{ points: [[1, 1]], labels: [2] }, 'ERR_INVALID_ARGUMENT'],
     [{ box: [10, 10, 5, 20] }, 'ERR_INVALID_BOX'],
@@ -187,7 +200,16 @@ describe('prompts', () => {
     const bytes = new Uint8Array(160 * 120)
     for (let y = 30; y < 60; y++) bytes.fill(255, y * 160 + 40, y * 160 + 80)
     const where = { frameIndex: 0, objectId: 1 }
-    for (const mask of [new Uint8Array(10), Mask.fromBitmap(new Uint8Array(4), 2, 2), [1, 0], undefined]) {
+    for (const mask of [
+      new Uint8Array(10),
+      Mask.fromBitmap(new Uint8Array(4), 2, 2),
+      [1, 0],
+      undefined,
+      new BigInt64Array(160 * 120),
+      new Float32Array(160 * 120).fill(-0.5), // logits
+      new Float32Array(160 * 120).fill(Number.NaN),
+      Array.from({ length: 120 }, () => new Uint8Array(159)),
+    ]) {
       expect(await rejection(session.addMask({ ...where, mask: mask as Uint8Array }))).toMatchObject({
         code: 'ERR_INVALID_MASK',
       })
@@ -196,6 +218,42 @@ describe('prompts', () => {
     const second = await session.addMask({ ...where, mask: Mask.fromBitmap(bytes, 160, 120) })
     expect(second.objects[0]!.mask.toRle()).toEqual(first.objects[0]!.mask.toRle())
     expect(first.objects[0]!.mask.area).toBeGreaterThan(0)
+    const rows = Array.from({ length: 120 }, (_, y) => bytes.subarray(y * 160, y * 160 + 160))
+    for (const mask of [Float32Array.from(bytes), [...bytes], rows, rows.map((row) => [...row])]) {
+      const again = await session.addMask({ ...where, mask })
+      expect(again.objects[0]!.mask.toRle()).toEqual(first.objects[0]!.mask.toRle())
+    }
+  })
+
+  it('takes typed arrays as boxes, points and labels', async () => {
+    const rles = async (clicks: object) => {
+      const { session } = await start()
+      const { objects } = await session.addPoints({ frameIndex: 0, objectId: 1, ...clicks })
+      return objects.map(({ mask }) => mask.toRle())
+    }
+    const plain = await rles({
+      points: [
+        [60, 40],
+        [90, 50],
+      ],
+      labels: [1, 0],
+      box: [30, 20, 100, 90],
+    })
+    const box = Float32Array.of(30, 20, 100, 90)
+    expect(await rles({ points: Float32Array.of(60, 40, 90, 50), labels: Int32Array.of(1, 0), box })).toEqual(plain)
+
+    const scores = async (boxes: VideoPrompt['boxes']) => {
+      const { session } = await start({
+        scoreThresholdDetection: 0,
+        newDetThresh: 0,
+        maxNumObjects: 2,
+        hotstartDelay: 0,
+      })
+      const { objects } = await session.addPrompt({ frameIndex: 0, boxes })
+      return objects.map(({ score }) => score)
+    }
+    expect(await scores([box])).toEqual(await scores([[30, 20, 100, 90]]))
+    expect(await scores(box)).toEqual(await scores([[30, 20, 100, 90]]))
   })
 
   it('tells that a text was cut off, and keeps the text with its objects', async () => {

@@ -86,6 +86,21 @@ describe('a folder of frames', () => {
     }
   })
 
+  it('a HEIC among the frames is an error that says what it is, not left out', async () => {
+    const heic = Buffer.from('\0\0\0\x18ftypheic\0\0\0\0mif1heic', 'latin1')
+    const made = await makeFolder('phone', { '0.png': await encoded(10), '1.HEIC': heic })
+    const source = await openSource(made)
+    expect(source.frameCount).toBe(2)
+    const error = await rejection(source.frame(1))
+    expect(error).toMatchObject({
+      code: 'ERR_INVALID_FRAME',
+      message: expect.stringMatching(/1\.HEIC is a HEIC.*HEVC/),
+    })
+    await source.close()
+    const alone = await rejection(openSource(path.join(made, '1.HEIC')))
+    expect(alone).toMatchObject({ code: 'ERR_INVALID_VIDEO', message: expect.stringContaining('HEVC') })
+  })
+
   it('one bad frame is an error of that frame only', async () => {
     const made = await makeFolder('bad', {
       '0.png': 'no image',

@@ -3,6 +3,7 @@ import sharp from 'sharp'
 import type { DecodedImage } from '../../image/source.js'
 import type { Mask } from '../../result/mask.js'
 import type { Rgb } from '../../result/palette.js'
+import { OWN_PIXELS, rendered } from '../../image/render.js'
 
 /** How dark the line is that keeps the coloured one visible on a background of its own colour. */
 const HALO = 0.45
@@ -44,11 +45,8 @@ export async function drawContour(picture: DecodedImage, mask: Mask, color: Rgb,
   mask.forEachStretch((x, from, to) => {
     for (let y = from; y < to; y++) hard[(y - y0) * width + x - x0] = 255
   })
-  const soft = await sharp(hard, { raw: { width, height, channels: 1 }, limitInputPixels: false })
-    .blur(sigma)
-    .toColourspace('b-w')
-    .raw()
-    .toBuffer()
+  const blurred = sharp(hard, { ...OWN_PIXELS, raw: { width, height, channels: 1 } }).blur(sigma)
+  const soft = await rendered(blurred.toColourspace('b-w').raw().toBuffer(), 'The outline of a mask')
   const covered = coverage(line, sigma)
   const { data } = picture
   for (let y = 0; y < height; y++) {

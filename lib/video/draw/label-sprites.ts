@@ -3,6 +3,7 @@ import sharp from 'sharp'
 import { type LabelText, labelChip } from '../../label/chip.js'
 import type { LabelFont } from '../../label/font.js'
 import type { Rgb } from '../../result/palette.js'
+import { rendered } from '../../image/render.js'
 
 /** A label as RGBA pixels. */
 export interface LabelSprite {
@@ -52,6 +53,7 @@ async function draw(text: LabelText, color: Rgb, { size, room, fonts }: LabelSty
   const chip = await labelChip(text, size, room, fonts)
   const [width, height] = [Math.ceil(chip.width), Math.ceil(chip.height)]
   const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${chip.svg(0, 0, color)}</svg>`
-  const { data, info } = await sharp(Buffer.from(svg)).ensureAlpha().raw().toBuffer({ resolveWithObject: true })
+  const picture = sharp(Buffer.from(svg)).ensureAlpha().raw().toBuffer({ resolveWithObject: true })
+  const { data, info } = await rendered(picture, 'The label')
   return { data, width: info.width, height: info.height }
 }

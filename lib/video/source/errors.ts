@@ -1,5 +1,6 @@
 /** Errors that several sources share. */
 import { Sam3InputError, Sam3RuntimeError } from '../../errors.js'
+import { shown } from '../../shown.js'
 
 interface Size {
   width: number
@@ -9,7 +10,7 @@ interface Size {
 /** @throws Sam3InputError `ERR_INVALID_FRAME` unless `index` is a whole number from 0. */
 export function checkIndex(index: unknown): void {
   if (Number.isSafeInteger(index) && (index as number) >= 0) return
-  throw new Sam3InputError('ERR_INVALID_FRAME', `There is no frame ${String(index)}.`, {
+  throw new Sam3InputError('ERR_INVALID_FRAME', `There is no frame ${shown(index)}.`, {
     fix: 'Frame indices are whole numbers from 0.',
   })
 }

@@ -8,10 +8,11 @@ import { abortable } from '../wake.js'
 import { badFrame, checkIndex, sourceClosed, wrongSize } from './errors.js'
 import type { Pictures } from './pictures.js'
 import type { FrameSource, SourceFrame } from './types.js'
+import { shortened } from '../../shown.js'
 
-/** Files that are frames. BMP is not among what sharp reads, but a frame that is silently left out would be worse. */
+/** Files that are frames. BMP and HEIC are not among what sharp reads, but a frame that is silently left out would be worse. */
 const IMAGE_EXTENSIONS: ReadonlySet<string> = new Set(
-  ['.jpg', '.jpeg', '.png', '.webp', '.tif', '.tiff', '.avif', '.bmp'], //
+  ['.jpg', '.jpeg', '.png', '.webp', '.tif', '.tiff', '.avif', '.bmp', '.heic', '.heif'], //
 )
 
 /** Whether a file is an image by its name. */
@@ -51,7 +52,7 @@ export async function frameFiles(folder: string): Promise<string[]> {
     (entry) => !entry.isDirectory() && !entry.name.startsWith('.') && isImageName(entry.name),
   )
   if (names.length === 0) {
-    throw new Sam3InputError('ERR_INVALID_VIDEO', `There is no image in the folder ${folder}.`, {
+    throw new Sam3InputError('ERR_INVALID_VIDEO', `There is no image in the folder ${shortened(folder)}.`, {
       fix: `Frames are files with one of the endings ${[...IMAGE_EXTENSIONS].join(', ')}, directly in the folder.`,
     })
   }

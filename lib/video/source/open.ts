@@ -15,6 +15,7 @@ import { frameFiles, isImageName, ListSource } from './list.js'
 import { imagePictures, pagePictures } from './pictures.js'
 import { PushSource } from './push.js'
 import type { FrameSource, SourceOptions, VideoInput } from './types.js'
+import { kindOf, shortened, shown } from '../../shown.js'
 
 /** Frames per second of images, which do not say. */
 const DEFAULT_RATE = 30
@@ -60,7 +61,7 @@ function checkOptions(options: SourceOptions): CheckedOptions {
   checkKeys(options, ['frameRate', 'ffmpeg', 'ffprobe', 'signal'], 'The options of a video')
   const { frameRate = DEFAULT_RATE, ffmpeg, ffprobe, signal } = options
   if (typeof frameRate !== 'number' || !(frameRate > 0) || !Number.isFinite(frameRate)) {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `frameRate must be above 0, not ${String(frameRate)}.`, {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `frameRate must be above 0, not ${shown(frameRate)}.`, {
       fix: 'Pass frames per second, or leave it out.',
     })
   }
@@ -85,7 +86,7 @@ async function openLocation(location: string | URL, options: CheckedOptions): Pr
   if (found.isDirectory()) return openFolder(path, options)
   if (!found.isFile() || found.size === 0) {
     const reason = found.isFile() ? 'is empty (0 bytes)' : 'is neither a file nor a folder'
-    throw new Sam3InputError('ERR_INVALID_VIDEO', `${path} ${reason}.`, {
+    throw new Sam3InputError('ERR_INVALID_VIDEO', `${shortened(path)} ${reason}.`, {
       fix: 'Pass a video file or a folder of frames.',
     })
   }
@@ -97,7 +98,7 @@ function pathOf(location: string | URL): string {
   try {
     return fileURLToPath(location)
   } catch (cause) {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${String(location)} is no file: URL of this machine.`, {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${shown(location)} is no file: URL of this machine.`, {
       cause,
       fix: 'Pass a path, or what pathToFileURL() makes of one.',
     })
@@ -107,12 +108,13 @@ function pathOf(location: string | URL): string {
 /** What a path gets that leads nowhere. */
 function cannotOpen(path: string) {
   return (cause: NodeJS.ErrnoException): never => {
+    const name = shortened(path)
     const isAddress = /^[a-z][a-z\d+.-]+:\/\//i.test(path)
     throw new Sam3InputError(
       'ERR_VIDEO_NOT_FOUND',
-      `The video ${path} cannot be opened (${cause.code ?? cause.message}).`,
+      `The video ${name} cannot be opened (${cause.code ?? cause.name}).`,
       {
-        cause,
+        ...(name === path ? { cause } : {}), // which holds the path, whole
         fix: isAddress
           ? 'A string is a path. To let ffmpeg open an address, pass it as new URL(address).'
           : 'Check the path; a relative one starts at the current folder of the process.',
@@ -155,16 +157,11 @@ function checkIterable(video: unknown): asserts video is Iterable<ImageInput> | 
     })
   }
   if (isIterable(video)) return
-  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `A video was expected, but got ${describe(video)}.`, {
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `A video was expected, but got ${kindOf(video)}.`, {
     fix: 'Pass a path, a list or an iterable of images, or a source such as a PushSource.',
   })
 }
 
 function isIterable(value: unknown): boolean {
   return typeof value === 'object' && value !== null && (Symbol.iterator in value || Symbol.asyncIterator in value)
-}
-
-function describe(value: unknown): string {
-  if (value === null || typeof value !== 'object') return String(value)
-  return `an object of type ${value.constructor?.name ?? 'Object'}`
 }

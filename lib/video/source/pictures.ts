@@ -1,7 +1,8 @@
 /** Frames that are pictures: what a list of images and the pages of one file have in common. */
 import sharp from 'sharp'
-import { Sam3InputError } from '../../errors.js'
 import { decodeImage } from '../../image/decode.js'
+import { decodePages } from '../../image/encoded.js'
+import { readImageFile } from '../../image/location.js'
 import type { DecodedImage, ImageInput } from '../../image/source.js'
 
 /** Pictures of which each is a frame, and of which any can be decoded at any time. */
@@ -35,6 +36,9 @@ const MOST_ROWS = 65_535
 const SHORTEST = 10
 const INSTEAD = 100
 
+/** `count` pictures of a file from `page` on, one below the other. */
+type DecodePages = (page: number, count: number) => Promise<DecodedImage>
+
 /** What the header of a file says. */
 interface PagesInfo {
   pages: number
@@ -52,19 +56,21 @@ interface PagesInfo {
  * @param frameRate Of pages, which have no times; an animation has its own.
  */
 export async function pagePictures(path: string, frameRate: number): Promise<Pictures | undefined> {
-  const info = await readInfo(path)
+  const { bytes, name } = await readImageFile(path)
+  const info = await readInfo(bytes)
   if (!info) return undefined
+  const decode: DecodePages = (page, count) => decodePages(bytes, `Picture ${page} of ${name}`, page, count)
   const { pages, delay } = info
   if (!delay) {
     return {
       count: pages,
       frameRate,
       timeOf: (index) => index / frameRate,
-      decode: (page) => decodePages(path, page, 1),
+      decode: (page) => decode(page, 1),
     }
   }
   const times = timesOf(delay)
-  const runs = new Runs(path, info)
+  const runs = new Runs(decode, info)
   return {
     count: pages,
     frameRate: isEven(delay) ? 1000 / shownFor(delay[0]!) : undefined,
@@ -73,8 +79,8 @@ export async function pagePictures(path: string, frameRate: number): Promise<Pic
   }
 }
 
-async function readInfo(path: string): Promise<PagesInfo | undefined> {
-  const found = await sharp(path)
+async function readInfo(bytes: Buffer): Promise<PagesInfo | undefined> {
+  const found = await sharp(bytes)
     .metadata()
     .catch(() => undefined) // whoever decodes it says why
   if (!found?.pages || found.pages < 2) return undefined
@@ -100,20 +106,6 @@ function isEven(delay: readonly number[]): boolean {
   return delay.slice(0, -1).every((one) => shownFor(one) === shownFor(delay[0]!))
 }
 
-/** `count` pictures of a file from `page` on, one below the other. */
-async function decodePages(path: string, page: number, count: number): Promise<DecodedImage> {
-  try {
-    return await decodeImage(sharp(path, { page, pages: count, failOn: 'error' }))
-  } catch (error) {
-    const { cause, message } = error as Error
-    const reason = cause instanceof Error ? `${cause.message.split('\n')[0]!.trim()}.` : message
-    throw new Sam3InputError('ERR_INVALID_IMAGE', `Picture ${page} of ${path} cannot be decoded: ${reason}`, {
-      cause: error,
-      fix: 'Check that the file is complete.',
-    })
-  }
-}
-
 /** Pictures `from` to `to`, exclusive, that are decoded together. */
 interface Run {
   from: number
@@ -123,13 +115,13 @@ interface Run {
 
 /** Runs of an animation: forward each begins at the picture that is asked for, backward it ends there. */
 class Runs {
-  readonly #path: string
+  readonly #decode: DecodePages
   readonly #info: PagesInfo
   #length: number
   #kept: Run[] = []
 
-  constructor(path: string, info: PagesInfo) {
-    this.#path = path
+  constructor(decode: DecodePages, info: PagesInfo) {
+    this.#decode = decode
     this.#info = info
     const fitting = Math.floor(Math.min(RUN_BYTES / (info.width * info.height * 3), MOST_ROWS / info.height))
     this.#length = info.isTurned ? 1 : Math.max(1, fitting)
@@ -158,7 +150,7 @@ class Runs {
     const isBackward = this.#kept.length > 0 && index < this.#kept.at(-1)!.from
     const from = isBackward ? Math.max(0, index + 1 - this.#length) : index
     const to = Math.min(from + this.#length, this.#info.pages)
-    const image = decodePages(this.#path, from, to - from)
+    const image = this.#decode(from, to - from)
     image.catch(() => {}) // told to whoever asks for a picture of it
     const run = { from, to, image }
     this.#kept = [...this.#kept.slice(-1), run]

@@ -7,6 +7,7 @@ import { Bell, Turns } from '../wake.js'
 import { checkIndex, framePassed, sourceClosed, wrongSize } from './errors.js'
 import { ownPixels } from './own-pixels.js'
 import type { LiveSource, SourceFrame } from './types.js'
+import { shown } from '../../shown.js'
 
 /** Options of a {@link PushSource}. All have defaults. */
 export interface PushOptions {
@@ -75,7 +76,7 @@ export class PushSource implements LiveSource {
     checkKeys(options, ['maxBuffered', 'overflow', 'width', 'height'], 'The options of a PushSource')
     const { overflow = 'drop-oldest' } = options
     if (overflow !== 'drop-oldest' && overflow !== 'block') {
-      throw new Sam3InputError('ERR_INVALID_ARGUMENT', `overflow cannot be ${JSON.stringify(overflow)}.`, {
+      throw new Sam3InputError('ERR_INVALID_ARGUMENT', `overflow cannot be ${shown(overflow)}.`, {
         fix: "Use 'drop-oldest' or 'block'.",
       })
     }
