@@ -1,16 +1,14 @@
 /** Text as SVG outlines, so that a picture looks the same on a machine without any font installed. */
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import opentype, { type Font, type Glyph } from 'opentype.js'
+import { packageRequire } from '../native/package-root.js'
 
 let loaded: Font | undefined
 
 /** DejaVu Sans Bold: Latin, Greek, Cyrillic, Arabic, Hebrew and symbols in one file. Read on first use. */
 function font(): Font {
   if (!loaded) {
-    const path = createRequire(import.meta.url).resolve(
-      '@fontsource/dejavu-sans/files/dejavu-sans-latin-700-normal.woff',
-    )
+    const path = packageRequire().resolve('@fontsource/dejavu-sans/files/dejavu-sans-latin-700-normal.woff')
     const file = readFileSync(path)
     loaded = opentype.parse(file.buffer.slice(file.byteOffset, file.byteOffset + file.byteLength))
   }

@@ -1,4 +1,5 @@
 /** The interface that users of the Python reference know, thin over the model: requests in, responses out. */
+import { recogniseInAllCopies } from '../same-class.js'
 import { randomUUID } from 'node:crypto'
 import { Sam3InputError, Sam3RuntimeError } from '../errors.js'
 import { checkKeys } from '../prompt/checks.js'
@@ -267,6 +268,7 @@ export class Sam3VideoPredictor {
     })
   }
 }
+recogniseInAllCopies(Sam3VideoPredictor, 'Sam3VideoPredictor')
 
 function toBoxPrompt([x, y, width, height]: readonly [number, number, number, number], label: 0 | 1 = 1) {
   return { box: [x, y, x + width, y + height] as const, label }

@@ -1,4 +1,5 @@
 /** Results of a video as text in the format of the MOT challenge, which tools that score trackers read. */
+import { recogniseInAllCopies } from '../../same-class.js'
 import { type ExportedFrame, UNNAMED } from './types.js'
 
 /** Digits behind the point: a hundredth of a pixel, a millionth of a probability. */
@@ -41,3 +42,4 @@ export class MotText {
     return this.#classes.indexOf(name) + 1
   }
 }
+recogniseInAllCopies(MotText, 'MotText')
