@@ -10,7 +10,11 @@ export default defineConfig([
     dts: true,
     clean: true,
     // import.meta.url in the CommonJS build, from which the package's folder is found.
-    shims: true,
+    esbuildOptions(options, { format }) {
+      if (format !== 'cjs') return
+      options.inject = [...(options.inject ?? []), 'scripts/support/import-meta-url.js']
+      options.define = { ...options.define, 'import.meta.url': 'importMetaUrl' }
+    },
   },
   { ...shared, entry: { cli: 'lib/cli/main.ts' }, format: ['esm'], banner: { js: '#!/usr/bin/env node' } },
 ])

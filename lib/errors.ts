@@ -3,6 +3,8 @@
  * says what was wrong, and a `fix` that says what to do about it.
  */
 
+import { recogniseInAllCopies } from './same-class.js'
+
 /** Codes caused by what the caller passed in: an image, a box, a prompt, an option. */
 export type InputErrorCode =
   | 'ERR_INVALID_ARGUMENT'
@@ -31,13 +33,14 @@ export type ModelErrorCode =
   | 'ERR_WEIGHTS_MISMATCH'
   | 'ERR_PROGRAM'
 
-/** Codes caused by the machine: LibTorch, the native build, the device, ffmpeg. */
+/** Codes caused by the machine or by how the library is installed: LibTorch, the native build, the device, ffmpeg. */
 export type EnvironmentErrorCode =
   | 'ERR_LIBTORCH_NOT_FOUND'
   | 'ERR_LIBTORCH_VERSION'
   | 'ERR_LIBTORCH_LOAD'
   | 'ERR_LIBTORCH_DOWNLOAD'
   | 'ERR_ENGINE_NOT_BUILT'
+  | 'ERR_BUNDLED'
   | 'ERR_DEVICE_UNAVAILABLE'
   | 'ERR_FFMPEG_NOT_FOUND'
 
@@ -154,6 +157,18 @@ export class Sam3AbortError extends Sam3Error {
   }
 }
 
+for (const [name, type] of Object.entries({
+  Sam3Error,
+  Sam3InputError,
+  Sam3ModelError,
+  Sam3EnvironmentError,
+  Sam3HubError,
+  Sam3RuntimeError,
+  Sam3AbortError,
+})) {
+  recogniseInAllCopies(type, name)
+}
+
 const INPUT_CODES: ReadonlySet<string> = new Set<InputErrorCode>([
   'ERR_INVALID_ARGUMENT',
   'ERR_INVALID_IMAGE',
@@ -186,6 +201,7 @@ const ENVIRONMENT_CODES: ReadonlySet<string> = new Set<EnvironmentErrorCode>([
   'ERR_LIBTORCH_LOAD',
   'ERR_LIBTORCH_DOWNLOAD',
   'ERR_ENGINE_NOT_BUILT',
+  'ERR_BUNDLED',
   'ERR_DEVICE_UNAVAILABLE',
   'ERR_FFMPEG_NOT_FOUND',
 ])

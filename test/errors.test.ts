@@ -72,6 +72,7 @@ describe('fromNativeError', () => {
     ERR_INVALID_MASK: 'fix',
     ERR_EMPTY_PROMPT: 'fix',
     ERR_INVALID_FONT: 'fix',
+    ERR_BUNDLED: 'fix',
     ERR_INVALID_THRESHOLD: 'fix',
     ERR_INVALID_DTYPE: 'fix',
     ERR_INVALID_INPUT_SIZE: 'fix',

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { Sam3ModelError } from '../lib/errors.js'
@@ -52,6 +53,37 @@ describe.skipIf(!goldenRoot)('TextTokenizer against the reference', () => {
       golden.eot,
     ])
     expect(tokenizer.encode('<|endoftext|>').length).toBeGreaterThan(3)
+  })
+})
+
+describe('the tokenizer of the package', () => {
+  // SHA-256 of the lines that Meta's tokenizer reads from its own vocabulary (bpe_simple_vocab_16e6.txt.gz, the lines
+  // after the first, up to 48,894), joined by line breaks: taken from the file in Meta's repository of SAM 3.
+  const MERGES = 'f61f2adf497e6f5357c347aeb4646fabe82f341e946de5bdec5d2858e41bef4a'
+  const { model, added_tokens: added } = JSON.parse(
+    readFileSync(`${repositoryRoot}/programs/sam3/tokenizer.json`, 'utf8'),
+  ) as { model: { merges: [string, string][]; vocab: Record<string, number> }; added_tokens: { id: number }[] }
+
+  it("has the very merges of Meta's code, so that it can stand in for any other", () => {
+    expect(
+      createHash('sha256')
+        .update(model.merges.map((pair) => pair.join(' ')).join('\n'))
+        .digest('hex'),
+    ).toBe(MERGES)
+  })
+
+  it('numbers its tokens as Meta does: bytes, bytes that end a word, merges, start, end', () => {
+    const printable = (byte: number) => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173)
+    const bytes = [...Array(256).keys()]
+    const letters = [
+      ...bytes.filter(printable).map((byte) => String.fromCodePoint(byte)),
+      ...bytes.filter((byte) => !printable(byte)).map((_, index) => String.fromCodePoint(256 + index)),
+    ]
+    const merged = model.merges.map((pair) => pair.join(''))
+    const all = [...letters, ...letters.map((letter) => `${letter}</w>`), ...merged, '<|startoftext|>', '<|endoftext|>']
+    expect(Object.keys(model.vocab)).toHaveLength(49_408)
+    expect(all.filter((token, id) => model.vocab[token] !== id)).toEqual([])
+    expect(added.map(({ id }) => id)).toEqual([49_406, 49_407])
   })
 })
 

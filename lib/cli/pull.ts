@@ -18,7 +18,7 @@ interface PullOptions {
   revision: string
   cacheDir?: string
   token?: string
-  weights: WeightsKind
+  weights?: WeightsKind
 }
 
 export function pullCommand(): Command {
@@ -35,9 +35,10 @@ export function pullCommand(): Command {
       'Hugging Face token; other users may see it in the list of processes, so prefer HF_TOKEN',
     )
     .addOption(
-      new Option('--weights <kind>', "safetensors, or the file of Meta's own code")
-        .choices(['safetensors', 'meta'])
-        .default('safetensors'),
+      new Option(
+        '--weights <kind>',
+        "safetensors, or the file of Meta's own code (default: what is there, else safetensors)",
+      ).choices(['safetensors', 'meta']),
     )
     .action(run)
 }

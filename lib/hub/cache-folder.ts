@@ -3,8 +3,12 @@ import { accessSync, constants, mkdirSync, statSync } from 'node:fs'
 import { dirname, join, posix, relative, win32 } from 'node:path'
 import { Sam3HubError, Sam3InputError } from '../errors.js'
 import { packageRoot } from '../native/package-root.js'
-import { type Environment, expandHome, huggingFaceHome } from './environment.js'
 import { shown } from '../shown.js'
+import { type Environment, huggingFaceHome } from './environment.js'
+import { expandPath, expandUser } from './expand.js'
+
+/** By falling precedence. */
+const HUGGING_FACE_VARIABLES = ['HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE', 'HF_HOME'] as const
 
 /** The folder of the cache and where the decision came from. */
 export interface CacheFolder {
@@ -25,7 +29,7 @@ function refuse(source: string, given: string, message: string, fix: string): ne
 }
 
 /**
- * An absolute path from what a user wrote. A relative one is resolved against the working directory. On Windows both
+ * An absolute path from what a user wrote, after `~` and variables were replaced. A relative one is resolved against the working directory. On Windows both
  * slashes work; a Windows path elsewhere is refused, because it would quietly become a folder of that odd name here.
  * @throws Sam3InputError `ERR_INVALID_ARGUMENT`
  */
@@ -61,18 +65,20 @@ export function absoluteFolder(
       'Give the path as this system has it; in WSL, C:\\models is /mnt/c/models.',
     )
   }
-  const expanded = expandHome(given)
   const rules = windows ? win32 : posix
-  if (rules.isAbsolute(expanded)) return { path: rules.normalize(expanded).replace(/(?<=[^\\/:])[\\/]+$/, '') }
-  return { path: rules.resolve(workingDirectory, expanded), relative: given }
+  if (rules.isAbsolute(given)) return { path: rules.normalize(given).replace(/(?<=[^\\/:])[\\/]+$/, '') }
+  return { path: rules.resolve(workingDirectory, given), relative: given }
 }
 
 /** Folder of Hugging Face's own cache, whether or not it is there. */
 export function huggingFaceCache(env: Environment): string {
-  const set = env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE
-  return set
-    ? absoluteFolder(set, 'HF_HUB_CACHE').path
-    : absoluteFolder(join(huggingFaceHome(env), 'hub'), 'HF_HOME').path
+  const variable = HUGGING_FACE_VARIABLES.find((name) => env[name])
+  return absoluteFolder(huggingFaceHub(env), variable ?? 'HF_HOME').path
+}
+
+/** The same as Python's huggingface_hub finds, with its rules: expanded, perhaps relative. */
+function huggingFaceHub(env: Environment): string {
+  return expandPath(env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || `${huggingFaceHome(env)}/hub`, env)
 }
 
 /** `models/` of this package. */
@@ -82,12 +88,11 @@ export function packageCache(): string {
 
 /** The folder by falling precedence: option, `SAM3_CACHE_DIR`, Hugging Face's variables, `models/` of the package. */
 export function findCacheFolder(option: string | undefined, env: Environment): CacheFolder {
+  const variable = HUGGING_FACE_VARIABLES.find((name) => env[name])
   const chosen: [string | undefined, string][] = [
-    [option, 'the option cacheDir'],
-    [env.SAM3_CACHE_DIR, 'SAM3_CACHE_DIR'],
-    [env.HF_HUB_CACHE, 'HF_HUB_CACHE'],
-    [env.HUGGINGFACE_HUB_CACHE, 'HUGGINGFACE_HUB_CACHE'],
-    [env.HF_HOME && join(env.HF_HOME, 'hub'), 'HF_HOME'],
+    [option && expandUser(option, env), 'the option cacheDir'],
+    [env.SAM3_CACHE_DIR && expandPath(env.SAM3_CACHE_DIR, env), 'SAM3_CACHE_DIR'],
+    [variable && huggingFaceHub(env), variable ?? ''],
   ]
   for (const [given, source] of chosen) {
     if (given) return { ...absoluteFolder(given, source), source, chosen: true }

@@ -1,8 +1,8 @@
 /** What lies in a cache folder. */
-import { lstat, readdir, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RepositoryLayout } from './layout.js'
-import { followPointer } from './links.js'
+import { followPointer, trustedFolders } from './links.js'
 import { listNames, readRef } from './snapshot.js'
 
 /** One commit of a repository. */
@@ -41,34 +41,46 @@ export async function listCache(cache: string): Promise<CachedRepository[]> {
 
 async function describeRepository(layout: RepositoryLayout): Promise<CachedRepository> {
   const commits = (await readdir(layout.snapshots).catch(() => [])).filter((name) => /^[0-9a-f]{40}$/.test(name)).sort()
-  const revisions = await Promise.all(commits.map((commit) => describeRevision(layout, commit)))
+  const described = await Promise.all(commits.map((commit) => describeRevision(layout, commit)))
+  const revisions = described.map(({ revision }) => revision)
   for (const ref of await listNames(join(layout.folder, 'refs'))) {
     const commit = await readRef(layout, ref).catch(() => undefined)
     revisions.find((revision) => revision.commit === commit)?.refs.push(ref)
   }
-  let size = 0
+  let size = described.reduce((sum, { copied }) => sum + copied, 0)
   let partial = 0
   for (const name of await readdir(layout.blobs).catch(() => [])) {
-    const { size: bytes } = await lstat(join(layout.blobs, name))
+    // Of what a link stands for: models may share a blob.
+    const bytes = await stat(join(layout.blobs, name)).then(
+      (found) => found.size,
+      () => 0,
+    )
     size += bytes
     if (name.endsWith('.incomplete')) partial += bytes
   }
   return { repo: layout.repo, folder: layout.folder, revisions, size, partial }
 }
 
-async function describeRevision(layout: RepositoryLayout, commit: string): Promise<CachedRevision> {
+/** `copied`: bytes of files that lie in the snapshot itself, as on a file system without links. */
+async function describeRevision(
+  layout: RepositoryLayout,
+  commit: string,
+): Promise<{ revision: CachedRevision; copied: number }> {
   const folder = layout.snapshot(commit)
   const revision: CachedRevision = { commit, refs: [], size: 0, files: 0, broken: [], lastUsed: new Date(0) }
+  let copied = 0
+  const trusted = await trustedFolders(layout, commit)
   for (const name of await listNames(folder)) {
-    const destination = await followPointer(join(folder, name), layout.cache)
-    if (destination.kind !== 'file') {
+    const destination = await followPointer(join(folder, name), trusted)
+    if (destination.kind === 'missing' || destination.kind === 'outside') {
       revision.broken.push(name)
       continue
     }
     const { size, atime } = await stat(destination.path)
     revision.files++
     revision.size += size
+    if (destination.kind === 'file' && destination.etag === undefined) copied += size
     if (atime > revision.lastUsed) revision.lastUsed = atime
   }
-  return revision
+  return { revision, copied }
 }

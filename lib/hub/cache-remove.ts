@@ -1,10 +1,11 @@
 /** Takes models out of a cache. */
-import { readdir, realpath, rm } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { readdir, readlink, realpath, rm, rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { Sam3HubError } from '../errors.js'
 import { isLockHeld } from './blob-lock.js'
 import { asCacheError, type CacheFolder } from './cache-folder.js'
-import { RepositoryLayout } from './layout.js'
+import { isCommit, isHash, RepositoryLayout } from './layout.js'
+import { followPointer, trustedFolders } from './links.js'
 import { listNames, readRef } from './snapshot.js'
 
 /**
@@ -19,11 +20,33 @@ export async function removeFromCache(folder: CacheFolder, repo: string, revisio
     await refuseWhileBusy(layout)
     if (revision !== undefined) return await removeRevision(layout, revision)
     const there = (await readdir(layout.folder).catch(() => undefined)) !== undefined
+    await removeLinked(layout)
     await rm(layout.folder, { recursive: true, force: true })
     await rm(layout.locks, { recursive: true, force: true })
     return there
   } catch (error) {
     throw asCacheError(error, folder)
+  }
+}
+
+/**
+ * Behind a folder that is a link, deletes what belongs to the layout and nothing else: deleting the link alone would
+ * leave the bytes where they are, and the folder that it leads to may hold more than the model. Of a single snapshot
+ * that is a link only the link goes: what it leads to is somebody's folder with a model.
+ */
+async function removeLinked(layout: RepositoryLayout): Promise<void> {
+  const parts: [folder: string, belongs: (name: string) => boolean][] = [
+    [layout.blobs, (name) => isHash(name.split('.')[0]!)],
+    [layout.snapshots, isCommit],
+    [layout.folder, (name) => ['blobs', 'snapshots', 'refs', '.no_exist', '.sam3-node'].includes(name)],
+  ]
+  for (const [folder, belongs] of parts) {
+    if ((await readlink(folder).catch(() => undefined)) === undefined) continue
+    const real = await realpath(folder).catch(() => undefined)
+    for (const name of real ? await readdir(real) : []) {
+      if (belongs(name)) await rm(join(real!, name), { recursive: true, force: true })
+    }
+    if (real) await rmdir(real).catch(() => {}) // it holds something else
   }
 }
 
@@ -42,9 +65,10 @@ async function refuseWhileBusy(layout: RepositoryLayout): Promise<void> {
 
 async function blobsOf(layout: RepositoryLayout, commit: string): Promise<Set<string>> {
   const folder = layout.snapshot(commit)
-  const paths = await Promise.all((await listNames(folder)).map((name) => realpath(join(folder, name)).catch(() => '')))
-  const blobs = await realpath(layout.blobs).catch(() => layout.blobs)
-  return new Set(paths.filter((path) => path.startsWith(`${blobs}/`)).map((path) => basename(path)))
+  const trusted = await trustedFolders(layout, commit)
+  const names = await listNames(folder)
+  const found = await Promise.all(names.map((name) => followPointer(join(folder, name), trusted)))
+  return new Set(found.flatMap((one) => (one.kind === 'file' && one.etag !== undefined ? [one.etag] : [])))
 }
 
 async function removeRevision(layout: RepositoryLayout, revision: string): Promise<boolean> {

@@ -1,7 +1,6 @@
 /** What the environment says about Hugging Face, read anew on every call so that setting `process.env` in code works. */
-import { homedir } from 'node:os'
-import { join } from 'node:path'
 import { Sam3InputError } from '../errors.js'
+import { expandPath } from './expand.js'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -9,15 +8,12 @@ const DEFAULT_ENDPOINT = 'https://huggingface.co'
 /** The values that Python's huggingface_hub takes for true. */
 const TRUE = new Set(['1', 'ON', 'YES', 'TRUE'])
 
-/** A leading `~` is the user's home, as Python's huggingface_hub reads it. */
-export function expandHome(path: string): string {
-  return path === '~' || /^~[/\\]/.test(path) ? join(homedir(), path.slice(1)) : path
-}
-
-/** `HF_HOME`, or where it is by default. */
+/**
+ * `HF_HOME`, or where it is by default. Joined before it is expanded, and not normalized, as in Python. An empty
+ * variable counts as one that is not set: Python would take the working directory, which nobody means.
+ */
 export function huggingFaceHome(env: Environment): string {
-  if (env.HF_HOME) return expandHome(env.HF_HOME)
-  return join(env.XDG_CACHE_HOME ? expandHome(env.XDG_CACHE_HOME) : join(homedir(), '.cache'), 'huggingface')
+  return expandPath(env.HF_HOME || `${env.XDG_CACHE_HOME || expandPath('~/.cache', env)}/huggingface`, env)
 }
 
 /** Whether the environment forbids the network. */

@@ -19,6 +19,11 @@ export function isCommit(revision: string): boolean {
   return COMMIT.test(revision)
 }
 
+/** Whether it is a name that the hub gives to contents: SHA-256, or git's SHA-1. */
+export function isHash(name: string): boolean {
+  return ETAG.test(name)
+}
+
 /** Whether `path`, relative and with forward slashes, stays inside the folder it is joined to, on any system. */
 export function isSafePath(path: string): boolean {
   return path.split('/').every((part) => part !== '' && part !== '.' && part !== '..' && !/[\\:\x00-\x1f]/.test(part))
@@ -60,8 +65,13 @@ export class RepositoryLayout {
     return join(this.folder, 'blobs')
   }
 
+  /** Where newer versions of huggingface_hub keep contents for all models of the cache, at `<first two digits>/<hash>`. */
+  get sharedBlobs(): string {
+    return join(this.cache, 'blobs')
+  }
+
   blob(etag: string): string {
-    if (!ETAG.test(etag)) throw unsafe('the hash', etag)
+    if (!isHash(etag)) throw unsafe('the hash', etag)
     return join(this.blobs, etag)
   }
 
@@ -112,6 +122,12 @@ export class RepositoryLayout {
   pointer(commit: string, path: string): string {
     if (!isSafePath(path)) throw unsafe('the file name', path)
     return join(this.snapshot(commit), ...path.split('/'))
+  }
+
+  /** An empty file that says that a commit has no file of that name: Python makes them too. */
+  noExist(commit: string, path: string): string {
+    this.pointer(commit, path)
+    return join(this.folder, '.no_exist', commit, ...path.split('/'))
   }
 }
 

@@ -1,16 +1,28 @@
 /** Which files of a repository are needed. The rules are data: a new kind of weights is one more line. */
 
+/** `safetensors`: one file, or an index and its shards. `meta`: the file of Meta's own code. */
+export type WeightsKind = 'safetensors' | 'meta'
+
+/** By falling preference. */
+export const WEIGHTS_KINDS: readonly WeightsKind[] = ['safetensors', 'meta']
+
 /** Exact names, or names with one `*` that stands for anything but a slash. */
 interface FileRule {
   what: 'config' | 'tokenizer' | 'companions'
   names: readonly string[]
-  required: boolean
+  /** With which weights a snapshot is no model without it. */
+  neededBy: readonly WeightsKind[]
+  /** With which weights that of the repository is preferred to what the package has in its place. */
+  wantedBy: readonly WeightsKind[]
 }
 
-/** The companions are what Python's transformers reads beside them, kilobytes, so that a shared cache serves both. */
+/**
+ * Meta's code reads neither: its network and its vocabulary are fixed, and are those of the package. The companions are
+ * what Python's transformers reads beside them, kilobytes, so that a shared cache serves both.
+ */
 const RULES: readonly FileRule[] = [
-  { what: 'config', names: ['config.json'], required: true },
-  { what: 'tokenizer', names: ['tokenizer.json'], required: true },
+  { what: 'config', names: ['config.json'], neededBy: ['safetensors'], wantedBy: [] },
+  { what: 'tokenizer', names: ['tokenizer.json'], neededBy: [], wantedBy: ['safetensors'] },
   {
     what: 'companions',
     names: [
@@ -22,12 +34,10 @@ const RULES: readonly FileRule[] = [
       'preprocessor_config.json',
       'video_preprocessor_config.json',
     ],
-    required: false,
+    neededBy: [],
+    wantedBy: [],
   },
 ]
-
-/** `safetensors`: one file, or an index and its shards. `meta`: the file of Meta's own code. */
-export type WeightsKind = 'safetensors' | 'meta'
 
 /** Names of one way to store weights; the first is what says that it is there. */
 const WEIGHTS: Readonly<Record<WeightsKind, readonly (readonly string[])[]>> = {
@@ -49,23 +59,34 @@ function matches(name: string, pattern: string): boolean {
   )
 }
 
-/** What is to be had of a list of names, and what it lacks, in words. */
+/** What is to be had of a list of names. */
 export interface Selection {
   files: string[]
+  /** Without these it is no model, in words. */
   missing: string[]
+  /** Names of files in whose place the package has something. */
+  wanted: string[]
 }
 
-/** Picks the needed files out of the names of a repository. */
-export function selectFiles(names: readonly string[], kind: WeightsKind = 'safetensors'): Selection {
+/** Names one of which says that weights of these kinds are there. */
+export function weightNames(kinds: readonly WeightsKind[] = WEIGHTS_KINDS): string[] {
+  return kinds.flatMap((kind) => WEIGHTS[kind].map(([first]) => first!))
+}
+
+/** Picks the files of a model with weights of one kind out of the names of a repository. */
+export function selectFiles(names: readonly string[], kind: WeightsKind): Selection {
   const files: string[] = []
   const missing: string[] = []
+  const wanted: string[] = []
   for (const rule of RULES) {
     const found = names.filter((name) => rule.names.some((pattern) => matches(name, pattern)))
     files.push(...found)
-    if (rule.required && found.length === 0) missing.push(...rule.names)
+    if (found.length > 0) continue
+    if (rule.neededBy.includes(kind)) missing.push(...rule.names)
+    if (rule.wantedBy.includes(kind)) wanted.push(...rule.names)
   }
   const weights = WEIGHTS[kind].find(([first]) => names.includes(first!))
   if (weights) files.push(...names.filter((name) => weights.some((pattern) => matches(name, pattern))))
-  else missing.push(WEIGHTS[kind].map(([first]) => first).join(' or '))
-  return { files, missing }
+  else missing.push(weightNames([kind]).join(' or '))
+  return { files, missing, wanted }
 }

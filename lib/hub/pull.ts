@@ -8,10 +8,11 @@ import { asCacheError, type CacheFolder, prepareFolder, probeFolder } from './ca
 import { checkSpace, diskFull, freeSpace, isDiskFull } from './disk-space.js'
 import { type HubClient, hubError, readRemote } from './hub-client.js'
 import { isCommit, RepositoryLayout } from './layout.js'
-import { linkPointer } from './links.js'
-import { selectFiles, type WeightsKind } from './needed-files.js'
-import { ProgressBoard } from './progress.js'
-import { readRef } from './snapshot.js'
+import { followPointer, linkPointer, type TrustedFolders, trustedFolders } from './links.js'
+import { etagHash, hashFile } from './hashes.js'
+import { selectFiles, WEIGHTS_KINDS, type WeightsKind } from './needed-files.js'
+import { type FileReporter, ProgressBoard } from './progress.js'
+import { findSnapshot, readRef } from './snapshot.js'
 import { partialSize } from './transfer.js'
 import type { PullProgress, RemoteFile, RemoteSnapshot } from './types.js'
 
@@ -24,7 +25,10 @@ export interface PullJob {
   revision: string
   folder: CacheFolder
   client: HubClient
+  /** Kind of weights. By default what the cache has, or else the first that the repository has. */
   weights?: WeightsKind
+  /** Nothing but these files, as far as the repository has them. What it does not have is remembered. */
+  only?: readonly string[]
   onProgress?: (progress: PullProgress) => void
 }
 
@@ -52,8 +56,10 @@ export async function pullSnapshot(job: PullJob): Promise<PullResult> {
     const snapshot = await readRemote(repo, revision, client)
     // Made only now: a misspelt name leaves nothing behind.
     for (const path of [layout.folder, layout.locks]) prepareFolder(folder, path)
-    const files = neededFiles(snapshot, job.weights)
-    await checkSpace(folder.path, await bytesToCome(layout, files))
+    const files = job.only
+      ? await presentOf(snapshot, job.only, layout)
+      : neededFiles(snapshot, job.weights ?? (await kindInCache(layout, snapshot)))
+    await checkSpace(folder.path, await bytesToCome(layout, snapshot, files))
     const downloaded = await bringAll(layout, snapshot, files, job)
     if (!isCommit(revision)) await writeRef(layout, revision, snapshot.commit)
     return { folder: layout.snapshot(snapshot.commit), commit: snapshot.commit, files, downloaded }
@@ -71,15 +77,38 @@ function isFileError(error: unknown): boolean {
   return error instanceof Error && 'syscall' in error && 'path' in error
 }
 
+/** Whoever has Meta's file need not download the same numbers again in another form. */
+async function kindInCache(layout: RepositoryLayout, { commit }: RemoteSnapshot): Promise<WeightsKind | undefined> {
+  // A link that leads out is no reason to stop: it is about to be replaced.
+  const found = await findSnapshot(layout.cache, layout.repo, commit).catch(() => undefined)
+  return found?.missing.length === 0 ? found.kind : undefined
+}
+
 function neededFiles(snapshot: RemoteSnapshot, weights: WeightsKind | undefined): RemoteFile[] {
   const names = snapshot.files.map(({ path }) => path)
-  const { files, missing } = selectFiles(names, weights)
+  const selections = (weights ? [weights] : WEIGHTS_KINDS).map((kind) => selectFiles(names, kind))
+  const { files, missing } = selections.find((one) => one.missing.length === 0) ?? selections[0]!
   if (missing.length > 0) {
     throw new Sam3HubError('ERR_HUB_RESPONSE', `${snapshot.repo} at ${snapshot.commit} lacks ${missing.join(', ')}.`, {
       fix: 'It is not a SAM 3 model in the form that this library reads: use facebook/sam3 or a copy of it.',
     })
   }
   return snapshot.files.filter(({ path }) => files.includes(path))
+}
+
+async function presentOf(
+  { files, commit }: RemoteSnapshot,
+  names: readonly string[],
+  layout: RepositoryLayout,
+): Promise<RemoteFile[]> {
+  const present = files.filter(({ path }) => names.includes(path))
+  for (const name of names) {
+    if (present.some(({ path }) => path === name)) continue
+    const marker = layout.noExist(commit, name)
+    await mkdir(dirname(marker), { recursive: true })
+    await writeFile(marker, '')
+  }
+  return present
 }
 
 /** The caller's own onProgress threw: the download ends with that error, as it is. */
@@ -90,17 +119,38 @@ class CallbackError extends Error {
 }
 
 /** Bytes that are neither in the cache nor in a partial file. */
-async function bytesToCome(layout: RepositoryLayout, files: readonly RemoteFile[]): Promise<number> {
+async function bytesToCome(
+  layout: RepositoryLayout,
+  { commit }: RemoteSnapshot,
+  files: readonly RemoteFile[],
+): Promise<number> {
   const missing = await Promise.all(
-    files.map(async ({ etag, size }) => {
-      const there = await stat(layout.blob(etag)).then(
-        () => size,
-        () => partialSize(layout.partial(etag)),
-      )
-      return Math.max(0, size - there)
+    files.map(async ({ etag, size, path }) => {
+      for (const place of [layout.blob(etag), layout.pointer(commit, path)]) {
+        const there = await stat(place).catch(() => undefined)
+        if (there?.size === size) return 0
+      }
+      return Math.max(0, size - (await partialSize(layout.partial(etag))))
     }),
   )
   return missing.reduce((sum, size) => sum + size, 0)
+}
+
+/** Whether the name in the snapshot is the file itself and not a link to a blob, as on a file system without links. */
+async function isCopied(
+  pointer: string,
+  trusted: TrustedFolders,
+  { size, etag }: RemoteFile,
+  signal: AbortSignal,
+  reporter: FileReporter,
+): Promise<boolean> {
+  const there = await followPointer(pointer, trusted)
+  if (there.kind !== 'file' || there.etag !== undefined || (await stat(there.path)).size !== size) return false
+  const hash = etagHash(etag, size)
+  await hashFile(there.path, size, hash, signal, (done) => reporter.report('verifying', done))
+  if (hash.digest('hex') !== etag) return false
+  reporter.report('cached', size)
+  return true
 }
 
 /** Several at a time; the first failure stops the others, and what they have is kept. */
@@ -117,11 +167,15 @@ async function bringAll(
   // Small files first: a refusal shows at once, not after the weights.
   const board = new ProgressBoard(files, job.onProgress, (error) => failed.abort(new CallbackError(error)))
   const waiting = [...files].sort((one, other) => one.size - other.size)
+  const trusted = await trustedFolders(layout, snapshot.commit)
   const worker = async () => {
     for (let file = waiting.shift(); file && !failed.signal.aborted; file = waiting.shift()) {
       try {
-        if (await ensureBlob(layout, snapshot, file, client, board.file(file))) downloaded.push(file.path)
-        await linkPointer(layout.blob(file.etag), layout.pointer(snapshot.commit, file.path), layout.scratch)
+        const pointer = layout.pointer(snapshot.commit, file.path)
+        const reporter = board.file(file)
+        if (await isCopied(pointer, trusted, file, client.signal, reporter)) continue
+        if (await ensureBlob(layout, snapshot, file, client, reporter)) downloaded.push(file.path)
+        await linkPointer(layout.blob(file.etag), pointer, layout.scratch)
       } catch (error) {
         failed.abort(error) // the first reason stays
       }

@@ -1,14 +1,13 @@
 /** From the name of a repository to a folder with its files: found where it is, else downloaded. */
-import { access, constants, realpath } from 'node:fs/promises'
-import { basename, dirname } from 'node:path'
-import { Sam3HubError } from '../errors.js'
+import { access, constants } from 'node:fs/promises'
+import { Sam3HubError, Sam3ModelError } from '../errors.js'
 import { type CacheFolder, findCacheFolder, huggingFaceCache, packageCache } from './cache-folder.js'
 import { type Environment, hubEndpoint, isOffline } from './environment.js'
 import { makeClient, type Patience } from './hub-client.js'
 import { checkRevision, RepositoryLayout } from './layout.js'
 import { isBlobRight, isKnownGood, rememberGood } from './hashes.js'
-import { pullSnapshot } from './pull.js'
-import { type CachedSnapshot, findSnapshot } from './snapshot.js'
+import { type PullJob, pullSnapshot } from './pull.js'
+import { type CachedSnapshot, completeCommits, findSnapshot } from './snapshot.js'
 import { findToken } from './token.js'
 import type { HubOptions } from './types.js'
 
@@ -30,12 +29,10 @@ async function findPoisoned(
   signal: AbortSignal | undefined,
 ): Promise<string[]> {
   const poisoned: string[] = []
-  for (const path of snapshot.files.values()) {
-    const etag = basename(path)
-    if (dirname(path) !== layout.blobs || !/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(etag)) continue
-    if (!canRemember || (await isKnownGood(layout, etag))) continue
+  for (const [name, { etag }] of snapshot.files) {
+    if (etag === undefined || !canRemember || (await isKnownGood(layout, etag))) continue
     if (await isBlobRight(layout, etag, signal)) await rememberGood(layout, etag)
-    else poisoned.push(path)
+    else poisoned.push(name)
   }
   return poisoned
 }
@@ -52,6 +49,12 @@ export async function resolveRepository(
 ): Promise<string> {
   const revision = checkRevision(options.revision ?? DEFAULT_REVISION)
   const folder = findCacheFolder(options.cacheDir, env)
+  const isAllowed = !(options.offline ?? isOffline(env))
+  const makeJob = (more: Patience) => {
+    const token = findToken(options.accessToken, env)
+    const client = makeClient({ endpoint: hubEndpoint(env), token, signal: options.signal, ...patience, ...more })
+    return { repo, folder, client, onProgress: options.onProgress }
+  }
   let own: CachedSnapshot | undefined
   for (const path of searchFolders(folder, env)) {
     const isOwn = path === folder.path
@@ -59,16 +62,34 @@ export async function resolveRepository(
       const snapshot = await findSnapshot(path, repo, revision)
       if (isOwn) own = snapshot
       if (snapshot.missing.length > 0) continue
-      if (await isUsable(new RepositoryLayout(path, repo), snapshot, isOwn, options.signal)) return snapshot.folder!
+      if (!(await isUsable(new RepositoryLayout(path, repo), snapshot, isOwn, options.signal))) continue
+      if (isOwn && isAllowed && snapshot.wanted.length > 0) await bringWanted(snapshot, () => makeJob(BRIEF))
+      return snapshot.folder!
     } catch (error) {
       if (isOwn) throw error // what is wrong with another program's cache does not concern us
     }
   }
-  if (options.offline ?? isOffline(env)) throw offline(repo, revision, folder, own, options.offline === true)
-  const token = findToken(options.accessToken, env)
-  const client = makeClient({ endpoint: hubEndpoint(env), token, signal: options.signal, ...patience })
-  const { folder: snapshot } = await pullSnapshot({ repo, revision, folder, client, onProgress: options.onProgress })
-  return snapshot
+  if (!isAllowed) throw await offline(repo, revision, folder, env, own, options.offline === true)
+  return (await pullSnapshot({ ...makeJob({}), revision })).folder
+}
+
+/** For what can be done without: one try. */
+const BRIEF: Patience = { retry: { attempts: 1 }, stallTimeout: 5_000 }
+
+/**
+ * Brings small files that another program had no use for, of the very commit that is there. What cannot be brought is
+ * replaced by what the package has, so that no network, no access and no room are no errors here.
+ */
+async function bringWanted(
+  { commit, wanted }: CachedSnapshot,
+  makeJob: () => Omit<PullJob, 'revision'>,
+): Promise<void> {
+  try {
+    await pullSnapshot({ ...makeJob(), revision: commit!, only: wanted })
+  } catch (error) {
+    const isRefusal = error instanceof Sam3HubError || error instanceof Sam3ModelError
+    if (!isRefusal || error.code === 'ERR_UNSAFE_PATH') throw error
+  }
 }
 
 /** Whether no file is damaged. Those of the own cache become missing, and are replaced by the download that follows. */
@@ -78,34 +99,41 @@ async function isUsable(
   isOwn: boolean,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const real = new RepositoryLayout(await realpath(layout.cache), layout.repo)
-  const canRemember = await access(real.folder, constants.W_OK).then(
+  const canRemember = await access(layout.folder, constants.W_OK).then(
     () => true,
     () => false,
   )
-  const poisoned = await findPoisoned(real, snapshot, canRemember, signal)
-  if (isOwn) {
-    for (const [name, path] of snapshot.files)
-      if (poisoned.includes(path)) snapshot.missing.push(`${name} (its content was damaged)`)
-  }
+  const poisoned = await findPoisoned(layout, snapshot, canRemember, signal)
+  if (isOwn) snapshot.missing.push(...poisoned.map((name) => `${name} (its content was damaged)`))
   return poisoned.length === 0
 }
 
-function offline(
+async function offline(
   repo: string,
   revision: string,
   folder: CacheFolder,
+  env: Environment,
   own: CachedSnapshot | undefined,
   byOption: boolean,
-): Sam3HubError {
+): Promise<Sam3HubError> {
   const missing = own?.missing ?? []
   const why = byOption ? 'the option offline' : 'HF_HUB_OFFLINE'
   const what = own?.commit === undefined ? `nothing of revision ${revision} is` : `revision ${revision} is not complete`
+  // As in Python, no other revision is taken in its place; but that there is one has to be said.
+  const others = (
+    await Promise.all(
+      searchFolders(folder, env).map(async (cache) =>
+        (await completeCommits(cache, repo)).map((commit) => `${commit} in ${cache}`),
+      ),
+    )
+  ).flat()
+  const instead =
+    others.length === 0 ? '' : ` Or pass the revision of another snapshot, which is complete: ${others.join(', ')}.`
   return new Sam3HubError(
     'ERR_OFFLINE',
     `${repo} cannot be downloaded, because ${why} forbids the network, and ${what} in ${folder.path} (${folder.source}). Missing: ${missing.join(', ')}.`,
     {
-      fix: `Run sam3-node pull ${repo}${revision === DEFAULT_REVISION ? '' : ` --revision ${revision}`} --cache-dir <folder> where there is a network, copy that folder here, and set SAM3_CACHE_DIR to it.`,
+      fix: `Run sam3-node pull ${repo}${revision === DEFAULT_REVISION ? '' : ` --revision ${revision}`} --cache-dir <folder> where there is a network, copy that folder here, and set SAM3_CACHE_DIR to it.${instead}`,
     },
   )
 }

@@ -1,8 +1,8 @@
 /** Finds the Hugging Face token, and keeps it out of everything that is printed. */
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { Sam3HubError } from '../errors.js'
-import { type Environment, expandHome, huggingFaceHome } from './environment.js'
+import { type Environment, huggingFaceHome } from './environment.js'
+import { expandPath } from './expand.js'
 
 /** A token and where it came from. `source` can be shown; `value` never is. */
 export interface Token {
@@ -12,7 +12,7 @@ export interface Token {
 
 /** The file that `hf auth login` and `huggingface-cli login` write. */
 export function tokenFile(env: Environment): string {
-  return env.HF_TOKEN_PATH ? expandHome(env.HF_TOKEN_PATH) : join(huggingFaceHome(env), 'token')
+  return expandPath(env.HF_TOKEN_PATH || `${huggingFaceHome(env)}/token`, env)
 }
 
 function readIfThere(path: string): string {

@@ -6,15 +6,16 @@ import { join, resolve } from 'node:path'
 import { randomUUID } from 'node:crypto'
 import { Sam3EnvironmentError } from '../errors.js'
 import { absoluteFolder } from '../hub/cache-folder.js'
-import { type Environment, expandHome } from '../hub/environment.js'
+import type { Environment } from '../hub/environment.js'
+import { expandPath } from '../hub/expand.js'
 
 /** Name of a LibTorch in the store, such as `2.13.0+cu126`. */
 const NAME = /^(\d+\.\d+\.\d+)\+([a-z0-9.]+)$/
 
 /** `SAM3_LIBTORCH_DIR`, else `sam3-node/libtorch` in the user's cache folder. */
 export function storeFolder(env: Environment): string {
-  if (env.SAM3_LIBTORCH_DIR) return absoluteFolder(env.SAM3_LIBTORCH_DIR, 'SAM3_LIBTORCH_DIR').path
-  const cache = env.XDG_CACHE_HOME ? expandHome(env.XDG_CACHE_HOME) : join(env.HOME || homedir(), '.cache')
+  if (env.SAM3_LIBTORCH_DIR) return absoluteFolder(expandPath(env.SAM3_LIBTORCH_DIR, env), 'SAM3_LIBTORCH_DIR').path
+  const cache = env.XDG_CACHE_HOME ? expandPath(env.XDG_CACHE_HOME, env) : join(env.HOME || homedir(), '.cache')
   return join(cache, 'sam3-node', 'libtorch')
 }
 

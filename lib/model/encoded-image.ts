@@ -1,4 +1,5 @@
 /** An image whose features stay on the device, so that each further question costs a fraction of the first. */
+import { recogniseInAllCopies } from '../same-class.js'
 import { Sam3InputError, Sam3RuntimeError } from '../errors.js'
 import type { NativeImage } from '../native/addon.js'
 import type { CallOptions, PointPrompt, PromptInput, PromptList } from '../prompt/types.js'
@@ -97,3 +98,4 @@ export class EncodedImage {
     if (this.#disposed && this.#calls === 0) this.#native.dispose()
   }
 }
+recogniseInAllCopies(EncodedImage, 'EncodedImage')

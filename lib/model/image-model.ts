@@ -1,4 +1,5 @@
 /** The model that users hold. */
+import { recogniseInAllCopies } from '../same-class.js'
 import type { ImageInput } from '../image/source.js'
 import type { NativeModelInfo } from '../native/addon.js'
 import type { CallOptions, PointPrompt, PromptInput, PromptList } from '../prompt/types.js'
@@ -146,6 +147,7 @@ export class Sam3ImageModel {
     await this.dispose()
   }
 }
+recogniseInAllCopies(Sam3ImageModel, 'Sam3ImageModel')
 
 function publicInfo({
   device,

@@ -1,5 +1,5 @@
 /** Where the files of a model are: a folder, a single file, or a repository of the hub, which is downloaded if need be. */
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { Sam3ModelError } from '../errors.js'
 import { isRepositoryName } from '../hub/layout.js'
@@ -92,13 +92,40 @@ function complete(weights: string, folder: string): ModelFiles {
   return files
 }
 
+/** Whether a file of weights is there; of an index, whether its shards are. */
+function isWhole(path: string): boolean {
+  if (!existsSync(path) || !path.endsWith('.index.json')) return existsSync(path)
+  try {
+    const { weight_map: map } = JSON.parse(readFileSync(path, 'utf8')) as { weight_map: Record<string, string> }
+    return Object.values(map).every((shard) => existsSync(join(dirname(path), shard)))
+  } catch {
+    return false
+  }
+}
+
+/** What a folder without weights is instead, and what to do about it. */
+function whatElse(folder: string): { is: string; fix: string } {
+  const cached = /(?:^|\/)models--([^/]+)$/.exec(folder)?.[1]?.replace('--', '/')
+  if (cached && existsSync(join(folder, 'snapshots'))) {
+    return {
+      is: ' It is the folder of a model in a cache of Hugging Face.',
+      fix: `Pass model: '${cached}' with cacheDir: '${dirname(folder)}'.`,
+    }
+  }
+  const downloads = join(folder, '.cache/huggingface/download')
+  if (existsSync(downloads) && readdirSync(downloads).some((name) => name.endsWith('.incomplete'))) {
+    return { is: ' A download into it was not finished.', fix: 'Run the same hf download again: it continues.' }
+  }
+  return { is: '', fix: 'Pass the folder of a SAM 3 model, or the path of a checkpoint file.' }
+}
+
 function fromFolder(folder: string): ModelFiles {
-  const weights = WEIGHT_FILES.map((name) => join(folder, name)).find(existsSync)
+  const candidates = WEIGHT_FILES.map((name) => join(folder, name))
+  // An incomplete one is taken where there is nothing else: the engine says what it lacks.
+  const weights = candidates.find(isWhole) ?? candidates.find(existsSync)
   if (!weights) {
-    throw notFound(
-      `${folder} holds no weights (${WEIGHT_FILES.join(', ')}).`,
-      'Pass the folder of a SAM 3 model, or the path of a checkpoint file.',
-    )
+    const { is, fix } = whatElse(folder)
+    throw notFound(`${folder} holds no weights (${WEIGHT_FILES.join(', ')}).${is}`, fix)
   }
   return complete(weights, folder)
 }

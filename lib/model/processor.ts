@@ -1,4 +1,5 @@
 /** The interface that users of the Python reference know, thin over the model. */
+import { recogniseInAllCopies } from '../same-class.js'
 import { Sam3InputError } from '../errors.js'
 import type { ImageInput } from '../image/source.js'
 import { checkThreshold } from '../prompt/checks.js'
@@ -52,6 +53,7 @@ export class ProcessorState {
     this.dispose()
   }
 }
+recogniseInAllCopies(ProcessorState, 'ProcessorState')
 
 /**
  * `Sam3Processor` of the Python reference, with its semantics: a text replaces the text and keeps the boxes, a box is
@@ -145,3 +147,4 @@ export class Sam3Processor {
     return state
   }
 }
+recogniseInAllCopies(Sam3Processor, 'Sam3Processor')

@@ -7,6 +7,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, resolve } from 'node:path'
 import { Sam3EnvironmentError } from '../errors.js'
+import { expandPath } from '../hub/expand.js'
 import { listStore, storeFolder } from '../libtorch/store.js'
 import { shortened } from '../shown.js'
 
@@ -168,7 +169,7 @@ export function librariesOf({ library }: Pick<Libtorch, 'library'>): string[] {
 export function findLibtorch(query: LibtorchQuery): Libtorch {
   const { explicit, required, env = process.env } = query
   if (explicit !== undefined) return checkLibtorch(explicit, 'The option libtorch', required)
-  if (env.LIBTORCH) return checkLibtorch(env.LIBTORCH, 'LIBTORCH', required)
+  if (env.LIBTORCH) return checkLibtorch(expandPath(env.LIBTORCH, env), 'LIBTORCH', required)
 
   const others: string[] = []
   const tried: string[] = []

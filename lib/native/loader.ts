@@ -1,13 +1,13 @@
 /** Opens LibTorch, then the engine, once in every thread of the process. */
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fromNativeError, Sam3EnvironmentError, Sam3InputError } from '../errors.js'
 import { obstacle } from '../libtorch/flavour.js'
 import type { NativeEngine, NativeLoader } from './addon.js'
-import { findLibtorch, INSTALL_COMMAND, type Libtorch, librariesOf } from './libtorch.js'
-import { packageRoot } from './package-root.js'
+import { checkLibtorch, findLibtorch, INSTALL_COMMAND, type Libtorch, librariesOf } from './libtorch.js'
+import { mappedLibtorch } from './mapped.js'
+import { packageRequire, packageRoot } from './package-root.js'
 import { tryOnce } from './trial.js'
 
 /** What is written beside the engine when it is built. */
@@ -31,8 +31,6 @@ export interface NativeFiles {
 
 /** node-gyp-build: finds the built or prebuilt addon of a package. */
 type NodeGypBuild = ((folder: string) => unknown) & { resolve(folder: string): string }
-
-const require = createRequire(import.meta.url)
 
 interface OpenEngine {
   engine: NativeEngine
@@ -63,7 +61,7 @@ function readManifest(folder: string): EngineManifest {
  * @throws Sam3EnvironmentError `ERR_ENGINE_NOT_BUILT`
  */
 export function nativeFiles(): NativeFiles {
-  const nodeGypBuild = require('node-gyp-build') as NodeGypBuild
+  const nodeGypBuild = packageRequire()('node-gyp-build') as NodeGypBuild
   let loader: NativeLoader
   let loaderPath: string
   try {
@@ -79,11 +77,35 @@ export function nativeFiles(): NativeFiles {
   return { loader, loaderPath, enginePath, manifest }
 }
 
-/** The LibTorch that this process uses, or would use. @throws as {@link findLibtorch} */
+/**
+ * The LibTorch that this process uses, or would use. One that is open already is taken, as a second one in the process
+ * would share names with it and crash: it may have been opened by another copy of this library, or in another thread.
+ * @throws as {@link findLibtorch}; Sam3InputError `ERR_INVALID_ARGUMENT` when `explicit` is not the one that is open
+ */
 export function libtorchFor({ loader, manifest }: NativeFiles, explicit?: string): Libtorch {
-  const cuda = () => obstacle(loader.probeGpu()) === undefined
   const { libtorch: recorded, torch: required } = manifest
-  return findLibtorch({ explicit, recorded, required, packageRoot: packageRoot(), cuda })
+  const cuda = () => obstacle(loader.probeGpu()) === undefined
+  const find = () => findLibtorch({ explicit, recorded, required, packageRoot: packageRoot(), cuda })
+  const open = mappedLibtorch()
+  if (open === undefined) return find()
+  let found: Libtorch | undefined
+  try {
+    found = find()
+  } catch (error) {
+    if (explicit !== undefined) throw error
+  }
+  if (found && realpathSync(found.library) === open) return found
+  const folder = dirname(dirname(open))
+  if (explicit !== undefined) throw alreadyOpen(folder)
+  return checkLibtorch(folder, 'The LibTorch that this process has open', required)
+}
+
+function alreadyOpen(folder: string): Sam3InputError {
+  return new Sam3InputError(
+    'ERR_INVALID_ARGUMENT',
+    `LibTorch is already open from ${folder}; a process can hold only one.`,
+    { fix: 'Pass the same libtorch option to every model, or leave it out.' },
+  )
 }
 
 /** What to do when the engine and a LibTorch of its version do not work together. */
@@ -135,13 +157,7 @@ export async function loadEngine(libtorch?: string): Promise<NativeEngine> {
       opening = undefined // what failed may be mended
     }
   }
-  if (libtorch !== undefined && findsAnother(libtorch, opened.libtorch)) {
-    throw new Sam3InputError(
-      'ERR_INVALID_ARGUMENT',
-      `LibTorch is already open from ${opened.libtorch.folder}; a process can hold only one.`,
-      { fix: 'Pass the same libtorch option to every model, or leave it out.' },
-    )
-  }
+  if (libtorch !== undefined && findsAnother(libtorch, opened.libtorch)) throw alreadyOpen(opened.libtorch.folder)
   return opened.engine
 }
 

@@ -1,4 +1,5 @@
 /** A binary mask and its views. */
+import { recogniseInAllCopies } from '../same-class.js'
 import sharp from 'sharp'
 import { Sam3InputError } from '../errors.js'
 import type { Box } from '../prompt/types.js'
@@ -153,6 +154,7 @@ export class Mask {
     return bitmap
   }
 }
+recogniseInAllCopies(Mask, 'Mask')
 
 function fromRuns(runs: Uint32Array, width: number, height: number): Mask {
   let area = 0

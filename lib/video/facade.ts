@@ -1,4 +1,5 @@
 /** The interface that users of the Python reference know, thin over the model: requests in, responses out. */
+import { recogniseInAllCopies } from '../same-class.js'
 import { randomUUID } from 'node:crypto'
 import { Sam3InputError, Sam3RuntimeError } from '../errors.js'
 import { checkKeys } from '../prompt/checks.js'
@@ -271,6 +272,7 @@ export class Sam3VideoPredictor {
     })
   }
 }
+recogniseInAllCopies(Sam3VideoPredictor, 'Sam3VideoPredictor')
 
 /** Corners instead of the reference's corner and size; what is no box stays as it is, for the session to refuse. */
 function toBoxPrompts(boxes: unknown, labels: AddPromptRequest['bounding_box_labels']): BoxPrompt[] {

@@ -1,4 +1,5 @@
 /** Following a session's objects through the video, as an async iterator. */
+import { recogniseInAllCopies } from '../same-class.js'
 import { Sam3InputError } from '../errors.js'
 import { checkSignal } from '../model/runtime.js'
 import { checkKeys, checkWholeNumber } from '../prompt/checks.js'
@@ -120,3 +121,4 @@ export class Propagation implements AsyncIterableIterator<FrameResult> {
     abandoned.unregister(this)
   }
 }
+recogniseInAllCopies(Propagation, 'Propagation')

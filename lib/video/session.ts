@@ -1,4 +1,5 @@
 /** One video and the objects that are followed through it. */
+import { recogniseInAllCopies } from '../same-class.js'
 import { Sam3InputError } from '../errors.js'
 import type { ImageInput } from '../image/source.js'
 import { checkSignal } from '../model/runtime.js'
@@ -282,3 +283,4 @@ export class VideoSession {
     return state.toResult(await state.call((native, token) => call(native, index, image, token), signal))
   }
 }
+recogniseInAllCopies(VideoSession, 'VideoSession')

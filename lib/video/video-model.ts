@@ -1,4 +1,5 @@
 /** The model that users hold for videos. */
+import { recogniseInAllCopies } from '../same-class.js'
 import { Sam3InputError } from '../errors.js'
 import { loadRuntime } from '../model/build.js'
 import { Sam3ImageModel } from '../model/image-model.js'
@@ -78,6 +79,7 @@ export class Sam3VideoModel extends Sam3ImageModel {
     await Promise.all([...this.#sessions].map((session) => session.close()))
   }
 }
+recogniseInAllCopies(Sam3VideoModel, 'Sam3VideoModel')
 
 /** A source of the caller's own may say anything. */
 function checkSource({ width, height, frameCount }: FrameSource): void {

@@ -76,7 +76,7 @@ describe('the folder', () => {
       path: path.resolve('models/sam'),
       relative: 'models/sam',
     })
-    expect(absoluteFolder('~/x', '', 'linux')).toEqual({ path: path.join(process.env.HOME!, 'x') })
+    expect(findCacheFolder('~/x', { HOME: '/home/me' })).toMatchObject({ path: '/home/me/x' })
   })
 
   it('may be written in the ways of Windows there, and is refused elsewhere', () => {
@@ -133,8 +133,8 @@ describe('offline', () => {
     for (const text of [
       source,
       'config.json',
-      'tokenizer.json',
       'model.safetensors',
+      'sam3.pt',
       'sam3-node pull facebook/sam3',
       box.cache,
     ]) {
@@ -143,10 +143,10 @@ describe('offline', () => {
     expect(server.requests).toEqual([])
     expect(existsSync(box.cache)).toBe(false)
     const folder = await resolveRepository(REPO, {}, box.env())
-    rmSync(`${folder}/tokenizer.json`)
+    rmSync(`${folder}/config.json`)
     server.requests.length = 0
     const partly = await rejection(resolveRepository(REPO, options, box.env(env)))
-    expect(partly.message).toContain('Missing: tokenizer.json.')
+    expect(partly.message).toContain('Missing: config.json.')
     expect(server.requests).toEqual([])
   })
 

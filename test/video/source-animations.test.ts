@@ -194,7 +194,7 @@ describe('a TIFF', () => {
     expect((await source.frame(0))!.data[0]).toBe(10)
     const error = await rejection(source.frame(1))
     expect(error).toMatchObject({ name: 'Sam3InputError', code: 'ERR_INVALID_FRAME' })
-    expect(error.message).toContain(`Picture 1 of ${file('damaged.tif')} cannot be decoded`)
+    expect(error.message).toContain(`Picture 1 of ${file('damaged.tif')} is a TIFF file that is cut off or damaged`)
   })
 })
 

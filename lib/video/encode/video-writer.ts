@@ -1,4 +1,5 @@
 /** Frames into a video file, encoded by ffmpeg while they come. */
+import { recogniseInAllCopies } from '../../same-class.js'
 import { rename, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Sam3InputError, Sam3RuntimeError } from '../../errors.js'
@@ -171,6 +172,7 @@ export class VideoWriter {
     return this.#startError ?? this.#process.failure(this.#exit!, `writing ${this.#path}`)
   }
 }
+recogniseInAllCopies(VideoWriter, 'VideoWriter')
 
 function unfinished(path: string): string {
   return `${resolve(path)}.part`

@@ -1,4 +1,5 @@
 /** Results of a video as COCO's format for videos, that of YouTube-VIS, which mask trackers are trained and scored with. */
+import { recogniseInAllCopies } from '../../same-class.js'
 import { parse } from 'node:path'
 import { Sam3InputError } from '../../errors.js'
 import { checkWholeNumber } from '../../prompt/checks.js'
@@ -254,3 +255,4 @@ export class CocoVideo {
     }
   }
 }
+recogniseInAllCopies(CocoVideo, 'CocoVideo')

@@ -2,6 +2,7 @@
 import { Sam3InputError } from '../../errors.js'
 import { checkKeys } from '../../prompt/checks.js'
 import { CategoryTable } from '../../result/categories.js'
+import { recogniseInAllCopies } from '../../same-class.js'
 import { FrameSet } from './frame-set.js'
 import type { ExportedFrame } from './types.js'
 
@@ -89,3 +90,4 @@ export class MotText {
     return lines.join('')
   }
 }
+recogniseInAllCopies(MotText, 'MotText')

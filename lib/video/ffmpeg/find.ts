@@ -2,6 +2,7 @@
 import { accessSync, constants, realpathSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, delimiter, dirname, join, resolve } from 'node:path'
+import { packageRoot } from '../../native/package-root.js'
 import { Sam3EnvironmentError, Sam3InputError } from '../../errors.js'
 
 /** The two programs. */
@@ -136,7 +137,7 @@ const pick = (value: unknown, key: string) => (value as Record<string, unknown> 
 /** As the program that runs would load it, or else as this package would. Undefined where it is not installed. */
 function loadPackage(name: string): { value?: unknown; problem?: string } | undefined {
   // A folder may be what was started; `node --eval` starts nothing, and loads from where it is.
-  const bases = [join(process.argv[1] ?? process.cwd(), 'main.js'), import.meta.url]
+  const bases = [join(process.argv[1] ?? process.cwd(), 'main.js'), join(packageRoot(), 'package.json')]
   for (const base of bases) {
     const require = createRequire(base)
     try {

@@ -1,4 +1,5 @@
 /** Live frames: pushed in by a camera, a socket or a browser, taken out by a session. */
+import { recogniseInAllCopies } from '../../same-class.js'
 import { Sam3InputError, Sam3RuntimeError } from '../../errors.js'
 import type { DecodedImage, ImageInput } from '../../image/source.js'
 import { checkSignal } from '../../model/runtime.js'
@@ -227,6 +228,7 @@ export class PushSource implements LiveSource {
     }
   }
 }
+recogniseInAllCopies(PushSource, 'PushSource')
 
 function streamEnded(state: 'ended' | 'closed'): Sam3RuntimeError {
   return new Sam3RuntimeError('ERR_STREAM_CLOSED', `The live source was ${state}: no frame can be pushed.`, {

@@ -132,7 +132,10 @@ export class HubServer {
       })
     }
     const wanted = files.get(path!)
-    if (!wanted) return refuse(response, 404, 'EntryNotFound', 'Entry not found')
+    if (!wanted) {
+      response.setHeader('x-repo-commit', id!)
+      return refuse(response, 404, 'EntryNotFound', 'Entry not found')
+    }
     return this.#serveFile(
       seen,
       request,
