@@ -30,6 +30,8 @@ describe('fromNativeError', () => {
   it.each([
     ['ERR_INVALID_INPUT_SIZE', Sam3InputError],
     ['ERR_WEIGHTS_CORRUPT', Sam3ModelError],
+    ['ERR_NO_TRACKER', Sam3ModelError],
+    ['ERR_NO_DETECTOR', Sam3ModelError],
     ['ERR_DEVICE_UNAVAILABLE', Sam3EnvironmentError],
     ['ERR_OUT_OF_MEMORY', Sam3RuntimeError],
     ['ERR_DISPOSED', Sam3RuntimeError],

@@ -1,11 +1,13 @@
 /** Where the files of a model are: a folder, a single file, or a repository of the hub, which is downloaded if need be. */
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { Sam3ModelError } from '../errors.js'
 import { isRepositoryName } from '../hub/layout.js'
 import { resolveRepository } from '../hub/resolve.js'
 import type { HubOptions } from '../hub/types.js'
 import { packageRoot } from '../native/package-root.js'
+import { checkConfig } from './config.js'
+import { weightFileOf } from './weight-files.js'
 
 /** Absolute paths. A self-contained checkpoint carries program and tokenizer inside; the paths then go unused. */
 export interface ModelFiles {
@@ -21,7 +23,6 @@ export const DEFAULT_MODEL = 'facebook/sam3'
 /** The tiny model that ships with the package; its weights are random, so it shows that everything works, and no more. */
 const DEMO_MODEL = 'demo'
 
-const WEIGHT_FILES = ['model.safetensors', 'model.safetensors.index.json', 'sam3.pt'] as const
 const PROGRAM = 'program.pt'
 const NAMES = 'names.json'
 const TOKENIZER = 'tokenizer.json'
@@ -38,41 +39,6 @@ function ifThere(path: string): string | undefined {
 
 function notFound(message: string, fix: string): Sam3ModelError {
   return new Sam3ModelError('ERR_MODEL_NOT_FOUND', message, { fix })
-}
-
-/** The value at a dotted path, or undefined where the config does not say (and so means its default). */
-function valueAt(config: unknown, path: string): unknown {
-  return path
-    .split('.')
-    .reduce<unknown>((value, key) => (value as Record<string, unknown> | null | undefined)?.[key], config)
-}
-
-function readJson(path: string): unknown {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8'))
-  } catch (cause) {
-    throw new Sam3ModelError('ERR_MODEL_FORMAT', `${path} is not valid JSON.`, { cause, fix: 'Download it again.' })
-  }
-}
-
-/** What the shapes of the weights cannot show (heads, windows, …) must be what the packaged program was made with. */
-function checkConfig(configPath: string, namesPath: string): void {
-  const config = readJson(configPath)
-  const { config_checks: checks = {} } = readJson(namesPath) as { config_checks?: Record<string, unknown> }
-  const differences = Object.entries(checks)
-    .map(([path, expected]) => ({ path, expected, actual: valueAt(config, path) }))
-    .filter(({ expected, actual }) => actual !== undefined && JSON.stringify(actual) !== JSON.stringify(expected))
-  if (differences.length === 0) return
-  const list = differences.map(
-    ({ path, expected, actual }) => `${path} is ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`,
-  )
-  throw new Sam3ModelError(
-    'ERR_MODEL_FORMAT',
-    `${configPath} is not the network that this package was made for: ${list.join('; ')}.`,
-    {
-      fix: `Export a program for it into the same folder: python -m scripts.export program --config ${configPath} --out ${dirname(configPath)}.`,
-    },
-  )
 }
 
 /** Adds program and tokenizer from `folder`, or else from the package. */
@@ -92,14 +58,7 @@ function complete(weights: string, folder: string): ModelFiles {
 }
 
 function fromFolder(folder: string): ModelFiles {
-  const weights = WEIGHT_FILES.map((name) => join(folder, name)).find(existsSync)
-  if (!weights) {
-    throw notFound(
-      `${folder} holds no weights (${WEIGHT_FILES.join(', ')}).`,
-      'Pass the folder of a SAM 3 model, or the path of a checkpoint file.',
-    )
-  }
-  return complete(weights, folder)
+  return complete(weightFileOf(folder), folder)
 }
 
 /**
