@@ -8,6 +8,7 @@
 #include "environment.h"
 #include "model.h"
 #include "session.h"
+#include "weights.h"
 
 namespace binding {
 namespace {
@@ -43,6 +44,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("CancelToken", token);
   exports.Set("info", Napi::Function::New(env, info));
   exports.Set("load", Napi::Function::New(env, Model::load));
+  exports.Set("inspectWeights", Napi::Function::New(env, inspect_weights));
   exports.Set("stop", Napi::Function::New(env, stop));
   return exports;
 }

@@ -50,7 +50,7 @@ std::vector<int64_t> int_array(const Napi::Object& object, const char* key) {
 
 sam3::ProgramFiles program_files(const Napi::Object& options) {
   sam3::ProgramFiles files{string_or(options, "program", ""), string_or(options, "names", ""),
-                           string_or(options, "weights", "")};
+                           string_or(options, "weights", ""), flag_or(options, "forVideo", false)};
   if (files.weights.empty()) bad_argument(options.Env(), "load() needs weights.");
   return files;
 }
@@ -114,6 +114,14 @@ sam3::ClickPrompt click_prompt(const Napi::Value& value) {
   return prompt;
 }
 
+Napi::Object to_js(Napi::Env env, const sam3::WeightParts& parts) {
+  auto out = Napi::Object::New(env);
+  out.Set("detector", parts.detector);
+  out.Set("clicks", parts.clicks);
+  out.Set("video", parts.video);
+  return out;
+}
+
 Napi::Object to_js(Napi::Env env, const sam3::ModelInfo& info) {
   auto out = Napi::Object::New(env);
   out.Set("device", info.device);
@@ -125,6 +133,7 @@ Napi::Object to_js(Napi::Env env, const sam3::ModelInfo& info) {
   auto sizes = Napi::Array::New(env, info.valid_input_sizes.size());
   for (uint32_t i = 0; i < sizes.Length(); i++) sizes[i] = static_cast<double>(info.valid_input_sizes[i]);
   out.Set("validInputSizes", sizes);
+  out.Set("parts", to_js(env, info.parts));
   if (!info.tokenizer_json.empty()) out.Set("tokenizer", info.tokenizer_json);
   if (!info.config_json.empty()) out.Set("config", info.config_json);
   return out;

@@ -25,6 +25,7 @@ sam3::RawImage raw_image(const Napi::Value& value);
 sam3::ConceptPrompt concept_prompt(const Napi::Value& value);
 sam3::ClickPrompt click_prompt(const Napi::Value& value);
 
+Napi::Object to_js(Napi::Env env, const sam3::WeightParts& parts);
 Napi::Object to_js(Napi::Env env, const sam3::ModelInfo& info);
 Napi::Object to_js(Napi::Env env, const sam3::MaskSet& masks);
 Napi::Object to_js(Napi::Env env, const sam3::Segmentation& result);

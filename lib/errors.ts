@@ -32,6 +32,8 @@ export type ModelErrorCode =
   | 'ERR_WEIGHTS_CORRUPT'
   | 'ERR_WEIGHTS_MISMATCH'
   | 'ERR_PROGRAM'
+  | 'ERR_NO_TRACKER'
+  | 'ERR_NO_DETECTOR'
 
 /** Codes caused by the machine or by how the library is installed: LibTorch, the native build, the device, ffmpeg. */
 export type EnvironmentErrorCode =
@@ -117,7 +119,7 @@ export class Sam3InputError extends Sam3Error {
   }
 }
 
-/** A model folder, checkpoint or weight file is missing, damaged or not a SAM 3. */
+/** A model folder, checkpoint or weight file is missing, damaged, not a SAM 3, or lacks the part that was asked. */
 export class Sam3ModelError extends Sam3Error {
   constructor(code: ModelErrorCode, message: string, details?: Sam3ErrorDetails) {
     super(code, message, details)
@@ -194,6 +196,8 @@ const MODEL_CODES: ReadonlySet<string> = new Set<ModelErrorCode>([
   'ERR_WEIGHTS_CORRUPT',
   'ERR_WEIGHTS_MISMATCH',
   'ERR_PROGRAM',
+  'ERR_NO_TRACKER',
+  'ERR_NO_DETECTOR',
 ])
 const ENVIRONMENT_CODES: ReadonlySet<string> = new Set<EnvironmentErrorCode>([
   'ERR_LIBTORCH_NOT_FOUND',

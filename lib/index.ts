@@ -30,7 +30,7 @@ export { VideoWriter, type VideoWriterOptions, type WritableFrame } from './vide
 export { buildSam3ImageModel } from './model/build.js'
 export type { BatchImage, BatchItem, BatchPrompts } from './model/calls.js'
 export { EncodedImage } from './model/encoded-image.js'
-export { type ModelInfo, type ModelStats, Sam3ImageModel } from './model/image-model.js'
+export { type ModelInfo, type ModelParts, type ModelStats, Sam3ImageModel } from './model/image-model.js'
 export type { Dtype, ImageModelOptions, LoadProgress } from './model/options.js'
 export { ProcessorState, Sam3Processor } from './model/processor.js'
 export type {

@@ -203,6 +203,7 @@ bool Engine::load(const ProgramFiles& files, const std::function<void(uint64_t, 
     info.grid = model_->grid();
     info.parameters = program.parameters();
     info.weight_bytes = program.weight_bytes();
+    info.parts = program.parts();
     info.valid_input_sizes = model_->valid_input_sizes();
     ok = true;
     return info;

@@ -26,6 +26,7 @@ struct EngineOptions {
 struct ModelInfo {
   std::string device, dtype, config_json, tokenizer_json;
   int64_t input_size = 0, grid = 0, parameters = 0, weight_bytes = 0;
+  WeightParts parts;
   std::vector<int64_t> valid_input_sizes;
 };
 

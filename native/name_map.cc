@@ -4,21 +4,21 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <optional>
-#include <set>
 #include <string_view>
 
 #include "error.h"
 #include "json.h"
 #include "mapped_file.h"
 #include "tensor_view.h"
+#include "weight_plan.h"
 
 namespace sam3 {
 namespace {
 
 constexpr std::string_view kFormat = "sam3-names/1";
-constexpr std::array<const char*, 2> kNamings{"transformers", "meta"};
-constexpr size_t kListed = 20;  // names of each kind in a message; a foreign file would fill screens
+constexpr std::array<const char*, kNamings> kNamingKeys{"transformers", "meta"};
 
 [[noreturn]] void unreadable(const std::string& path, const std::string& cause) {
   throw Error("ERR_MODEL_FORMAT", path + ": " + cause + ". Export the program again with scripts/export.");
@@ -59,24 +59,27 @@ bool matches(std::string_view name, std::string_view pattern) {
   return false;
 }
 
-std::string text_of(const std::vector<int64_t>& shape) {
-  std::string out = "[";
-  for (size_t i = 0; i < shape.size(); i++) out += (i ? ", " : "") + std::to_string(shape[i]);
-  return out + "]";
+Recipe::Operation parse_operation(const std::string& name) {
+  using Operation = Recipe::Operation;
+  if (name == "copy") return Operation::copy;
+  if (name == "concat") return Operation::concat;
+  if (name == "transpose") return Operation::transpose;
+  if (name == "drop_first") return Operation::drop_first;
+  if (name == "reshape") return Operation::reshape;
+  throw JsonError("unknown op \"" + name + "\"");
 }
 
-std::string list_of(const std::string& title, const std::vector<std::string>& items) {
-  if (items.empty()) return "";
-  std::string out = "\n" + title + " (" + std::to_string(items.size()) + "):";
-  for (size_t i = 0; i < items.size() && i < kListed; i++) out += "\n  " + items[i];
-  if (items.size() > kListed) out += "\n  ... and " + std::to_string(items.size() - kListed) + " more";
-  return out;
-}
-
-uint64_t bytes_of(const WeightInfo& info) {
-  uint64_t bytes = c10::elementSize(info.dtype);
-  for (const int64_t size : info.shape) bytes *= static_cast<uint64_t>(size);
-  return bytes;
+Recipe recipe_of(const Json& source, const std::vector<int64_t>& shape) {
+  using Operation = Recipe::Operation;
+  Recipe recipe;
+  recipe.operation = parse_operation(source.at("op").as_string("op"));
+  recipe.from = strings_of(source.at("from"), "from");
+  if (recipe.operation == Operation::reshape) recipe.source_shape = shape_of(source.at("source_shape"));
+  if (recipe.from.empty() || (recipe.operation != Operation::concat && recipe.from.size() != 1))
+    throw JsonError("from has the wrong number of names");
+  if (recipe.operation == Operation::reshape && checked_numel(recipe.source_shape) != checked_numel(shape))
+    throw JsonError("source_shape has another number of elements than shape");
+  return recipe;
 }
 
 }  // namespace
@@ -109,42 +112,22 @@ NameMap NameMap::parse(const std::string& json_text, const std::string& path) {
       where = "tensor " + tensor.name + ": ";
       tensor.shape = shape_of(json.at("shape"));
       tensor.keep_float32 = json.at("fp32").as_bool("fp32");
-      for (size_t naming = 0; naming < kNamings.size(); naming++) {
-        const Json& source = json.at(kNamings[naming]);
-        Recipe& recipe = tensor.recipes[naming];
-        recipe.operation = parse_operation(source.at("op").as_string("op"));
-        recipe.from = strings_of(source.at("from"), "from");
-        if (recipe.operation == Operation::reshape) recipe.source_shape = shape_of(source.at("source_shape"));
-        if (recipe.from.empty() || (recipe.operation != Operation::concat && recipe.from.size() != 1))
-          throw JsonError("from has the wrong number of names");
-        if (recipe.operation == Operation::reshape && checked_numel(recipe.source_shape) != checked_numel(tensor.shape))
-          throw JsonError("source_shape has another number of elements than shape");
-      }
+      for (size_t naming = 0; naming < kNamings; naming++)
+        tensor.recipes[naming] = recipe_of(json.at(kNamingKeys[naming]), tensor.shape);
       map.tensors_.push_back(std::move(tensor));
     }
     where = "";
-    for (size_t naming = 0; naming < kNamings.size(); naming++)
-      map.ignored_[naming] = strings_of(root.at("ignored").at(kNamings[naming]), "ignored");
+    for (size_t naming = 0; naming < kNamings; naming++)
+      map.ignored_[naming] = strings_of(root.at("ignored").at(kNamingKeys[naming]), "ignored");
   } catch (const JsonError& error) {
     unreadable(path, where + error.what());
   }
   return map;
 }
 
-NameMap::Operation NameMap::parse_operation(const std::string& name) {
-  if (name == "copy") return Operation::copy;
-  if (name == "concat") return Operation::concat;
-  if (name == "transpose") return Operation::transpose;
-  if (name == "drop_first") return Operation::drop_first;
-  if (name == "reshape") return Operation::reshape;
-  throw JsonError("unknown op \"" + name + "\"");
-}
-
-// The shape that a recipe makes of these source shapes; nothing where they do not fit together.
-std::optional<std::vector<int64_t>> NameMap::result_shape(const Recipe& recipe,
-                                                          const std::vector<std::vector<int64_t>>& sources) {
+std::optional<std::vector<int64_t>> Recipe::result_shape(const std::vector<std::vector<int64_t>>& sources) const {
   std::vector<int64_t> shape = sources[0];
-  switch (recipe.operation) {
+  switch (operation) {
     case Operation::copy:
     case Operation::reshape: return shape;
     case Operation::concat:
@@ -167,68 +150,30 @@ std::optional<std::vector<int64_t>> NameMap::result_shape(const Recipe& recipe,
   return std::nullopt;
 }
 
-// The naming of which more source tensors exist.
-size_t NameMap::naming_of(const WeightSource& source) const {
-  std::array<size_t, kNamings.size()> found{};
-  for (const ProgramTensor& tensor : tensors_)
-    for (size_t naming = 0; naming < kNamings.size(); naming++)
-      for (const std::string& name : tensor.recipes[naming].from) found[naming] += source.entries().contains(name);
-  const size_t best = found[1] > found[0] ? 1 : 0;
-  if (found[best] == 0 && !tensors_.empty()) {
-    std::vector<std::string> names;
-    for (const auto& [name, info] : source.entries()) names.push_back(name);
-    throw Error("ERR_MODEL_FORMAT", source.path() + " holds no weights of SAM 3: not one tensor has a name that " +
-                                        path_ + " knows. Give the model.safetensors or sam3.pt of facebook/sam3." +
-                                        list_of("tensors of the file", names));
-  }
-  return best;
+std::string NameMap::ignored_by(Naming naming, const std::string& name) const {
+  for (const std::string& pattern : ignored_[naming])
+    if (matches(name, pattern)) return pattern;
+  return "";
 }
 
-void NameMap::check(const WeightSource& source, size_t naming) const {
-  std::vector<std::string> missing, unexpected, misshaped, mistyped;
-  std::set<std::string_view> used;
-  for (const ProgramTensor& tensor : tensors_) {
-    const Recipe& recipe = tensor.recipes[naming];
-    std::vector<std::vector<int64_t>> shapes;
-    for (const std::string& name : recipe.from) {
-      const auto place = source.entries().find(name);
-      if (place == source.entries().end()) {
-        missing.push_back(name);
-        continue;
-      }
-      used.insert(place->first);
-      shapes.push_back(place->second.shape);
-      if (!at::isFloatingType(place->second.dtype)) mistyped.push_back(name + " " + at::toString(place->second.dtype));
-    }
-    if (shapes.size() != recipe.from.size()) continue;
-    const bool reshapes = recipe.operation == Operation::reshape;
-    if (result_shape(recipe, shapes) == (reshapes ? recipe.source_shape : tensor.shape)) continue;
-    std::string got;
-    for (size_t i = 0; i < shapes.size(); i++) got += (i ? " + " : "") + recipe.from[i] + " " + text_of(shapes[i]);
-    misshaped.push_back(got + " does not make " + tensor.name + " " + text_of(tensor.shape));
-  }
-  for (const auto& [name, info] : source.entries()) {
-    const auto ignores = [&, &name = name](const std::string& pattern) { return matches(name, pattern); };
-    if (!used.contains(name) && std::none_of(ignored_[naming].begin(), ignored_[naming].end(), ignores))
-      unexpected.push_back(name);
-  }
-  if (missing.empty() && unexpected.empty() && misshaped.empty() && mistyped.empty()) return;
-  throw Error("ERR_WEIGHTS_MISMATCH",
-              source.path() + " (" + kNamings[naming] + " names) does not fit the program of " + path_ +
-                  ". Use weights of the same model and version as the program, or export a program from "
-                  "the config.json of these weights." +
-                  list_of("missing", missing) + list_of("unexpected", unexpected) + list_of("wrong shape", misshaped) +
-                  list_of("not floating-point", mistyped));
+namespace {
+
+uint64_t bytes_of(const WeightInfo& info) {
+  uint64_t bytes = c10::elementSize(info.dtype);
+  for (const int64_t size : info.shape) bytes *= static_cast<uint64_t>(size);
+  return bytes;
 }
 
 // Copies into a fresh tensor, so that nothing refers to the mapping any more. Each source is cast where it arrives: on
 // the device, which casts faster than the host.
-at::Tensor NameMap::assemble(const WeightSource& source, const ProgramTensor& tensor, const Recipe& recipe,
-                             at::Device device, at::ScalarType dtype) const {
+at::Tensor assemble(const WeightSource& source, const std::map<std::string, std::string>& names,
+                    const ProgramTensor& tensor, const Recipe& recipe, at::Device device, at::ScalarType dtype) {
+  using Operation = Recipe::Operation;
   const at::ScalarType wanted = tensor.keep_float32 ? at::kFloat : dtype;
   at::Tensor out = at::empty(tensor.shape, at::TensorOptions(wanted).device(device));
   int64_t row = 0;
-  for (const std::string& name : recipe.from) {
+  for (const std::string& canonical : recipe.from) {
+    const std::string& name = names.at(canonical);
     at::Tensor piece = source.read(name);
     at::Tensor place = out;
     if (recipe.operation == Operation::concat) place = out.narrow(0, row, piece.size(0));
@@ -242,21 +187,35 @@ at::Tensor NameMap::assemble(const WeightSource& source, const ProgramTensor& te
   return out;
 }
 
+}  // namespace
+
+void NameMap::bind(const WeightSource& source, const WeightPlan& plan, at::Device device, at::ScalarType dtype,
+                   const std::function<void(const std::string&, at::Tensor)>& bind,
+                   const std::function<void(uint64_t, uint64_t)>& progress) const {
+  if (plan.problem) throw *plan.problem;
+  const auto& names = plan.set.names;
+  const auto bytes = [&](const Recipe& recipe) {
+    uint64_t sum = 0;
+    for (const std::string& name : recipe.from) sum += bytes_of(source.entries().at(names.at(name)));
+    return sum;
+  };
+  uint64_t done = 0, total = 0;
+  for (const ProgramTensor& tensor : tensors_)
+    if (plan.has(tensor)) total += bytes(tensor.recipes[plan.set.layout->naming]);
+  for (const ProgramTensor& tensor : tensors_) {
+    if (!plan.has(tensor)) continue;
+    const Recipe& recipe = tensor.recipes[plan.set.layout->naming];
+    bind(tensor.name, translate("ERR_INTERNAL", "Loading the tensor " + tensor.name + " from " + source.path(),
+                                [&] { return assemble(source, names, tensor, recipe, device, dtype); }));
+    done += bytes(recipe);
+    if (progress) progress(done, total);
+  }
+}
+
 void NameMap::bind(const WeightSource& source, at::Device device, at::ScalarType dtype,
                    const std::function<void(const std::string&, at::Tensor)>& bind,
                    const std::function<void(uint64_t, uint64_t)>& progress) const {
-  const size_t naming = naming_of(source);
-  check(source, naming);
-  uint64_t done = 0, total = 0;
-  for (const ProgramTensor& tensor : tensors_)
-    for (const std::string& name : tensor.recipes[naming].from) total += bytes_of(source.entries().at(name));
-  for (const ProgramTensor& tensor : tensors_) {
-    const Recipe& recipe = tensor.recipes[naming];
-    bind(tensor.name, translate("ERR_INTERNAL", "Loading the tensor " + tensor.name + " from " + source.path(),
-                                [&] { return assemble(source, tensor, recipe, device, dtype); }));
-    for (const std::string& name : recipe.from) done += bytes_of(source.entries().at(name));
-    if (progress) progress(done, total);
-  }
+  this->bind(source, plan_weights(*this, source), device, dtype, bind, progress);
 }
 
 }  // namespace sam3

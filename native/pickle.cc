@@ -1,5 +1,6 @@
 #include "pickle.h"
 
+#include <algorithm>
 #include <unordered_map>
 
 namespace sam3 {
@@ -135,7 +136,7 @@ class PickleMachine {
   void set_items(const std::vector<Node*>& items) {
     Node* dict = top();
     if (items.size() % 2 != 0) fail("a key without a value");
-    if (dict->kind == Kind::opaque) return;
+    if (dict->kind == Kind::opaque) dict->kind = Kind::dict;  // of a class that we do not know
     if (dict->kind != Kind::dict) fail("members are set on what is no dict");
     for (size_t i = 0; i < items.size(); i += 2) dict->members.emplace_back(items[i], items[i + 1]);
   }
@@ -164,7 +165,9 @@ class PickleMachine {
     const auto& a = arguments->items;
     if (function->kind == Kind::global && arguments->kind == Kind::tuple) {
       if (function->text == "collections OrderedDict" && a.empty()) return push(Kind::dict);
-      if (function->text == "torch._utils _rebuild_parameter" && !a.empty()) {
+      if ((function->text == "torch._utils _rebuild_parameter" ||
+           function->text == "torch._utils _rebuild_parameter_with_state") &&
+          !a.empty()) {
         push(const_cast<Node*>(a[0]));  // all nodes are made by this machine, non-const
         return;
       }
@@ -180,6 +183,17 @@ class PickleMachine {
       }
     }
     push(Kind::opaque);
+  }
+  // The attributes of an object are its members. A dict has members already; what it gets here (the _metadata of a
+  // state_dict) says nothing about tensors.
+  void build() {
+    const Node* state = pop();
+    Node* object = top();
+    if (object->kind != Kind::opaque) return;
+    if (state->kind == Kind::tuple && !state->items.empty()) state = state->items[0];  // (attributes, slots)
+    if (state->kind != Kind::dict) return;
+    object->kind = Kind::dict;
+    object->members = state->members;
   }
   void drop_and_push_opaque(int count) {
     while (count-- > 0) pop();
@@ -267,10 +281,7 @@ class PickleMachine {
       case REDUCE: return reduce();
       case NEWOBJ: return drop_and_push_opaque(2);
       case NEWOBJ_EX: return drop_and_push_opaque(3);
-      case BUILD:
-        pop();
-        top();
-        return;  // the state of an object: nothing that a dict of tensors needs
+      case BUILD: return build();
       default: fail("the opcode " + std::to_string(opcode) + ", which torch.save does not write");
     }
   }
@@ -286,6 +297,10 @@ class PickleMachine {
 
 Pickle::Pickle(std::span<const std::byte> bytes) {
   PickleMachine(bytes, *this).run();
+}
+
+bool Pickle::names_class(std::string_view end) const {
+  return std::any_of(names_.begin(), names_.end(), [&](const std::string& name) { return name.ends_with(end); });
 }
 
 const Pickle::Node* Pickle::Node::find(std::string_view key) const {

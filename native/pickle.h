@@ -20,7 +20,8 @@ class PickleError : public std::runtime_error {
 // all classes and functions a pickle can name, only those of a dict of tensors have a meaning here
 // (torch._utils._rebuild_tensor_v2, _rebuild_parameter, collections.OrderedDict, torch.*Storage); any other object
 // becomes Kind::opaque. So optimizer states, configurations and custom classes beside the weights do no harm and can be
-// skipped.
+// skipped. An opaque object that is given members is a dict of them, whatever its class: a subclass of dict, or a whole
+// module, whose tensors lie in its `_modules` and `_parameters`.
 //
 // LibTorch's own Unpickler does not serve: it stops at the first class it does not know, loses a state_dict that
 // carries _metadata (every one that Module.state_dict() makes), and knows protocol 2 only.
@@ -45,6 +46,8 @@ class Pickle {
   // `bytes` must outlive the Pickle. Throws PickleError.
   explicit Pickle(std::span<const std::byte> bytes);
   const Node& root() const { return *root_; }
+  // True where the pickle names a class or function whose name ends like this.
+  bool names_class(std::string_view end) const;
 
  private:
   friend class PickleMachine;

@@ -76,6 +76,7 @@ void ImageModel::predict_batch(const Program::Levels& levels, const std::vector<
 Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickPrompt>& prompts, bool multimask,
                                const CancelProbe& cancel) {
   cancel.check();
+  program_.parts().require_clicks();
   const auto low_res_size = static_cast<size_t>(16 * grid_ * grid_);
   for (const auto& prompt : prompts)
     if (prompt.points.size() != 2 * prompt.labels.size() ||

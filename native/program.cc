@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "json.h"
+#include "weight_plan.h"
 
 namespace sam3 {
 namespace {
@@ -64,11 +65,18 @@ void Program::load_bound(const ProgramFiles& files, const std::function<void(uin
   const NameMap names = NameMap::load(files.names);
   architecture_ = names.architecture();
   const auto source = open_weights(files.weights);
+  const WeightPlan plan = plan_weights(names, *source);
+  if (!plan.problem && files.for_video) plan.parts.require_video();
+  std::set<std::string> absent;
+  for (const ProgramTensor& tensor : names.tensors())
+    if (!plan.has(tensor)) absent.insert(tensor.name);
   names.bind(
-      *source, target_.device, target_.dtype,
+      *source, plan, target_.device, target_.dtype,
       [&](const std::string& name, at::Tensor value) { set_parameter(module_, name, std::move(value)); }, progress);
+  parts_ = plan.parts;
+  // The parameters of a part that the weights lack stay where the program has them, without memory.
   for (const auto& parameter : module_.named_parameters(/*recurse=*/true))
-    if (parameter.value.is_meta())
+    if (parameter.value.is_meta() && !absent.contains(parameter.name))
       throw Error("ERR_PROGRAM", "The program's parameter '" + parameter.name + "' is not in '" + files.names +
                                      "'. Export the program again.");
 }
@@ -118,6 +126,7 @@ void Program::load_checkpoint(const std::string& path, const std::function<void(
 
 void Program::count_weights() {
   for (const auto& parameter : module_.named_parameters(true)) {
+    if (parameter.value.is_meta()) continue;
     parameters_ += parameter.value.numel();
     weight_bytes_ += static_cast<int64_t>(parameter.value.nbytes());
   }

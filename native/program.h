@@ -10,6 +10,7 @@
 
 #include "device.h"
 #include "name_map.h"
+#include "weight_parts.h"
 
 namespace sam3 {
 
@@ -17,18 +18,22 @@ namespace sam3 {
 // TorchScript checkpoint (told apart by content); `program` and `names` are needed for all but the last.
 struct ProgramFiles {
   std::string program, names, weights;
+  bool for_video = false;  // weights that cannot follow objects through a video are refused
 };
 
 // The network on its device: one typed C++ call for each exported method. B images or objects, P prompts, T texts,
 // N boxes or points, Q queries, G = input size / patch, C = hidden size, L = prompt length. No state but the weights.
 class Program {
  public:
-  // `progress(done, total)` counts bytes of weights. Throws ERR_PROGRAM, ERR_MODEL_FORMAT, ERR_WEIGHTS_*.
+  // `progress(done, total)` counts bytes of weights. Throws ERR_PROGRAM, ERR_MODEL_FORMAT, ERR_WEIGHTS_*, and
+  // ERR_NO_TRACKER for weights that are not what `files.for_video` asks for.
   static Program load(const ProgramFiles& files, const Target& target,
                       const std::function<void(uint64_t, uint64_t)>& progress = {});
 
   const Architecture& architecture() const { return architecture_; }
   const Target& target() const { return target_; }
+  // What the weights have. A method of a part that they lack must not be called: its parameters hold nothing.
+  const WeightParts& parts() const { return parts_; }
   int64_t parameters() const { return parameters_; }
   int64_t weight_bytes() const { return weight_bytes_; }
   // Texts carried inside a self-contained checkpoint; empty otherwise.
@@ -104,6 +109,7 @@ class Program {
   mutable torch::jit::Module module_;
   Target target_{c10::kCPU, at::kFloat};
   Architecture architecture_{};
+  WeightParts parts_;
   int64_t parameters_ = 0, weight_bytes_ = 0;
   std::string config_json_, tokenizer_json_;
 };

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <filesystem>
 #include <string_view>
 #include <utility>
 
@@ -148,43 +147,6 @@ at::Tensor SafetensorsFile::read(const std::string& name) const {
 void SafetensorsFile::release(const std::string& name) const {
   const auto place = tensors_.find(name);
   if (place != tensors_.end()) file_.release(place->second.offset, place->second.bytes);
-}
-
-ShardedSafetensors::ShardedSafetensors(const std::string& index_path) : path_(index_path) {
-  const MappedFile index(index_path);
-  const std::filesystem::path folder = std::filesystem::path(index_path).parent_path();
-  std::map<std::string, std::string> file_of;
-  try {
-    const std::string_view text(reinterpret_cast<const char*>(index.bytes().data()), index.size());
-    const Json root = Json::parse(text);
-    for (const auto& [tensor, file] : root.at("weight_map").as_object("weight_map"))
-      file_of.emplace(tensor, file.as_string("weight_map." + tensor));
-  } catch (const JsonError& error) {
-    throw Error("ERR_MODEL_FORMAT", index_path + " is no index of a sharded safetensors model: " + error.what() +
-                                        ". Give the path of model.safetensors or model.safetensors.index.json.");
-  }
-  for (const auto& [tensor, file] : file_of) {
-    // A downloaded index must not reach outside its own folder.
-    if (file.empty() || file == "." || file == ".." ||
-        file.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos)
-      throw Error("ERR_MODEL_FORMAT",
-                  index_path + ": only plain file names in the folder of the index are allowed as shards, not \"" +
-                      file + "\". Download the model from a source that you trust.");
-    const auto shard = shards_.try_emplace(file, (folder / file).string()).first;
-    const auto entry = shard->second.entries().find(tensor);
-    if (entry == shard->second.entries().end())
-      throw Error("ERR_WEIGHTS_CORRUPT",
-                  shard->second.path() + " lacks the tensor " + tensor + " that " + index_path +
-                      " places there. The files belong to different versions: download them all again.");
-    owner_.emplace(tensor, &shard->second);
-    entries_.emplace(tensor, entry->second);
-  }
-}
-
-const SafetensorsFile& ShardedSafetensors::shard_of(const std::string& name) const {
-  const auto place = owner_.find(name);
-  if (place == owner_.end()) throw Error("ERR_INTERNAL", path_ + " has no tensor " + name);
-  return *place->second;
 }
 
 }  // namespace sam3

@@ -37,23 +37,4 @@ class SafetensorsFile final : public WeightSource {
   std::map<std::string, WeightInfo> entries_;
 };
 
-// The files that a *.safetensors.index.json names, all in the folder of the index. Tensors of a shard that the index
-// does not list are ignored. Throws ERR_MODEL_FORMAT (no index, or one that leaves its folder), ERR_MODEL_NOT_FOUND (a
-// shard is absent), ERR_WEIGHTS_CORRUPT (a shard is damaged or lacks a tensor).
-class ShardedSafetensors final : public WeightSource {
- public:
-  explicit ShardedSafetensors(const std::string& index_path);
-  const std::map<std::string, WeightInfo>& entries() const override { return entries_; }
-  at::Tensor read(const std::string& name) const override { return shard_of(name).read(name); }
-  const std::string& path() const override { return path_; }
-  void release(const std::string& name) const override { shard_of(name).release(name); }
-
- private:
-  const SafetensorsFile& shard_of(const std::string& name) const;
-  std::string path_;
-  std::map<std::string, SafetensorsFile> shards_;        // by file name
-  std::map<std::string, const SafetensorsFile*> owner_;  // by tensor name
-  std::map<std::string, WeightInfo> entries_;
-};
-
 }  // namespace sam3

@@ -50,6 +50,7 @@ int64_t ImageModel::pairs_per_batch() const {
 
 std::vector<std::vector<Segmentation>> ImageModel::segment(const std::vector<SegmentItem>& items,
                                                            const CancelProbe& cancel) {
+  program_.parts().require_detector();
   std::vector<std::vector<Segmentation>> out;
   const auto context = static_cast<size_t>(program_.architecture().text_context);
   for (const auto& item : items) {

@@ -5,15 +5,17 @@
 #include <vector>
 
 #include "mapped_file.h"
+#include "pickle.h"
 #include "weight_source.h"
 #include "zip_archive.h"
 
 namespace sam3 {
 
-// A dict of tensors written by torch.save: Meta's sam3.pt. The dict may be the file's root or lie under "model".
-// Entries that are no tensors are skipped, and so are complex tensors (the file's freqs_cis tables, which the program
-// computes). The tensors are views into the mapped file. Throws ERR_WEIGHTS_CORRUPT (a damaged archive or pickle, a
-// tensor outside its record) and ERR_MODEL_FORMAT (no dict of tensors).
+// What torch.save wrote: a dict of tensors, as Meta's sam3.pt is, or anything that holds such dicts, as the checkpoints
+// of trainers do. A tensor is named by the way to it from the root: "state_dict.model.linear.weight". Entries that are
+// no tensors are skipped, and so are complex tensors (the file's freqs_cis tables, which the program computes) and a
+// dict that was met before under another name. The tensors are views into the mapped file. Throws ERR_WEIGHTS_CORRUPT
+// (a damaged archive or pickle, a tensor outside its record) and ERR_MODEL_FORMAT (no dict of tensors).
 class TorchZip final : public WeightSource {
  public:
   explicit TorchZip(const std::string& path);
@@ -23,6 +25,7 @@ class TorchZip final : public WeightSource {
   void release(const std::string& name) const override;
 
  private:
+  void place(const std::string& name, const Pickle::Node& tensor, const ZipArchive& archive);
   struct Placed {
     size_t offset;  // of the first element, from the start of the file
     size_t bytes;   // from the first element to the end of the last one

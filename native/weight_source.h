@@ -31,17 +31,20 @@ class WeightSource {
 };
 
 enum class WeightFormat {
-  safetensors,      // one file, or the index of a sharded set
-  meta_checkpoint,  // torch.save of a dict of tensors: Meta's sam3.pt
-  torchscript,      // a self-contained checkpoint: program and weights
+  safetensors,  // one file
+  index,        // the index of a sharded set
+  torch_save,   // torch.save of a dict of tensors: Meta's sam3.pt, a trainer's checkpoint, pytorch_model.bin
+  torchscript,  // a self-contained checkpoint: program and weights
 };
 
 // By the file's content, whatever its name. Throws ERR_MODEL_NOT_FOUND, ERR_MODEL_FORMAT, ERR_WEIGHTS_CORRUPT.
 WeightFormat detect_format(const std::string& path);
 
-// Maps a safetensors file, a sharded set (by its *.safetensors.index.json) or Meta's sam3.pt and checks its structure;
-// reads no weights. Throws as detect_format(); a TorchScript file, which is no mere list of weights, is
-// ERR_MODEL_FORMAT.
+// Maps a safetensors file, a file of torch.save or the shards that an index names, and checks its structure; reads no
+// weights. Throws as detect_format(); a TorchScript file, which is no mere list of weights, is ERR_MODEL_FORMAT.
 std::unique_ptr<WeightSource> open_weights(const std::string& path);
+
+// The same for a single file: an index is ERR_MODEL_FORMAT.
+std::unique_ptr<WeightSource> open_weight_file(const std::string& path);
 
 }  // namespace sam3

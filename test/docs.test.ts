@@ -45,7 +45,7 @@ function commands(page: string): string[][] {
   return examples(page)
     .filter(({ language }) => language === 'sh')
     .flatMap(({ code }) => code.split('\n'))
-    .filter((line) => /^npx sam3-node (segment|track) /.test(line))
+    .filter((line) => /^npx sam3-node (segment|track|inspect weights) /.test(line))
     .map((line) => [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain!).slice(2))
 }
 

@@ -30,6 +30,8 @@ describe('fromNativeError', () => {
   it.each([
     ['ERR_INVALID_INPUT_SIZE', Sam3InputError],
     ['ERR_WEIGHTS_CORRUPT', Sam3ModelError],
+    ['ERR_NO_TRACKER', Sam3ModelError],
+    ['ERR_NO_DETECTOR', Sam3ModelError],
     ['ERR_DEVICE_UNAVAILABLE', Sam3EnvironmentError],
     ['ERR_OUT_OF_MEMORY', Sam3RuntimeError],
     ['ERR_DISPOSED', Sam3RuntimeError],
@@ -73,6 +75,8 @@ describe('fromNativeError', () => {
     ERR_EMPTY_PROMPT: 'fix',
     ERR_INVALID_FONT: 'fix',
     ERR_BUNDLED: 'fix',
+    ERR_NO_TRACKER: 'fix',
+    ERR_NO_DETECTOR: 'fix',
     ERR_INVALID_THRESHOLD: 'fix',
     ERR_INVALID_DTYPE: 'fix',
     ERR_INVALID_INPUT_SIZE: 'fix',

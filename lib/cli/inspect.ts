@@ -1,8 +1,9 @@
-/** `sam3-node inspect gpu`: the GPUs that the driver has, and what they can do. */
+/** `sam3-node inspect`: what lies below, without running a model. `inspect gpu`: the GPUs that the driver has, and what they can do. */
 import { Command } from 'commander'
 import { obstacle } from '../libtorch/flavour.js'
 import { nativeFiles } from '../native/loader.js'
 import { describeGpu } from './doctor-machine.js'
+import { inspectWeightsCommand } from './inspect-weights.js'
 import { gpuFacts } from './machine.js'
 
 export function inspectCommand(): Command {
@@ -10,7 +11,10 @@ export function inspectCommand(): Command {
     .description('List the GPUs: memory, compute capability, number types. Needs neither LibTorch nor a CUDA toolkit.')
     .option('--json', 'print JSON')
     .action(inspectGpu)
-  return new Command('inspect').description('Look at the machine.').addCommand(gpu)
+  return new Command('inspect')
+    .description('Look at the machine and at weights.')
+    .addCommand(gpu)
+    .addCommand(inspectWeightsCommand())
 }
 
 function inspectGpu({ json }: { json?: boolean }): void {

@@ -1,5 +1,7 @@
 /** One font: which characters it has, their shaping by HarfBuzz, and the outlines of its glyphs. */
+import { pathToFileURL } from 'node:url'
 import type { Buffer as ShapingBuffer, Font as HarfBuzzFont } from 'harfbuzzjs'
+import { packageRequire } from '../native/package-root.js'
 import { isWoff, unpackWoff } from './woff.js'
 
 interface HarfBuzz {
@@ -12,8 +14,15 @@ let loaded: Promise<HarfBuzz> | undefined
 
 /** HarfBuzz is WebAssembly in an ES module that starts asynchronously: also CommonJS must import it this way. */
 function harfBuzz(): Promise<HarfBuzz> {
-  loaded ??= import('harfbuzzjs').then((module) => ({ module, buffer: new module.Buffer() }))
+  loaded ??= load()
   return loaded
+}
+
+async function load(): Promise<HarfBuzz> {
+  // By its file: a bundler that followed the import would stop at the `await` of that module, and not say why.
+  const file = pathToFileURL(packageRequire().resolve('harfbuzzjs')).href
+  const module: HarfBuzz['module'] = await import(file)
+  return { module, buffer: new module.Buffer() }
 }
 
 /** What is shaped at once: characters of one font, one script and one direction, within their text. */

@@ -29,8 +29,12 @@ export async function buildSam3ImageModel(options: ImageModelOptions = {}): Prom
   return new Sam3ImageModel(await loadRuntime(options))
 }
 
-/** Finds and loads what every kind of model needs. Throws as {@link buildSam3ImageModel}. */
-export async function loadRuntime(options: ImageModelOptions): Promise<Runtime> {
+/**
+ * Finds and loads what every kind of model needs.
+ * @param forVideo Refuses weights without a tracker, before they are read: `ERR_NO_TRACKER`.
+ * @throws As {@link buildSam3ImageModel}
+ */
+export async function loadRuntime(options: ImageModelOptions, forVideo = false): Promise<Runtime> {
   const engineOptions = checkModelOptions(options)
   checkSignal(options.signal)
   const { tokenizer: tokenizerPath, ...files } = await findModel(options.model, options)
@@ -38,7 +42,7 @@ export async function loadRuntime(options: ImageModelOptions): Promise<Runtime> 
   const engine = await loadEngine(options.libtorch)
   const { onLoadProgress } = options
   const loading = engine.load(
-    { ...engineOptions, ...files },
+    { ...engineOptions, ...files, forVideo },
     onLoadProgress && ((done, total) => onLoadProgress({ done, total })),
   )
   const native = await abortable(loading, options.signal)

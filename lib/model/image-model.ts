@@ -22,6 +22,18 @@ export interface ModelInfo {
   parameters: number
   /** Bytes of weights on the device. */
   weightBytes: number
+  /** What the weights can be asked for. Fine-tuned ones often lack a part. */
+  parts: ModelParts
+}
+
+/** The parts of SAM 3 that a set of weights has. */
+export interface ModelParts {
+  /** Texts and exemplar boxes; without it they end with `ERR_NO_DETECTOR`. */
+  detector: boolean
+  /** Clicks, boxes and masks on one image; without it they end with `ERR_NO_TRACKER`. */
+  clicks: boolean
+  /** Videos; without it they end with `ERR_NO_TRACKER`. */
+  video: boolean
 }
 
 /** Counters of a model. */
@@ -61,8 +73,8 @@ export class Sam3ImageModel {
    * @param image A path, `file:` URL, encoded bytes, raw pixels, a sharp instance, or an encoded image.
    * @param prompt A text, a prompt, or several of them; several run as one batch and give one result each.
    * @returns Instances sorted by score, best first.
-   * @throws Sam3InputError for a bad image or prompt (see its codes), Sam3RuntimeError (`ERR_DISPOSED`,
-   * `ERR_QUEUE_FULL`, `ERR_OUT_OF_MEMORY`), Sam3AbortError. The model stays usable.
+   * @throws Sam3InputError for a bad image or prompt (see its codes), Sam3ModelError `ERR_NO_DETECTOR`, Sam3RuntimeError
+   * (`ERR_DISPOSED`, `ERR_QUEUE_FULL`, `ERR_OUT_OF_MEMORY`), Sam3AbortError. The model stays usable.
    *
    * @example
    * ```ts
@@ -156,6 +168,7 @@ function publicInfo({
   validInputSizes,
   parameters,
   weightBytes,
+  parts,
 }: NativeModelInfo): ModelInfo {
-  return { device, dtype, inputSize, validInputSizes, parameters, weightBytes }
+  return { device, dtype, inputSize, validInputSizes, parameters, weightBytes, parts }
 }

@@ -31,6 +31,8 @@ export interface NativeEngine {
   info(): NativeEngineInfo
   load(options: NativeLoadOptions, onProgress?: (done: number, total: number) => void): Promise<NativeModel>
   CancelToken: new () => NativeCancelToken
+  /** What is in a weight file, and what a program with these names would use of it. Reads no weights. */
+  inspectWeights(weights: string, names: string): NativeWeightReport
   /** Stops every engine thread of this environment; must run before LibTorch's statics die at process exit. */
   stop(): void
 }
@@ -43,6 +45,8 @@ export interface NativeLoadOptions {
   weights: string
   program?: string
   names?: string
+  /** Weights that cannot follow objects through a video are refused, before they are read. */
+  forVideo?: boolean
   device: string
   dtype: string
   inputSize?: number
@@ -106,6 +110,50 @@ export interface NativePrediction {
   size: number
 }
 
+/** Which parts of SAM 3 a set of weights has: texts and exemplar boxes, clicks on an image, videos. */
+export interface NativeParts {
+  detector: boolean
+  clicks: boolean
+  video: boolean
+}
+
+/** Tensors of one kind: a module of the program, or a common beginning of names in the file. */
+export interface NativeWeightGroup {
+  name: string
+  tensors: number
+  /** How many the module needs; of missing ones only. */
+  of?: number
+  example: string
+}
+
+/** What a weight file holds. */
+export type NativeWeightReport =
+  | { format: 'torchscript' }
+  | {
+      format: 'safetensors' | 'index' | 'torch.save'
+      /** Tensors in the file. */
+      tensors: number
+      /** Which kind of saved module this is; absent where nothing of SAM 3 was found. */
+      layout?: string
+      /** What stands before every name. */
+      prefix: string
+      /** Parts of names that wrappers had put there, and how often. */
+      wrappers: Record<string, number>
+      /** Number types of the tensors used, as LibTorch calls them, and how many have them. */
+      dtypes: Record<string, number>
+      /** Tensors used. */
+      used: number
+      /** Numbers in them. */
+      parameters: number
+      parts: NativeParts
+      missing: NativeWeightGroup[]
+      ignored: NativeWeightGroup[]
+      /** Other sets of weights in the file, by their prefix. */
+      others: NativeWeightGroup[]
+      /** Why these weights cannot be loaded. */
+      problem?: Error & { code: string }
+    }
+
 /** What a loaded model says about itself. */
 export interface NativeModelInfo {
   device: string
@@ -115,6 +163,7 @@ export interface NativeModelInfo {
   validInputSizes: number[]
   parameters: number
   weightBytes: number
+  parts: NativeParts
   /** Text of the tokenizer.json found inside a self-contained checkpoint. */
   tokenizer?: string
   /** Text of the config.json found inside a self-contained checkpoint. */

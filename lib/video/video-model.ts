@@ -17,7 +17,7 @@ export type VideoModelOptions = ImageModelOptions
 /**
  * Loads SAM 3 for videos, and for images as well: the weights are the same and are held once.
  *
- * @throws As `buildSam3ImageModel`.
+ * @throws As `buildSam3ImageModel`, and Sam3ModelError `ERR_NO_TRACKER` for weights of the image model alone.
  *
  * @example
  * ```ts
@@ -26,7 +26,7 @@ export type VideoModelOptions = ImageModelOptions
  * ```
  */
 export async function buildSam3VideoModel(options: VideoModelOptions = {}): Promise<Sam3VideoModel> {
-  return new Sam3VideoModel(await loadRuntime(options))
+  return new Sam3VideoModel(await loadRuntime(options, true))
 }
 
 /**

@@ -34,6 +34,7 @@ FrameFilter filter_of(const VideoOptions& options) {
 
 VideoSession::SessionState::SessionState(ImageModel& model, VideoOptions o)
     : options(std::move(o)), frames(model, filter_of(options), options.full_history), context{model, frames, options} {
+  model.program().parts().require_video();
   if (options.width <= 0 || options.height <= 0)
     throw Error("ERR_INVALID_ARGUMENT", "A video needs a width and a height in pixels.");
 }
@@ -97,6 +98,7 @@ void VideoSession::SessionState::check_points(int64_t object, const PointInput& 
 }
 
 void VideoSession::SessionState::check_concept(const ConceptPromptSpec& prompt) const {
+  context.model.program().parts().require_detector();
   const auto context_length = static_cast<size_t>(context.model.program().architecture().text_context);
   if (prompt.ids.size() != context_length)
     throw Error("ERR_INVALID_ARGUMENT", "A text needs " + std::to_string(context_length) + " token ids.");

@@ -1,4 +1,4 @@
-"""The architecture of a SAM 3 model, read from the config.json of a Hugging Face repository (model_type "sam3_video")."""
+"""The architecture of a SAM 3 model, read from the config.json of a whole model, of its detector or of its tracker."""
 
 from __future__ import annotations
 
@@ -71,16 +71,14 @@ class Sam3Config:
 
     @classmethod
     def from_dict(cls, config: dict[str, Any]) -> Sam3Config:
-        """Reads a parsed config.json.
+        """Reads a parsed config.json: of a whole model, or what save_pretrained of a part of it writes.
+
+        What the config of a part does not say of the others is as in facebook/sam3.
 
         Raises:
-            ValueError: the model is no sam3_video model, or has a feature that this network does not have.
+            ValueError: the model is no SAM 3 model, or has a feature that this network does not have.
         """
-        kind = config.get("model_type", "sam3_video")
-        if kind != "sam3_video":
-            raise ValueError(
-                f"config.json describes a {kind!r} model; use the config.json of a SAM 3 repository (model_type 'sam3_video')"
-            )
+        config = _whole(config)
         values = {}
         for f in fields(cls):
             value = _lookup(config, f.metadata["path"], f.default)
@@ -199,6 +197,21 @@ FIXED: dict[str, Any] = {
     _TRACKER + "mask_downsampler_total_stride": 16,
     _TRACKER + "memory_fuser_kernel_size": 7,
 }
+
+
+def _whole(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration of a whole model, in which that of a part has its place."""
+    kind = config.get("model_type", "sam3_video")
+    if kind == "sam3_video" or "detector_config" in config:
+        return config
+    if kind == "sam3":
+        return {"detector_config": config}
+    if kind in ("sam3_tracker", "sam3_tracker_video"):
+        # The image encoder is the detector's as well.
+        return {"tracker_config": config, "detector_config": {"vision_config": config.get("vision_config", {})}}
+    raise ValueError(
+        f"config.json describes a {kind!r} model; use one of SAM 3 (sam3_video, sam3, sam3_tracker, sam3_tracker_video)"
+    )
 
 
 def _lookup(config: dict[str, Any], path: str, default: Any) -> Any:

@@ -400,7 +400,7 @@ IGNORED = {
         "*.position_ids",
     ],
     "meta": [
-        "*.freqs_cis",
+        "*.freqs_cis*",
         "detector.backbone.vision_backbone.convs.3.*",
         "detector.backbone.vision_backbone.sam2_convs.3.*",
         "detector.backbone.language_backbone.encoder.text_projection",

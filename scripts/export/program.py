@@ -179,7 +179,8 @@ class Sam3Program(nn.Module):
         and the embeddings for no memory [1,256], no object pointer [1,256], no visible object [1,64].
         """
         m = self.memory_attention
-        dtype, device = m.temporal_embed.dtype, m.temporal_embed.device
+        # Of the one that weights for clicks alone have as well.
+        dtype, device = m.no_memory_embed.dtype, m.no_memory_embed.device
         image_pos = sine_map(self.hidden_size, g, device).to(dtype)
         memory_pos = sine_map(self.memory_size, g, device).to(dtype)
         dense_pos = self.prompt_encoder.dense_position(g)

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "error.h"
+#include "sharded_weights.h"
 #include "support.h"
 
 using namespace sam3;
@@ -145,7 +146,7 @@ TEST_CASE("safetensors: a sharded model reads from every shard") {
   folder.write("model-00002-of-00002.safetensors", make_safetensors({{"b", b}, {"not in the index", extra}}));
   const auto path = folder.write("model.safetensors.index.json", R"({"metadata":{"total_size":32},"weight_map":{
     "a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"}})");
-  const ShardedSafetensors model(path);
+  const ShardedWeights model(path);
   CHECK(model.path() == path);
   CHECK(model.entries().size() == 2);
   CHECK(at::equal(model.read("a"), a));
@@ -154,13 +155,26 @@ TEST_CASE("safetensors: a sharded model reads from every shard") {
   CHECK(error_of([&] { model.read("not in the index"); }).starts_with("ERR_INTERNAL"));
 }
 
+TEST_CASE("sharded_weights: shards of torch.save are read too, and an index is no shard") {
+  const TempFolder folder;
+  folder.write("pytorch_model-00001-of-00002.bin", read_file(fixture("flat.pt")));
+  folder.write("pytorch_model-00002-of-00002.bin", make_safetensors({{"b", at::ones({1})}}));
+  const auto path = folder.write("pytorch_model.bin.index.json", R"({"weight_map":{
+    "linear.bias":"pytorch_model-00001-of-00002.bin","b":"pytorch_model-00002-of-00002.bin"}})");
+  const auto model = open_weights(path);
+  CHECK(model->entries().size() == 2);
+  CHECK(at::equal(model->read("linear.bias"), at::tensor({-1.0f, 0.5f})));
+  const auto self = folder.write("self.json", R"({"weight_map":{"a":"self.json"}})");
+  CHECK(error_of([&] { open_weights(self); }).starts_with("ERR_MODEL_FORMAT"));
+}
+
 TEST_CASE("safetensors: a shard index is checked") {
   const TempFolder folder;
   folder.write("x.safetensors", make_safetensors({{"a", at::ones({1})}}));
   std::filesystem::create_directory(folder.path("inner"));
   const auto open_index = [&](const std::string& json) {
     const auto path = folder.write("inner/../m.index.json", json);
-    return error_of([&] { ShardedSafetensors sharded(path); });
+    return error_of([&] { ShardedWeights sharded(path); });
   };
   CHECK(open_index("{}").find("\"weight_map\" is missing") != std::string::npos);
   CHECK(open_index("{}").starts_with("ERR_MODEL_FORMAT"));

@@ -12,8 +12,8 @@ TEST_CASE("weight_source: the format is told by the content, not by the name") {
   const TempFolder folder;
   const auto weights = make_safetensors({{"a", at::ones({2})}});
   CHECK(detect_format(folder.write("a.pt", weights)) == WeightFormat::safetensors);
-  CHECK(detect_format(folder.write("b", R"({"weight_map":{}})")) == WeightFormat::safetensors);
-  CHECK(detect_format(folder.write("c.safetensors", read_file(fixture("flat.pt")))) == WeightFormat::meta_checkpoint);
+  CHECK(detect_format(folder.write("b", R"({"weight_map":{}})")) == WeightFormat::index);
+  CHECK(detect_format(folder.write("c.safetensors", read_file(fixture("flat.pt")))) == WeightFormat::torch_save);
   CHECK(detect_format(folder.write("d.safetensors", read_file(fixture("program.pt")))) == WeightFormat::torchscript);
   CHECK(open_weights(folder.path("a.pt"))->entries().size() == 1);
   CHECK(open_weights(folder.path("b"))->entries().empty());

@@ -136,6 +136,22 @@ def test_foreign_config(change, message):
         Sam3Config.from_dict({"model_type": "sam3_video", **change})
 
 
+def test_config_of_a_part():
+    """What save_pretrained of a part writes stands for the same network."""
+    whole = DEMO.to_dict()
+    detector, tracker = whole["detector_config"], whole["tracker_config"]
+    assert Sam3Config.from_dict(detector) == Sam3Config.from_dict({"detector_config": detector})
+    assert Sam3Config.from_dict(detector).vision_width == DEMO.vision_width
+    for kind in ("sam3_tracker", "sam3_tracker_video"):
+        found = Sam3Config.from_dict(tracker | {"model_type": kind})
+        assert (found.vision_width, found.sam_mlp, found.memory_layers) == (
+            DEMO.vision_width,
+            DEMO.sam_mlp,
+            DEMO.memory_layers,
+        )
+        assert found.text_width == Sam3Config().text_width
+
+
 def test_demo(tmp_path):
     """The demo model: complete folder, equal bytes each time, scores on both sides of the threshold, masks that cover part of the image."""
     folder, again = tmp_path / "demo", tmp_path / "again"

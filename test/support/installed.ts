@@ -11,7 +11,7 @@ export function installInto(folder: string): string {
   for (const name of ['package.json', 'dist/index.js', 'dist/index.cjs', 'dist/cli.js', 'build/Release']) {
     cpSync(path.join(repositoryRoot, name), path.join(folder, name), { recursive: true })
   }
-  for (const name of ['programs', 'models/demo', 'node_modules']) {
+  for (const name of ['programs', 'fonts', 'models/demo', 'node_modules']) {
     symlinkSync(path.join(repositoryRoot, name), path.join(folder, name))
   }
   return folder
