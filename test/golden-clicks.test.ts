@@ -1,6 +1,5 @@
 /** Clicks, boxes and mask inputs through the public API, against what the reference computed on the same weights in fp32. */
-import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it } from 'vitest'
 import {
   type Box,
   buildSam3ImageModel,
@@ -10,9 +9,9 @@ import {
   type Sam3ImageModel,
 } from '../lib/index.js'
 import { flippedBits, largestDifference } from './support/compare.js'
-import { goldenModels, goldenRoot } from './support/paths.js'
-import { SafetensorsFile } from './support/safetensors.js'
-import { comparesToGolden, here, within } from './support/where.js'
+import { exactImagePath, leftOut, replay, replayedWeights, tensorsOf } from './support/golden-set.js'
+import type { SafetensorsFile } from './support/safetensors.js'
+import { here, within } from './support/where.js'
 
 interface ClickCase {
   name: string
@@ -30,18 +29,19 @@ interface GoldenClicks {
   cases: ClickCase[]
 }
 
+/** Whether a case asks for several objects at once. */
+const isBatch = ({ point_coords: points, box }: Pick<ClickCase, 'point_coords' | 'box'>) =>
+  Array.isArray(points?.[0]?.[0]) || Array.isArray(box?.[0])
+
 const IOU = within(2e-5)
 const LOGIT = within(5e-4)
-const golden = JSON.parse(
-  goldenRoot ? readFileSync(`${goldenRoot}/cases/interactive.json`, 'utf8') : '{"cases":[]}',
-) as GoldenClicks
 
-describe.skipIf(!goldenRoot || !comparesToGolden)('predict against the reference', () => {
+replay<GoldenClicks>('predict against the reference', 'interactive', (golden) => {
   let tensors: SafetensorsFile
   let model: Sam3ImageModel
   beforeAll(async () => {
-    tensors = new SafetensorsFile(`${goldenRoot}/cases/interactive.safetensors`)
-    model = await buildSam3ImageModel({ model: goldenModels.safetensors, ...here })
+    tensors = tensorsOf('interactive')
+    model = await buildSam3ImageModel({ model: replayedWeights[0]!.path, ...here })
   })
   afterAll(() => model.dispose())
 
@@ -53,10 +53,10 @@ describe.skipIf(!goldenRoot || !comparesToGolden)('predict against the reference
     mask_input_from: from,
     ...rest
   }: ClickCase): PointPrompt[] {
-    const isBatch = Array.isArray(points?.[0]?.[0]) || Array.isArray(box?.[0])
-    const size = isBatch ? (points ?? box)!.length : 1
+    const batched = isBatch({ point_coords: points, box })
+    const size = batched ? (points ?? box)!.length : 1
     return Array.from({ length: size }, (_, row) => {
-      const pick = <T>(value: T | T[]) => (isBatch ? (value as T[])[row]! : (value as T))
+      const pick = <T>(value: T | T[]) => (batched ? (value as T[])[row]! : (value as T))
       const prompt: PointPrompt = { multimask: rest.multimask_output, normalized: rest.normalize_coords === false }
       if (points) prompt.points = pick<Point[]>(points as Point[])
       if (labels) prompt.labels = pick<(0 | 1)[]>(labels as (0 | 1)[])
@@ -104,7 +104,7 @@ describe.skipIf(!goldenRoot || !comparesToGolden)('predict against the reference
   }
 
   it.each(golden.cases)('$name', async (case_) => {
-    const image = await model.encode(`${goldenRoot}/images/${case_.image}`)
+    const image = await model.encode(exactImagePath(case_.image))
     const list = prompts(case_)
     compare(list.length === 1 ? [await image.predict(list[0]!)] : await image.predict(list), case_)
     image.dispose()
@@ -113,17 +113,26 @@ describe.skipIf(!goldenRoot || !comparesToGolden)('predict against the reference
   it('prompts of all kinds in one call, with three masks and with one, give the same answers', async () => {
     const cases = golden.cases.filter(({ image }) => image === golden.cases[0]!.image)
     const lists = cases.map(prompts)
-    const answers = await model.predict(`${goldenRoot}/images/${cases[0]!.image}`, lists.flat())
+    const answers = await model.predict(exactImagePath(cases[0]!.image), lists.flat())
     cases.forEach((case_, index) => {
       compare(answers.splice(0, lists[index]!.length), case_)
     })
   })
 
-  it('takes the logits of a prediction as they come', async () => {
-    const image = await model.encode(`${goldenRoot}/images/${golden.cases[0]!.image}`)
-    const first = await image.predict({ points: [[256.4, 213.5]], labels: [1] })
-    const byObject = await image.predict({ maskInput: first.masks[0]!.logits! })
-    compare([byObject], golden.cases.find(({ name }) => name === 'mask_in_only')!)
-    image.dispose()
-  })
+  // Of a case alone: the masks of a batch are numbered differently.
+  const fed = golden.cases.find(({ mask_input_from: from }) => from && singleCase(from[0]))
+  function singleCase(wanted: string): ClickCase | undefined {
+    return golden.cases.find((case_) => case_.name === wanted && !isBatch(case_))
+  }
+  if (!fed) leftOut('interactive case that is fed the logits of another')
+  else {
+    it('takes the logits of a prediction as they come', async () => {
+      const [source, index] = fed.mask_input_from!
+      const image = await model.encode(exactImagePath(fed.image))
+      const first = await image.predict(prompts(singleCase(source)!)[0]!)
+      const prompt = { ...prompts(fed)[0]!, maskInput: first.masks[index]!.logits! }
+      compare([await image.predict(prompt)], fed)
+      image.dispose()
+    })
+  }
 })
