@@ -8,7 +8,6 @@ import { TextTokenizer } from '../../lib/tokenizer/tokenizer.js'
 import { goldenRoot, replayedModels, replayedRoot } from './paths.js'
 import { SafetensorsFile } from './safetensors.js'
 import { type Pixels, readClip } from './video.js'
-import { comparesToGolden } from './where.js'
 
 /** The forms in which the set has its weights: by what they are called, and as the library loads them. */
 export const replayedWeights = [
@@ -46,12 +45,9 @@ export function leftOut(what: string): void {
   })
 }
 
-/**
- * Declares the tests of a family of cases (`cases/<family>.json`). The goldens are in float32: where the tests run in
- * another dtype, test/device.test.ts compares with float32 instead.
- */
+/** Declares the tests of a family of cases, `cases/<family>.json`. */
 export function replay<Cases>(title: string, family: string, body: (cases: Cases) => void): void {
-  describe.skipIf(!comparesToGolden)(title, () => {
+  describe(title, () => {
     const file = `${replayedRoot}/cases/${family}.json`
     if (existsSync(file)) body(JSON.parse(readFileSync(file, 'utf8')) as Cases)
     else leftOut(`cases/${family}.json`)
