@@ -7,13 +7,13 @@
 //
 // Exit codes: 0 passed, 1 failed, 77 not run because doctest is not installed.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
-import sharp from 'sharp'
 import { must, root, run, SetupError } from './support/command.mjs'
+import { goldenEnvironment } from './support/golden-set.mjs'
 import { projectPython } from './support/python.mjs'
-import { isStamped, report, stamp } from './support/steps.mjs'
+import { report } from './support/steps.mjs'
 
 const NOT_RUN = 77
 const TARGET = 'sam3_native_tests'
@@ -49,38 +49,6 @@ async function configure(sanitize) {
   return { tree, program: path.join(tree, 'Release', TARGET) }
 }
 
-/**
- * The golden model's weight files and the program exported for its configuration; empty where the fixtures have
- * not been unpacked (`node scripts/setup.mjs fixtures`).
- */
-async function goldenModel() {
-  const model = 'test/fixtures/golden/model'
-  if (!['model.safetensors', 'sam3.pt'].every((name) => existsSync(path.join(root, model, name)))) return {}
-  const folder = 'build/test-models/program'
-  const inputs = { files: ['scripts/export', `${model}/config.json`] }
-  if (!isStamped(folder, ['program.pt', 'names.json'], inputs)) {
-    const { executable } = await projectPython()
-    const args = ['-m', 'scripts.export', 'program', '--config', `${model}/config.json`, '--out', folder]
-    await must(executable, args, 'Read the last lines above: the export of the golden model failed.')
-    stamp(folder, inputs)
-  }
-  return { SAM3_TEST_PROGRAM: path.join(root, folder), SAM3_TEST_MODEL: path.join(root, model) }
-}
-
-/** The golden clip decoded, since the native tests have no image decoder. */
-async function goldenClip() {
-  const frames = path.join(root, 'test/fixtures/golden/images/clip_160x120')
-  const clip = path.join(root, 'build/test-models/clip.rgb')
-  const decoded = await Promise.all(
-    readdirSync(frames)
-      .sort()
-      .map((name) => sharp(path.join(frames, name)).removeAlpha().raw().toBuffer()),
-  )
-  mkdirSync(path.dirname(clip), { recursive: true })
-  writeFileSync(clip, Buffer.concat(decoded))
-  return { SAM3_TEST_CLIP: clip }
-}
-
 const separator = process.argv.indexOf('--')
 const ours = separator < 0 ? process.argv.slice(2) : process.argv.slice(2, separator)
 const doctest = separator < 0 ? [] : process.argv.slice(separator + 1)
@@ -101,8 +69,7 @@ try {
     const env = {
       // Threads that wait by spinning take the cores from each other when anything else runs.
       OMP_WAIT_POLICY: 'passive',
-      ...(await goldenModel()),
-      ...(await goldenClip()),
+      ...(await goldenEnvironment({ python: (await projectPython()).executable })),
       ...(values.sanitize && SANITIZERS),
       ...(values.fuzz && { SAM3_FUZZ_CASES: values.fuzz }),
     }
