@@ -10,7 +10,7 @@ describe('near ties', () => {
     expect(tieOfMask(logits, 4)).toBeUndefined()
     logits[6] = 4e-6
     expect(tieOfMask(logits, 4)).toBe('pixel (2, 1) of 4 x 4 has the logit 4.0e-6')
-    logits[6] = 6e-6
+    logits[6] = 1.1e-5
     expect(tieOfMask(logits, 4)).toBeUndefined()
   })
 

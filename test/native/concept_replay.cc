@@ -108,7 +108,11 @@ std::string ConceptRun::tie_of(const Json& internal, const ConceptDetections& de
     remembered.push_back(plan.at("trk_id_to_max_iou_high_conf_det").at(std::to_string(id)).as_int("detection"));
   for (const int64_t detection : remembered) {
     if (detection >= detections.masks.size(0)) continue;  // ours found other things: the comparison says so
-    const std::string tie = tie_of_masks(detections.masks.narrow(0, detection, 1), 4 * side_);
+    std::string tie = tie_of_masks(detections.masks.narrow(0, detection, 1), 4 * side_);
+    if (tie.empty() && tensors.has(inner + "det_masks")) {
+      const at::Tensor recorded = tensors.at(inner + "det_masks").narrow(0, detection, 1);
+      if (is_exact(recorded)) tie = tie_of_masks(recorded, 4 * side_, kNearTie);
+    }
     if (!tie.empty()) return at + "detection " + std::to_string(detection) + ", " + tie;
   }
   return "";

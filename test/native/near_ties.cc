@@ -8,12 +8,16 @@
 
 namespace sam3::test {
 
-std::string tie_of_masks(const at::Tensor& masks, int64_t size) {
+bool is_exact(const at::Tensor& logits) {
+  return (logits * 2048).frac().ne(0).any().item<bool>();
+}
+
+std::string tie_of_masks(const at::Tensor& masks, int64_t size, double limit) {
   if (masks.numel() == 0) return "";
   const at::Tensor resized = at::upsample_bilinear2d(masks.to(at::kFloat).unsqueeze(1), {size, size}, false).flatten();
   const int64_t nearest = resized.abs().argmin().item<int64_t>();
   const float logit = resized[nearest].item<float>();
-  if (!(std::abs(logit) < kNearTie)) return "";
+  if (!(std::abs(logit) < limit)) return "";
   std::ostringstream out;
   out << "mask " << nearest / (size * size) << ": pixel (" << nearest % size << ", " << nearest / size % size << ") of "
       << size << " x " << size << " has the logit " << logit;

@@ -9,10 +9,14 @@ namespace sam3::test {
 // Near ties: places where a recorded run hangs on the sign of a number that is nearer to zero than rounding. The
 // reference, with another number of threads, decides otherwise there and from then on may give other results.
 constexpr double kNearTie = 5e-6;
+// The same for a logit of ours, which is about as far from the reference's as that is from zero in a near tie.
+constexpr double kOurNearTie = 2 * kNearTie;
 
 // In words, or empty where there is none: of masks [N,h,w] (logits) that are made binary at `size` x `size` pixels to
 // become memory, the pixel with the smallest logit; and the first score that is at one of the limits.
-std::string tie_of_masks(const at::Tensor& masks, int64_t size);
+std::string tie_of_masks(const at::Tensor& masks, int64_t size, double limit = kOurNearTie);
+// Whether recorded logits are the reference's own: those of the project's own goldens are rounded to save space.
+bool is_exact(const at::Tensor& logits);
 std::string tie_of_scores(const std::string& what, const at::Tensor& scores, const std::vector<double>& limits);
 
 // What is wrong with a step of a run that is compared with its recording.

@@ -7,15 +7,21 @@ import { resizeBilinear } from './compare.js'
 /** Nearer to a limit than this, rounding decides on which side a number is. */
 export const NEAR_TIE = 5e-6
 
+/** The same for a logit of ours, which is about as far from the reference's as that is from zero in a near tie. */
+const OUR_NEAR_TIE = 2 * NEAR_TIE
+
+/** Whether recorded logits are the reference's own: those of the project's own goldens are rounded to save space. */
+export const isExact = (logits: Float32Array): boolean => logits.some((logit) => !Number.isInteger(logit * 2048))
+
 /** The pixel with the smallest logit of a mask that becomes memory, if that is a near tie: in words. */
-export function tieOfMask(logits: Float32Array, size: number): string | undefined {
+export function tieOfMask(logits: Float32Array, size: number, limit = OUR_NEAR_TIE): string | undefined {
   const resized = resizeBilinear(logits, Math.sqrt(logits.length), size, size)
   let nearest = 0
   for (let pixel = 1; pixel < resized.length; pixel++) {
     if (Math.abs(resized[pixel]!) < Math.abs(resized[nearest]!)) nearest = pixel
   }
   const logit = resized[nearest]!
-  if (!(Math.abs(logit) < NEAR_TIE)) return undefined
+  if (!(Math.abs(logit) < limit)) return undefined
   return `pixel (${nearest % size}, ${Math.floor(nearest / size)}) of ${size} x ${size} has the logit ${logit.toExponential(1)}`
 }
 

@@ -23,7 +23,7 @@ import {
   stagesOf,
 } from '../support/golden-run.js'
 import { clipOf, leftOut, replay, replayedWeights, tensorsOf, warningsFor } from '../support/golden-set.js'
-import { RunComparison, tieOfMask, tieOfScore } from '../support/near-ties.js'
+import { isExact, NEAR_TIE, RunComparison, tieOfMask, tieOfScore } from '../support/near-ties.js'
 import type { SafetensorsFile } from '../support/safetensors.js'
 import { buildTestVideoModel, collect, type Pixels, TestSource } from '../support/video.js'
 import { compareLogits, compareMasks, objectsOf, SCORE } from '../support/video-golden.js'
@@ -117,6 +117,14 @@ replay<ConceptRecording>('texts and boxes against the reference', 'text_video', 
     return objects
   }
 
+  /** The near tie of a detection's mask that was recorded as the reference saw it. */
+  function tieOfRecorded(key: string, detection: number): string | undefined {
+    if (!tensors.has(key)) return undefined
+    const cells = recording.low_res ** 2
+    const logits = tensors.floats(key).subarray(detection * cells, (detection + 1) * cells)
+    return isExact(logits) ? tieOfMask(logits, 4 * recording.low_res, NEAR_TIE) : undefined
+  }
+
   /** What on a frame hangs on rounding and stays in memory: scores, and masks of detections, which are made binary. */
   async function tieOf(
     run: ConceptRun,
@@ -134,7 +142,8 @@ replay<ConceptRecording>('texts and boxes against the reference', 'text_video', 
     const objects = await detections(run, frame)
     for (const detection of remembered) {
       const { mask } = objects.find(({ id }) => id === detection) ?? {}
-      const tied = mask && tieOfMask(mask.logits!.data, 4 * recording.low_res)
+      const tied =
+        tieOfRecorded(`${key}.det_masks`, detection) ?? (mask && tieOfMask(mask.logits!.data, 4 * recording.low_res))
       if (tied) return `detection ${detection} on frame ${frame}: ${tied}`
     }
     return undefined
