@@ -2,7 +2,7 @@
 //
 //   npm test -- [WORD...] [--without NAME[,NAME...]] [--long]
 //
-// WORD       only the tests whose file names contain it, as `npm test -- golden`
+// WORD       only the tests that have it in the names of their files, native ones in their own, as `npm test -- golden`
 // --without  what this machine does without: ffmpeg, native, python, root; the tests that need it count as skipped
 // --long     what `npm test` does in a short form: 2,000 frames of one video, 400,000 random files for each reader
 

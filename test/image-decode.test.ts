@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -12,7 +11,6 @@ import { largestDifference } from './support/compare.js'
 import { rejection } from './support/model.js'
 import { goldenRoot } from './support/paths.js'
 import { seededRandom } from './support/random.js'
-import { SafetensorsFile } from './support/safetensors.js'
 import { type TiffImage, tiff } from './support/tiff.js'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'sam3-decode-'))
@@ -191,7 +189,6 @@ describe('decodeImage', () => {
 })
 
 describe('decodeImage refuses', () => {
-  const jpegPath = goldenRoot && `${goldenRoot}/images/photo_480x361.jpg`
   const raw = (change: object) => ({ data: pixels, width: 4, height: 2, channels: 3, ...change }) as RawImage
   it.each<[string, unknown, string]>([
     ['a missing file', path.join(folder, 'none.png'), 'ERR_IMAGE_NOT_FOUND'],
@@ -282,29 +279,12 @@ describe('decodeImage refuses', () => {
     })
   })
 
-  it.skipIf(!jpegPath)('a JPEG cut off anywhere', async () => {
-    const jpeg = readFileSync(jpegPath!)
+  it('a JPEG cut off anywhere', async () => {
+    const jpeg = readFileSync(`${goldenRoot}/images/photo_480x361.jpg`)
     for (const share of [0.01, 0.1, 0.5, 0.9, 0.99]) {
       expect(await rejection(decodeImage(jpeg.subarray(0, jpeg.length * share)))).toMatchObject({
         code: 'ERR_INVALID_IMAGE',
       })
     }
-  })
-})
-
-describe.skipIf(!goldenRoot)('decoded pixels against the reference', () => {
-  const tensors = new SafetensorsFile(`${goldenRoot}/cases/image.safetensors`)
-  const images = readdirSync(`${goldenRoot}/images`).filter((name) => /^(?!.*decoded).*\.png$/.test(name))
-  it.each(images)('%s is exact', async (name) => {
-    const { data } = await decodeImage(`${goldenRoot}/images/${name}`)
-    const expected = tensors.bytes(`img.${name}.rgb_sha_input`)
-    expect(createHash('sha256').update(data).digest('hex')).toBe(Buffer.from(expected).toString('hex'))
-  })
-
-  it('the JPEG is within what decoders may differ by', async () => {
-    const [ours, theirs] = await Promise.all(
-      ['photo_480x361.jpg', 'photo_480x361.jpg.decoded.png'].map((name) => decodeImage(`${goldenRoot}/images/${name}`)),
-    )
-    expect(largestDifference(ours!.data, theirs!.data)).toBeLessThanOrEqual(4)
   })
 })

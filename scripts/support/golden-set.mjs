@@ -1,47 +1,94 @@
-// The golden set in the form that the native tests read: a program exported for its weights, and its clip decoded.
+// What the native tests need of the goldens: a program exported for the model, the clips decoded (they have no image
+// decoder) and the recorded texts as tokens (they have no tokenizer).
 
-import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { Tokenizer } from '@huggingface/tokenizers'
 import sharp from 'sharp'
-import { must, root } from './command.mjs'
+import { must, root, SetupError } from './command.mjs'
 import { isStamped, stamp } from './steps.mjs'
 
-const GOLDEN = 'test/fixtures/golden'
+const OWN = path.join(root, 'test', 'fixtures', 'golden')
+/** Texts that tests ask for beside the recorded ones; `visual` stands for boxes without a text. */
+const TEXTS = ['visual', 'cat', 'a red ellipse']
 
-async function goldenProgram(python) {
-  const folder = 'build/test-models/program'
-  const config = `${GOLDEN}/model/config.json`
-  const inputs = { files: ['scripts/export', config] }
-  if (!isStamped(folder, ['program.pt', 'names.json'], inputs)) {
-    const args = ['-m', 'scripts.export', 'program', '--config', config, '--out', folder]
-    await must(python, args, 'Read the last lines above: the export of the golden model failed.')
-    stamp(folder, inputs)
-  }
-  return path.join(root, folder)
+/** The set that golden tests replay: the one that SAM3_GOLDEN names, else the project's own. */
+function replayedSet() {
+  if (!existsSync(path.join(OWN, 'model', 'model.safetensors')))
+    throw new SetupError('The goldens in test/fixtures/golden are not unpacked.', 'Run: npm run setup fixtures')
+  if (!process.env.SAM3_GOLDEN) return OWN
+  const set = path.resolve(process.env.SAM3_GOLDEN)
+  if (!existsSync(path.join(set, 'cases')) || !existsSync(path.join(set, 'model', 'config.json')))
+    throw new SetupError(
+      `SAM3_GOLDEN=${process.env.SAM3_GOLDEN}: no set of goldens (cases/, model/config.json) is in ${set}.`,
+      "Name one, or unset it to replay the project's own.",
+    )
+  return set
 }
 
-/** The native tests have no image decoder. */
-async function decodedClip() {
-  const frames = path.join(root, GOLDEN, 'images/clip_160x120')
-  const clip = path.join(root, 'build/test-models/clip.rgb')
-  const decoded = await Promise.all(
-    readdirSync(frames)
-      .sort()
-      .map((name) => sharp(path.join(frames, name)).removeAlpha().raw().toBuffer()),
-  )
-  mkdirSync(path.dirname(clip), { recursive: true })
-  writeFileSync(clip, Buffer.concat(decoded))
-  return clip
+/** The recordings of a set that have a clip. */
+function recordingsOf(set) {
+  const files = ['text_video', 'tracker_video'].map((family) => path.join(set, 'cases', `${family}.json`))
+  return files.filter(existsSync).map((file) => JSON.parse(readFileSync(file, 'utf8')))
+}
+
+async function exportProgram(python, set, folder) {
+  const config = path.join(set, 'model', 'config.json')
+  const inputs = { files: ['scripts/export'], values: [readFileSync(config, 'utf8')] }
+  if (isStamped(folder, ['program.pt', 'names.json'], inputs)) return
+  const args = ['-m', 'scripts.export', 'program', '--config', config, '--out', folder]
+  await must(python, args, 'Read the last lines above: the export of the golden model failed.')
+  stamp(folder, inputs)
+}
+
+async function decodeClips(set, folder) {
+  mkdirSync(folder, { recursive: true })
+  for (const clip of new Set(recordingsOf(set).map((recording) => recording.clip))) {
+    const frames = path.join(set, 'images', clip)
+    const decoded = await Promise.all(
+      readdirSync(frames)
+        .sort()
+        .map((name) => sharp(path.join(frames, name)).toColourspace('srgb').removeAlpha().raw().toBuffer()),
+    )
+    writeFileSync(path.join(folder, `${clip}.rgb`), Buffer.concat(decoded))
+  }
+}
+
+/** Writes the tokens of all texts that tests ask for, as rows of the network's context. */
+function writeTokens(sets, file) {
+  const tokenizer = new Tokenizer(JSON.parse(readFileSync(path.join(OWN, 'model', 'tokenizer.json'), 'utf8')), {})
+  const recorded = sets.flatMap(recordingsOf).flatMap(({ runs }) => runs.map(({ prompt }) => prompt?.text_str))
+  const rows = {}
+  for (const text of [...TEXTS, ...recorded.filter((one) => one !== undefined)]) {
+    const { ids } = tokenizer.encode(text)
+    const row = ids.slice(0, 32)
+    row[row.length - 1] = ids.at(-1) // a longer text ends with the end token all the same
+    rows[text] = [...row, ...Array(32 - row.length).fill(0)]
+  }
+  writeFileSync(file, JSON.stringify(rows))
 }
 
 /**
- * @param {{ python: string }} context of the set-up
- * @returns {Promise<Record<string, string>>} the environment of the native tests
+ * Makes what the native tests need of a set, where it is not there yet, and names it in variables of the environment.
+ * @param {{ python: string }} tools the project's Python, with torch
+ * @returns {Promise<Record<string, string>>}
  */
 export async function goldenEnvironment({ python }) {
-  return {
-    SAM3_TEST_PROGRAM: await goldenProgram(python),
-    SAM3_TEST_MODEL: path.join(root, GOLDEN, 'model'),
-    SAM3_TEST_CLIP: await decodedClip(),
+  const replayed = replayedSet()
+  const environment = {}
+  const made = new Map()
+  for (const [name, set] of Object.entries({ TEST: OWN, GOLDEN: replayed })) {
+    const folder = path.join('build', 'native-goldens', made.size === 0 ? 'own' : 'replayed')
+    if (!made.has(set)) {
+      await exportProgram(python, set, path.join(folder, 'program'))
+      await decodeClips(set, path.join(root, folder, 'clips'))
+      made.set(set, path.join(root, folder))
+    }
+    environment[`SAM3_${name}_ROOT`] = set
+    environment[`SAM3_${name}_PROGRAM`] = path.join(made.get(set), 'program')
+    environment[`SAM3_${name}_CLIPS`] = path.join(made.get(set), 'clips')
   }
+  environment.SAM3_TEST_TOKENS = path.join(root, 'build', 'native-goldens', 'tokens.json')
+  writeTokens([OWN, replayed], environment.SAM3_TEST_TOKENS)
+  return environment
 }

@@ -24,7 +24,7 @@ function chosen(folder, words, pattern) {
 async function runNative(context, { words, without, long }) {
   if (without.includes('native'))
     return { code: 0, counts: { passed: 0, failed: 0, skipped: countNativeTests(path.join(root, NATIVE)) } }
-  const doctest = words.length > 0 ? [`--source-file=${words.map((word) => `*${word}*`).join(',')}`] : []
+  const doctest = words.length > 0 ? [`--test-case=${words.map((word) => `*${word}*`).join(',')}`] : []
   const { code, output } = await nativeTests(context, { doctest, fuzz: long ? MANY_CASES : undefined })
   return { code, counts: readDoctest(output) }
 }

@@ -5,14 +5,14 @@ import { buildSam3ImageModel, type PullProgress } from '../../lib/index.js'
 import { hubServerOf } from '../support/hub-server/golden.js'
 import { REPO, Sandbox } from '../support/hub-server/sandbox.js'
 import { noiseImage, rejection } from '../support/model.js'
-import { goldenModels, goldenRoot } from '../support/paths.js'
+import { goldenModels } from '../support/paths.js'
 
 const box = new Sandbox()
 const { server } = box
 beforeAll(() => box.start())
 afterAll(() => box.stop())
 
-describe.skipIf(!goldenRoot)('buildSam3ImageModel', () => {
+describe('buildSam3ImageModel', () => {
   it('downloads a model by its name once, and finds it again', async () => {
     box.fresh(1, true)
     hubServerOf(server, REPO, goldenModels.safetensors)

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <doctest/doctest.h>
 
+#include "concept_replay.h"
 #include "error.h"
 #include "golden.h"
 #include "support.h"
@@ -16,14 +17,6 @@ using namespace sam3::test;
 namespace {
 
 constexpr double kScores = 1e-4, kBoxes = 1e-4, kLogits = 2e-3;
-
-ImageModel load(const GoldenModel& golden) {
-  ImageModelOptions options;
-  options.device = "cpu", options.dtype = "float32";
-  return ImageModel(
-      {golden.program + "/program.pt", golden.program + "/names.json", golden.model + "/model.safetensors"}, options,
-      {});
-}
 
 double difference(const at::Tensor& a, const at::Tensor& b) {
   REQUIRE(a.sizes() == b.sizes());
@@ -46,44 +39,44 @@ void check(const ConceptDetections& found, const GoldenTensors& golden, const st
 
 }  // namespace
 
-TEST_CASE("concept detector: the recorded runs, alone and as one batch") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
-  const GoldenTensors tensors(golden, "text_video");
-  ImageModel model = load(golden);
-  const Json text_video = golden_json(golden.model, "text_video");
-  const at::Tensor frames = tensors.at("frames_u8");
-
-  const ConceptPrompt ellipse{token_ids("a red ellipse"), {}, {}}, cat{token_ids("cat"), {}, {}},
-      box{token_ids("visual"), {0.1f + 0.15f, 0.2f + 0.175f, 0.3f, 0.35f}, {1}};
-  const std::vector<std::pair<std::string, const ConceptPrompt*>> runs = {
-      {"real_default", &ellipse}, {"real_lowered", &cat}, {"real_refine", &cat}, {"real_box_prompt", &box}};
-  for (const int64_t frame : {0, 1, 7, 16, 23}) {
-    CAPTURE(frame);
-    const auto pixels = normalize_frame(frames[frame], FrameFilter::bilinear, model.program().target());
-    const auto encoded = model.encode_pixels(pixels, 160, 120, {});
-    const auto& image = model.detector_levels(*encoded);
-    for (const auto& [name, prompt] : runs) {
-      if (prompt == &box && frame > 0) continue;  // the box is asked on its own frame
-      ConceptOptions options;
-      for (const Json& run : text_video.at("runs").as_array("runs"))
-        if (run.at("name").as_string("name") == name) apply(options, run.at("overrides"));
-      const std::string key = name + ".fp32.internal." + numbered(frame == 0 ? 0 : frame + 1) + ".";
-      const auto alone = detect_concepts(model, image, {prompt}, options, {});
+TEST_CASE("golden concept detector: what the recorded runs found, alone and as one batch") {
+  const auto recording = golden_cases("text_video");
+  if (!recording) return;
+  const Clip clip(golden_model(), *recording);
+  const GoldenTensors tensors(golden_model(), "text_video");
+  FrameStore frames(clip.model(), FrameFilter::bilinear, false);
+  std::vector<ConceptRun> runs = concept_runs(*recording);
+  std::erase_if(runs, [](const ConceptRun& run) { return run.crafted_detections; });
+  bool compared = false;
+  for (const ConceptRun& run : runs) {
+    CAPTURE(run.name);
+    for (const Json& internal : run.internals()) {
+      const int64_t frame = internal.at("frame").as_int("frame"), step = internal.at("i").as_int("i");
+      const std::string key = run.key + "internal." + numbered(step) + ".";
+      if (!tensors.has(key + "det_masks")) continue;  // masks were recorded of some frames only
+      if (!run.has_text && frame != run.start) continue;
+      frames.open(frame, clip.frame(frame), {});
+      const ConceptPrompt prompt = run.prompt_on(frame);
+      std::vector<ConceptPrompt> others;
+      for (const ConceptRun& other : runs) others.push_back(other.prompt_on(other.start));
+      const auto alone = detect_concepts(clip.model(), frames.detector(frame), {&prompt}, run.options, {});
       REQUIRE(alone.size() == 1);
       check(alone[0], tensors, key);
-      const auto all = detect_concepts(model, image, {&ellipse, prompt, &box}, options, {});
-      REQUIRE(all.size() == 3);
-      check(all[1], tensors, key);
+      std::vector<const ConceptPrompt*> all{&prompt};
+      for (const ConceptPrompt& other : others) all.push_back(&other);
+      const auto batch = detect_concepts(clip.model(), frames.detector(frame), all, run.options, {});
+      REQUIRE(batch.size() == all.size());
+      check(batch[0], tensors, key);
+      compared = true;
     }
   }
+  if (!compared) left_out("detections of text_video in fp32");
 }
 
 TEST_CASE("concept detector: nothing asked, nothing found, and a cancelled call") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
-  const GoldenTensors tensors(golden, "text_video");
-  ImageModel model = load(golden);
+  const GoldenTensors tensors(test_model(), "text_video");
+  const auto loaded = test_model().load();
+  ImageModel& model = *loaded;
   const auto pixels = normalize_frame(tensors.at("frames_u8")[0], FrameFilter::bilinear, model.program().target());
   const auto encoded = model.encode_pixels(pixels, 160, 120, {});
   const auto& image = model.detector_levels(*encoded);

@@ -67,8 +67,7 @@ void close(Engine& engine, const SessionPtr& session) {
 }  // namespace
 
 TEST_CASE("engine sessions: steps of several sessions and image calls take turns") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
+  const GoldenModel& golden = test_model();
   const Running running(golden);
   Engine& engine = *running.engine;
   const SessionPtr first = open(engine), second = open(engine);
@@ -103,8 +102,7 @@ TEST_CASE("engine sessions: steps of several sessions and image calls take turns
 }
 
 TEST_CASE("engine sessions: closing ends waiting and running calls once each, and frees before it says so") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
+  const GoldenModel& golden = test_model();
   const Running running(golden);
   Engine& engine = *running.engine;
   for (int round = 0; round < 10; round++) {
@@ -124,8 +122,7 @@ TEST_CASE("engine sessions: closing ends waiting and running calls once each, an
 }
 
 TEST_CASE("engine sessions: a full queue refuses steps, but nothing that tidies up") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
+  const GoldenModel& golden = test_model();
   const Running running(golden, 1);
   Engine& engine = *running.engine;
   const SessionPtr session = open(engine);
@@ -148,8 +145,7 @@ TEST_CASE("engine sessions: a full queue refuses steps, but nothing that tidies 
 }
 
 TEST_CASE("engine sessions: a cancelled step ends with ABORT_ERR, and can be repeated") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
+  const GoldenModel& golden = test_model();
   const Running running(golden);
   Engine& engine = *running.engine;
   const SessionPtr session = open(engine);
@@ -165,8 +161,7 @@ TEST_CASE("engine sessions: a cancelled step ends with ABORT_ERR, and can be rep
 }
 
 TEST_CASE("engine sessions: disposing of the model ends them, and a later close still answers") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
+  const GoldenModel& golden = test_model();
   const Running running(golden);
   Engine& engine = *running.engine;
   const SessionPtr session = open(engine);

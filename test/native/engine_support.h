@@ -80,9 +80,8 @@ struct Running {
     options.threads = 2;
     options.queue_limit = queue_limit;
     Waiter<ModelInfo> loaded;
-    engine = Engine::start(
-        {golden.program + "/program.pt", golden.program + "/names.json", golden.model + "/model.safetensors"}, options,
-        {}, loaded.callback());
+    engine = Engine::start({golden.program + "/program.pt", golden.program + "/names.json", golden.weights}, options,
+                           {}, loaded.callback());
     info = loaded.value();
   }
   std::shared_ptr<Engine> engine;

@@ -8,8 +8,7 @@ using namespace sam3;
 using namespace sam3::test;
 
 TEST_CASE("engine: concepts and clicks, from pixels and from an encoded image") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
+  const GoldenModel& golden = test_model();
   const Running running(golden);
   CHECK(running.info.device == "cpu");
   CHECK(running.info.dtype == "float32");
@@ -54,8 +53,7 @@ TEST_CASE("engine: concepts and clicks, from pixels and from an encoded image") 
 }
 
 TEST_CASE("engine: a full queue refuses, and serves what it took") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
+  const GoldenModel& golden = test_model();
   const Running running(golden, 2);
   std::vector<Waiter<Segmentations>> waiters(12);
   for (auto& waiter : waiters) running.engine->segment({{image(), {prompt(1000)}}}, nullptr, waiter.callback());
@@ -71,8 +69,7 @@ TEST_CASE("engine: a full queue refuses, and serves what it took") {
 }
 
 TEST_CASE("engine: a cancelled call ends with ABORT_ERR, its neighbours do not") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
+  const GoldenModel& golden = test_model();
   const Running running(golden);
   const auto before = std::make_shared<CancelToken>(), waiting = std::make_shared<CancelToken>();
   before->cancel();
@@ -89,8 +86,7 @@ TEST_CASE("engine: a cancelled call ends with ABORT_ERR, its neighbours do not")
 }
 
 TEST_CASE("engine: disposed in full flight, every call ends exactly once") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
+  const GoldenModel& golden = test_model();
   const Running running(golden);
   constexpr int kThreads = 4, kCalls = 15;
   std::vector<Waiter<Segmentations>> waiters(kThreads * kCalls);
@@ -121,8 +117,7 @@ TEST_CASE("engine: disposed in full flight, every call ends exactly once") {
 }
 
 TEST_CASE("engine: an encoded image does not outlive its model") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
+  const GoldenModel& golden = test_model();
   ImageFeaturesPtr features;
   {
     const Running running(golden);
@@ -136,8 +131,7 @@ TEST_CASE("engine: an encoded image does not outlive its model") {
 }
 
 TEST_CASE("engine: a model that cannot be loaded says why, and ends its thread") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
+  const GoldenModel& golden = test_model();
   const auto start = [&](ProgramFiles files) {
     EngineOptions options;
     options.model.device = "cpu";
@@ -151,7 +145,7 @@ TEST_CASE("engine: a model that cannot be loaded says why, and ends its thread")
     return code;
   };
   const std::string program = golden.program + "/program.pt", names = golden.program + "/names.json",
-                    weights = golden.model + "/model.safetensors";
+                    weights = golden.weights;
   CHECK(start({program, names, weights + ".absent"}) == "ERR_MODEL_NOT_FOUND");
   CHECK(start({program, names + ".absent", weights}) == "ERR_MODEL_NOT_FOUND");
   CHECK(start({names, names, weights}) == "ERR_PROGRAM");

@@ -19,11 +19,10 @@ RawImage raw(const at::Tensor& pixels) {
 
 }  // namespace
 
-TEST_CASE("frame transform: single planes as Pillow resizes them") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
-  const Json cases = golden_json(golden.model, "heuristics").at("resize_u8");
-  for (const Json& one : cases.as_array("cases")) {
+TEST_CASE("golden frame transform: single planes as Pillow resizes them") {
+  const Json* cases = golden_function("resize_u8");
+  if (!cases) return;
+  for (const Json& one : cases->as_array("cases")) {
     const at::Tensor input = tensor_of(one.at("input"))[0].to(at::kByte).unsqueeze(-1).expand({-1, -1, 3}).contiguous();
     const at::Tensor size = tensor_of(one.at("size"));
     if (size[0].item<float>() != size[1].item<float>()) continue;  // we resize to squares only
@@ -36,27 +35,25 @@ TEST_CASE("frame transform: single planes as Pillow resizes them") {
   }
 }
 
-TEST_CASE("frame transform: the golden clip equals the reference's frames to the byte, in both ways") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
-  const at::Tensor clip = golden_clip(120, 160);
-  if (!clip.defined()) return;
+TEST_CASE("golden frame transform: the clip equals the reference's frames to the byte, in both ways") {
   for (const auto& [name, filter] :
        {std::pair{"text_video", FrameFilter::bilinear}, std::pair{"tracker_video", FrameFilter::bicubic}}) {
     CAPTURE(name);
-    const at::Tensor frames = GoldenTensors(golden, name).at("frames_u8");
+    const auto recording = golden_cases(name);
+    if (!recording) continue;
+    const at::Tensor clip = clip_of(golden_model(), *recording);
+    const at::Tensor frames = GoldenTensors(golden_model(), name).at("frames_u8");
     REQUIRE(frames.size(0) == clip.size(0));
     for (int64_t t = 0; t < frames.size(0); t++) {
       CAPTURE(t);
-      CHECK(at::equal(resize_frame(raw(clip[t]), 168, filter), frames[t]));
+      CHECK(at::equal(resize_frame(raw(clip[t]), frames.size(-1), filter), frames[t]));
     }
   }
 }
 
-TEST_CASE("frame transform: bilinear frames are normalised in float16, bicubic ones in float32") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
-  const GoldenTensors text(golden, "text_video");
+TEST_CASE("golden frame transform: bilinear frames are normalised in float16, bicubic ones in float32") {
+  if (!golden_cases("text_video")) return;
+  const GoldenTensors text(golden_model(), "text_video");
   const at::Tensor half = text.at("frames_f16_first2"), frames = text.at("frames_u8");
   for (int64_t t = 0; t < half.size(0); t++) {
     const at::Tensor got = normalize_frame(frames[t], FrameFilter::bilinear, {c10::kCPU, at::kFloat});

@@ -1,4 +1,4 @@
-// The real name map on the real files of the golden model.
+// The real name map on the real files of the set that is replayed.
 #include <ATen/Functions.h>
 #include <doctest/doctest.h>
 
@@ -48,19 +48,25 @@ std::string shard(const std::string& path, const TempFolder& folder) {
 
 }  // namespace
 
-TEST_CASE("golden weights: safetensors, shards and Meta's file give the same program tensors") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
-  const std::string& model = golden.model;
+TEST_CASE("golden weights: the set's files, and shards of one, give the same program tensors") {
+  const GoldenModel& golden = golden_model();
   const NameMap map = NameMap::load(golden.program + "/names.json");
-  CHECK(map.architecture().image_size == 168);
-  const Bound exact = bound_by(map, model + "/model.safetensors", at::kFloat);
+  for (const std::string family : {"image", "tracker_video"})
+    if (const auto cases = golden_cases(family))
+      CHECK(map.architecture().image_size == cases->at("image_size").as_int("size"));
+  const Bound exact = bound_by(map, golden.weights, at::kFloat);
   CHECK(exact.size() > 500);
-  check_equal(exact, bound_by(map, model + "/sam3.pt", at::kFloat));
+  for (const std::string file : {"model/model.safetensors", "model/sam3.pt"}) {
+    CAPTURE(file);
+    if (golden.has(file))
+      check_equal(exact, bound_by(map, golden.root + "/" + file, at::kFloat));
+    else
+      left_out(file);
+  }
   const TempFolder folder;
-  check_equal(exact, bound_by(map, shard(model + "/model.safetensors", folder), at::kFloat));
+  check_equal(exact, bound_by(map, shard(golden.weights, folder), at::kFloat));
 
-  const Bound cast = bound_by(map, model + "/sam3.pt", at::kBFloat16);
+  const Bound cast = bound_by(map, golden.weights, at::kBFloat16);
   size_t kept = 0;
   for (const auto& [name, tensor] : exact) {
     CAPTURE(name);

@@ -2,9 +2,9 @@
 #include <ATen/ATen.h>
 #include <doctest/doctest.h>
 
+#include "golden.h"
 #include "mask_choice.h"
 #include "support.h"
-#include "tracker_replay.h"
 #include "video/mask_overlap.h"
 #include "video/memory_selection.h"
 #include "video/set_order.h"
@@ -13,11 +13,10 @@
 using namespace sam3;
 using namespace sam3::test;
 
-TEST_CASE("tracker heuristics: conditioning frames") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
-  const Json cases = golden_json(golden.model, "heuristics").at("select_closest_cond_frames");
-  for (const Json& one : cases.as_array("cases")) {
+TEST_CASE("golden tracker heuristics: conditioning frames") {
+  const Json* cases = golden_function("select_closest_cond_frames");
+  if (!cases) return;
+  for (const Json& one : cases->as_array("cases")) {
     const auto frame = one.at("frame_idx").as_int("frame");
     const auto conditioning = ints(one.at("cond_frames_in_insertion_order"));
     const auto most = one.at("max_cond_frame_num").as_int("most");
@@ -59,11 +58,10 @@ TEST_CASE("tracker heuristics: the order in which Python meets the frames of a s
   CHECK(order({33, 1, 65, 2, 97, 34, 66, 129, 3, 35, 161, 4}) == "[65 33 2 1 97 34 66 129 3 35 161 4]");
 }
 
-TEST_CASE("tracker heuristics: frames worth remembering") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
-  const Json cases = golden_json(golden.model, "heuristics").at("frame_filter");
-  for (const Json& one : cases.as_array("cases")) {
+TEST_CASE("golden tracker heuristics: frames worth remembering") {
+  const Json* cases = golden_function("frame_filter");
+  if (!cases) return;
+  for (const Json& one : cases->as_array("cases")) {
     FrameScores scores;
     for (const auto& [frame, score] : one.at("eff_iou_score").as_object("scores"))
       scores[std::stoll(frame)] = static_cast<float>(score.as_double("score"));
@@ -78,21 +76,19 @@ TEST_CASE("tracker heuristics: frames worth remembering") {
   CHECK(text_of(frame_filter(3, {{4, 0.5f}, {9, 0.5f}}, true, -1, 16, 0.01f)) == "[9 4]");
 }
 
-TEST_CASE("tracker heuristics: score of a frame") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
-  const Json cases = golden_json(golden.model, "heuristics").at("cal_mem_score");
-  for (const Json& one : cases.as_array("cases")) {
+TEST_CASE("golden tracker heuristics: score of a frame") {
+  const Json* cases = golden_function("cal_mem_score");
+  if (!cases) return;
+  for (const Json& one : cases->as_array("cases")) {
     const float got = cal_mem_score(tensor_of(one.at("object_score_logits")), tensor_of(one.at("iou_score")));
     CHECK(got == static_cast<float>(one.at("out").as_double("score")));
   }
 }
 
-TEST_CASE("tracker heuristics: one mask of four") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
-  const Json cases = golden_json(golden.model, "heuristics").at("dynamic_multimask_via_stability");
-  for (const Json& one : cases.as_array("cases")) {
+TEST_CASE("golden tracker heuristics: one mask of four") {
+  const Json* cases = golden_function("dynamic_multimask_via_stability");
+  if (!cases) return;
+  for (const Json& one : cases->as_array("cases")) {
     const at::Tensor masks = tensor_of(one.at("mask_logits")), iou = tensor_of(one.at("ious"));
     const at::Tensor choice = choose_single_mask(masks, iou), row = at::arange(masks.size(0));
     CHECK(at::equal(masks.index({row, choice}).unsqueeze(1), tensor_of(one.at("out_masks"))));
@@ -100,12 +96,11 @@ TEST_CASE("tracker heuristics: one mask of four") {
   }
 }
 
-TEST_CASE("tracker heuristics: masks that compete for pixels, in parts of any size") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
-  const Json cases = golden_json(golden.model, "heuristics");
-  const Json& shrinking = cases.at("suppress_object_pw_area_shrinkage");
-  const Json& overlapping = cases.at("apply_non_overlapping_constraints");
+TEST_CASE("golden tracker heuristics: masks that compete for pixels, in parts of any size") {
+  const Json* shrinkage = golden_function("suppress_object_pw_area_shrinkage");
+  const Json* overlaps = golden_function("apply_non_overlapping_constraints");
+  if (!shrinkage || !overlaps) return;
+  const Json &shrinking = *shrinkage, &overlapping = *overlaps;
   for (const int64_t step : {1, 2, 3, 100}) {
     CAPTURE(step);
     const at::Tensor masks = tensor_of(shrinking.at("masks")).squeeze(1);
@@ -124,12 +119,11 @@ TEST_CASE("tracker heuristics: masks that compete for pixels, in parts of any si
   }
 }
 
-TEST_CASE("tracker heuristics: positions of pointers in time") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
-  const auto model = load_golden(golden);
-  const Json cases = golden_json(golden.model, "heuristics").at("pointer_tpos_enc");
-  for (const Json& one : cases.as_array("cases")) {
+TEST_CASE("golden tracker heuristics: positions of pointers in time") {
+  const Json* cases = golden_function("pointer_tpos_enc");
+  if (!cases) return;
+  const auto model = golden_model().load();
+  for (const Json& one : cases->as_array("cases")) {
     const at::Tensor most = at::full({}, one.at("max_abs_pos").as_double("most") - 1);
     const at::Tensor got = model->program().pointer_position(tensor_of(one.at("rel_pos")) / most.to(at::kFloat));
     CHECK(at::allclose(got, tensor_of(one.at("out")), 0, 2e-6));

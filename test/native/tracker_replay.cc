@@ -3,36 +3,11 @@
 #include <ATen/Functions.h>
 #include <doctest/doctest.h>
 
-#include <regex>
-
+#include "recorded_call.h"
 #include "video_golden.h"
 
 namespace sam3::test {
 namespace {
-
-// What follows `name=` in a recorded call, up to the comma or bracket that ends it; empty where it is absent or None.
-std::string argument(const std::string& call, const std::string& name) {
-  const size_t found = call.find(name + "=");
-  if (found == std::string::npos) return "";
-  const size_t begin = found + name.size() + 1;
-  int depth = 0;
-  size_t end = begin;
-  for (; end < call.size(); end++) {
-    if (call[end] == '[') depth++;
-    if (call[end] == ']') depth--;
-    if (depth < 0 || (depth == 0 && (call[end] == ',' || call[end] == ')'))) break;
-  }
-  const std::string text = call.substr(begin, end - begin);
-  return text == "None" ? "" : text;
-}
-
-std::vector<float> numbers(const std::string& text) {
-  std::vector<float> out;
-  static const std::regex number("-?[0-9.]+(e-?[0-9]+)?");
-  for (std::sregex_iterator it(text.begin(), text.end(), number), end; it != end; ++it)
-    out.push_back(std::stof(it->str()));
-  return out;
-}
 
 PointInput point_input(const std::string& call, int64_t input_size) {
   PointInput input;
@@ -77,9 +52,8 @@ ReplayStep parse(const std::string& call, int64_t input_size) {
 
 }  // namespace
 
-std::vector<ReplayRun> replay_runs(const GoldenModel& golden, int64_t input_size) {
+std::vector<ReplayRun> replay_runs(const Json& recording, int64_t input_size) {
   std::vector<ReplayRun> runs;
-  const Json recording = golden_json(golden.model, "tracker_video");
   for (const Json& recorded : recording.at("runs").as_array("runs")) {
     if (recorded.at("variant").as_string("variant") != "fp32") continue;
     ReplayRun run;
@@ -95,34 +69,28 @@ std::vector<ReplayRun> replay_runs(const GoldenModel& golden, int64_t input_size
         step.reverse = reverse;
       }
       step.object_ids = ints(entry.at("obj_ids"));
+      if (const Json* updated = entry.find("updated_frames")) step.updated = ints(*updated);
       run.steps.push_back(std::move(step));
     }
-    run.failed = run.name == "clear_before_propagation_error";
+    run.failed = is_text(recorded.at("error"));
     runs.push_back(std::move(run));
   }
   return runs;
 }
 
-std::unique_ptr<ImageModel> load_golden(const GoldenModel& golden) {
-  const ProgramFiles files{golden.program + "/program.pt", golden.program + "/names.json",
-                           golden.model + "/model.safetensors"};
-  ImageModelOptions options;
-  options.device = "cpu";
-  options.dtype = "float32";
-  return std::make_unique<ImageModel>(files, options, std::function<void(uint64_t, uint64_t)>{});
-}
-
-Replay::Replay(const GoldenModel& golden, ImageModel& model, bool full_history, TrackerOptions options,
-               int64_t num_frames) {
+Replay::Replay(const GoldenModel& golden, ImageModel& model, bool full_history) {
   const GoldenTensors tensors(golden, "tracker_video");
+  const Json recording = golden.cases("tracker_video");
+  const int64_t width = recording.at("video_width").as_int("width"),
+                height = recording.at("video_height").as_int("height");
   images_ = tensors.at("frames_u8").permute({0, 2, 3, 1}).contiguous();
-  masks_ = tensors.at("mask_inputs");
+  masks_ = tensors.has("mask_inputs") ? tensors.at("mask_inputs") : at::zeros({0, height, width}, at::kByte);
   frames_ = std::make_unique<FrameStore>(model, FrameFilter::bicubic, full_history);
-  tracker_ = std::make_unique<BucketTracker>(model, *frames_, options, 160, 120, num_frames);
+  tracker_ = std::make_unique<BucketTracker>(model, *frames_, TrackerOptions{}, width, height, images_.size(0));
 }
 
 void Replay::open(int64_t frame) {
-  const at::Tensor image = images_[frame % images_.size(0)];
+  const at::Tensor image = images_[frame];
   const RawImage raw{image.const_data_ptr<uint8_t>(), image.size(1), image.size(0)};
   frames_->open(frame, &raw, {});
 }
@@ -133,7 +101,8 @@ Replay::Answer Replay::run(const ReplayStep& step) {
   switch (step.kind) {
     case Kind::points: return {{}, tracker_->add_points(step.frame, step.object, step.points)};
     case Kind::mask: {
-      const at::Tensor mask = step.mask < 0 ? at::zeros_like(masks_[0]) : masks_[step.mask];
+      const at::Tensor mask =
+          step.mask < 0 ? at::zeros({masks_.size(1), masks_.size(2)}, at::kByte) : masks_[step.mask];
       return {{}, tracker_->add_mask(step.frame, step.object, mask)};
     }
     case Kind::clear: return {{}, tracker_->clear_inputs(step.frame, step.object)};

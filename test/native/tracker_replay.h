@@ -1,5 +1,4 @@
 #pragma once
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +20,7 @@ struct ReplayStep {
   int64_t mask = -1;                // of mask_inputs; -1: an empty one
   bool reverse = false;             // of a tracked frame
   std::vector<int64_t> object_ids;  // afterwards
+  std::vector<int64_t> updated;     // frames whose masks were recorded again, of a removal
 };
 
 struct ReplayRun {
@@ -29,15 +29,13 @@ struct ReplayRun {
   std::vector<ReplayStep> steps;
 };
 
-std::vector<ReplayRun> replay_runs(const GoldenModel& golden, int64_t input_size);
+// The runs of cases/tracker_video.json in float32.
+std::vector<ReplayRun> replay_runs(const Json& recording, int64_t input_size);
 
-std::unique_ptr<ImageModel> load_golden(const GoldenModel& golden);
-
-// A tracker on the golden clip: 24 frames of 160 x 120 pixels, resized as the reference's tracker does.
+// A tracker on the recording's clip, whose frames are resized as the reference's tracker does.
 class Replay {
  public:
-  Replay(const GoldenModel& golden, ImageModel& model, bool full_history, TrackerOptions options = {},
-         int64_t num_frames = 24);
+  Replay(const GoldenModel& golden, ImageModel& model, bool full_history);
 
   struct Answer {
     std::optional<Propagated> tracked;  // of a tracked frame
@@ -47,10 +45,9 @@ class Replay {
 
   void open(int64_t frame);
   BucketTracker& tracker() { return *tracker_; }
-  FrameStore& frames() { return *frames_; }
 
  private:
-  at::Tensor images_, masks_;  // uint8 [24,168,168,3], [3,120,160]
+  at::Tensor images_, masks_;  // uint8 [T,S,S,3], [n,height,width]
   std::unique_ptr<FrameStore> frames_;
   std::unique_ptr<BucketTracker> tracker_;
 };

@@ -9,24 +9,6 @@
 
 namespace sam3::test {
 
-Json golden_json(const std::string& model, const std::string& name) {
-  return Json::parse(read_file(model + "/../cases/" + name + ".json"));
-}
-
-std::unique_ptr<SafetensorsFile> golden_tensors(const std::string& model, const std::string& name) {
-  return std::make_unique<SafetensorsFile>(model + "/../cases/" + name + ".safetensors");
-}
-
-std::vector<int64_t> token_ids(const std::string& text) {
-  static const std::map<std::string, std::vector<int64_t>> known = {
-      {"a red ellipse", {320, 736, 3367, 5423}}, {"cat", {2368}}, {"visual", {7195}}};
-  std::vector<int64_t> out{49406};
-  out.insert(out.end(), known.at(text).begin(), known.at(text).end());
-  out.push_back(49407);
-  out.resize(32);
-  return out;
-}
-
 std::string numbered(int64_t i) {
   const std::string digits = std::to_string(i);
   return std::string(3 - digits.size(), '0') + digits;
@@ -58,6 +40,15 @@ std::vector<float> floats(const Json& array) {
 
 float real(const Json& value) {
   return static_cast<float>(number(value));
+}
+
+bool is_text(const Json& value) {
+  try {
+    value.as_string("text");
+    return true;
+  } catch (const JsonError&) {
+    return false;
+  }
 }
 
 std::string text_of(const std::vector<int64_t>& values) {

@@ -2,7 +2,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,18 +13,13 @@
 
 namespace sam3::test {
 
-// Files of the golden cases, beside the golden model's; see the README of test/fixtures/golden.
-Json golden_json(const std::string& model, const std::string& name);
-std::unique_ptr<SafetensorsFile> golden_tensors(const std::string& model, const std::string& name);
-
-// Tokens of the texts that the recorded runs ask for, padded to the context.
-std::vector<int64_t> token_ids(const std::string& text);
 // 7 -> "007", as the goldens count.
 std::string numbered(int64_t i);
 
 std::vector<int64_t> ints(const Json& array);
 std::vector<float> floats(const Json& array);
 float real(const Json& number);
+bool is_text(const Json& value);                          // a string, where null or something else may stand
 std::string text_of(const std::vector<int64_t>& values);  // for messages
 // Masks from strings of 0 and 1, or from tensors of packed bits [n, ceil(height * width / 8)].
 MaskBits bits_from_strings(const Json& strings, int64_t height, int64_t width);

@@ -20,14 +20,10 @@ using namespace sam3::test;
 
 namespace {
 
-// What the reference gave for one of its functions; empty where the fixtures are not unpacked.
+// What the reference gave for one of its functions; empty where the set leaves it out.
 const Json::Array& cases(const std::string& function) {
-  static const Json all = [] {
-    const GoldenModel golden = golden_model();
-    return golden ? golden_json(golden.model, "heuristics") : Json::parse("{}");
-  }();
   static const Json::Array none;
-  const Json* found = all.find(function);
+  const Json* found = golden_function(function);
   if (!found) return none;
   REQUIRE(!found->as_array("cases").empty());
   return found->as_array("cases");
@@ -79,7 +75,7 @@ std::vector<int64_t> listed(const std::set<int64_t>& ids) {
 
 }  // namespace
 
-TEST_CASE("heuristics: nms_masks and mask_iou") {
+TEST_CASE("golden heuristics: nms_masks and mask_iou") {
   for (const Json& c : cases("nms_masks")) {
     const auto scores = floats(c.at("pred_probs"));
     const MaskBits masks = masks_of(c, "masks_bits");
@@ -98,7 +94,7 @@ TEST_CASE("heuristics: of equal scores the last detection stays") {
   CHECK(generic_nms({}, {}, 0.5f).empty());
 }
 
-TEST_CASE("heuristics: associate") {
+TEST_CASE("golden heuristics: associate") {
   for (const Json& c : cases("associate_det_trk_video_base")) {
     ConceptOptions options;
     apply(options, c.at("settings"));
@@ -116,7 +112,7 @@ TEST_CASE("heuristics: associate") {
   }
 }
 
-TEST_CASE("heuristics: one-to-one matching gives the pairs that SciPy gives") {
+TEST_CASE("golden heuristics: one-to-one matching gives the pairs that SciPy gives") {
   for (const Json& c : cases("associate_det_trk_perflib")) {
     const MaskBits detections = masks_of(c, "det_masks_bits"), masklets = masks_of(c, "trk_masks_bits");
     const auto scores = floats(c.at("det_scores")), ious = mask_iou(detections, masklets);
@@ -166,7 +162,7 @@ TEST_CASE("heuristics: one-to-one matching finds the least cost") {
   CHECK(assign({}, 3, 0).empty());
 }
 
-TEST_CASE("heuristics: connected components") {
+TEST_CASE("golden heuristics: connected components") {
   for (const Json& c : cases("connected_components")) {
     const at::Tensor input = tensor4(c.at("input")), labels = tensor4(c.at("labels")), counts = tensor4(c.at("counts"));
     for (int64_t i = 0; i < input.size(0); i++) {
@@ -190,7 +186,7 @@ TEST_CASE("heuristics: connected components") {
   }
 }
 
-TEST_CASE("heuristics: holes and sprinkles, in logits and in runs") {
+TEST_CASE("golden heuristics: holes and sprinkles, in logits and in runs") {
   for (const Json& c : cases("fill_holes_in_mask_scores")) {
     const at::Tensor masks = tensor4(c.at("mask")).squeeze(1), expected = tensor4(c.at("out")).squeeze(1);
     const bool fill = c.at("fill_holes").as_bool("flag"), remove = c.at("remove_sprinkles").as_bool("flag");
@@ -211,11 +207,10 @@ TEST_CASE("heuristics: holes and sprinkles, in logits and in runs") {
   }
 }
 
-TEST_CASE("heuristics: exclusivity by object") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
-  const Json all = golden_json(golden.model, "heuristics");
-  const Json& c = all.at("object_wise_non_overlapping");
+TEST_CASE("golden heuristics: exclusivity by object") {
+  const Json* found = golden_function("object_wise_non_overlapping");
+  if (!found) return;
+  const Json& c = *found;
   const at::Tensor masks = tensor4(c.at("masks")).squeeze(1), expected = tensor4(c.at("out")).squeeze(1);
   std::vector<MaskRuns> runs;
   std::vector<float> scores;
@@ -258,7 +253,7 @@ TEST_CASE("heuristics: exclusivity of random masks, pixel by pixel") {
   }
 }
 
-TEST_CASE("heuristics: recent occlusion") {
+TEST_CASE("golden heuristics: recent occlusion") {
   for (const Json& c : cases("recent_occlusion")) {
     const auto suppress = recently_occluded(masks_of(c, "masks_bits"), ints(c.at("last_occluded")),
                                             static_cast<float>(c.at("threshold").as_double("threshold")),
@@ -267,22 +262,21 @@ TEST_CASE("heuristics: recent occlusion") {
   }
 }
 
-TEST_CASE("heuristics: boxes of masks") {
-  const GoldenModel golden = golden_model();
-  if (!golden) return;
-  const Json all = golden_json(golden.model, "heuristics");
-  const Json& c = all.at("masks_to_boxes");
+TEST_CASE("golden heuristics: boxes of masks") {
+  const Json *found = golden_function("masks_to_boxes"), *same = golden_function("mask_to_box");
+  if (!found || !same) return;
+  const Json& c = *found;
   const MaskBits masks = masks_of(c, "masks_bits");
   for (int64_t i = 0; i < masks.count(); i++) {
     const auto box = masks.box(i);
     CHECK(std::vector<float>(box.begin(), box.end()) == floats(c.at("boxes_xyxy").as_array("boxes")[i]));
     CHECK(std::vector<int64_t>(box.begin(), box.end()) ==
-          ints(all.at("mask_to_box").at("boxes").as_array("boxes")[i].as_array("box")[0]));
+          ints(same->at("boxes").as_array("boxes")[i].as_array("box")[0]));
   }
   CHECK(MaskBits(1, 4, 70).box(0) == std::array<int64_t, 4>{0, 0, 0, 0});
 }
 
-TEST_CASE("heuristics: hotstart, frame by frame") {
+TEST_CASE("golden heuristics: hotstart, frame by frame") {
   for (const Json& c : cases("process_hotstart")) {
     ConceptOptions options;
     apply(options, c.at("settings"));

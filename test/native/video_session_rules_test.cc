@@ -90,7 +90,6 @@ std::string code_of(const std::function<void()>& body) {
 }  // namespace
 
 TEST_CASE("video session: several concepts are what each of them is alone") {
-  if (!Clip::available()) return;
   const Clip& clip = Clip::get();
   const std::vector<std::string> texts = {"cat", "a red ellipse", "visual"};
   VideoSession together(clip.model(), loose(clip));
@@ -116,7 +115,6 @@ TEST_CASE("video session: several concepts are what each of them is alone") {
 }
 
 TEST_CASE("video session: bounded and full history give the same, with clicks on the way") {
-  if (!Clip::available()) return;
   const Clip& clip = Clip::get();
   const auto run = [&](bool full, int64_t num_frames) {
     VideoOptions options = loose(clip);
@@ -145,7 +143,6 @@ TEST_CASE("video session: bounded and full history give the same, with clicks on
 }
 
 TEST_CASE("video session: clicked objects without a concept, as recorded, and one that comes later") {
-  if (!Clip::available()) return;
   const Clip& clip = Clip::get();
   const GoldenTensors tensors(clip.golden(), "tracker_video");
   VideoOptions options = clip.options();
@@ -185,7 +182,6 @@ TEST_CASE("video session: clicked objects without a concept, as recorded, and on
 }
 
 TEST_CASE("video session: a cancelled call changes nothing, and can be repeated") {
-  if (!Clip::available()) return;
   const Clip& clip = Clip::get();
   const auto run = [&](bool disturbed) {
     VideoSession session(clip.model(), loose(clip));
@@ -214,7 +210,6 @@ TEST_CASE("video session: a cancelled call changes nothing, and can be repeated"
 }
 
 TEST_CASE("video session: errors name what is wrong, and leave the session as it was") {
-  if (!Clip::available()) return;
   const Clip& clip = Clip::get();
   CHECK(code_of([&] { VideoSession(clip.model(), VideoOptions{}); }) == "ERR_INVALID_ARGUMENT");
   VideoSession session(clip.model(), loose(clip));
@@ -282,7 +277,6 @@ TEST_CASE("video session: errors name what is wrong, and leave the session as it
 }
 
 TEST_CASE("video session: frames that were clicked, but never propagated, are detected all the same") {
-  if (!Clip::available()) return;
   const Clip& clip = Clip::get();
   VideoOptions options = loose(clip);
   options.full_history = true;
@@ -305,7 +299,6 @@ TEST_CASE("video session: frames that were clicked, but never propagated, are de
 }
 
 TEST_CASE("video session: concepts and objects are removed, what was clicked stays") {
-  if (!Clip::available()) return;
   const Clip& clip = Clip::get();
   VideoSession session(clip.model(), loose(clip));
   const CancelProbe none;
@@ -337,7 +330,6 @@ TEST_CASE("video session: concepts and objects are removed, what was clicked sta
 }
 
 TEST_CASE("video session: a full history stops before its limit, a bounded one does not grow") {
-  if (!Clip::available()) return;
   const Clip& clip = Clip::get();
   VideoOptions options = loose(clip);
   options.full_history = true;
@@ -384,7 +376,6 @@ TEST_CASE("video session: a full history stops before its limit, a bounded one d
 
 // Any order of calls, right or wrong: each ends well or with one of the errors that are promised.
 TEST_CASE("video session: random calls never break it") {
-  if (!Clip::available()) return;
   const Clip& clip = Clip::get();
   std::mt19937_64 random(20);
   const auto below = [&](int64_t n) { return static_cast<int64_t>(random() % static_cast<uint64_t>(n)); };

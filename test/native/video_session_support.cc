@@ -9,29 +9,22 @@
 
 namespace sam3::test {
 
-bool Clip::available() {
-  return golden_model() && golden_clip(kHeight, kWidth).defined();
-}
-
 const Clip& Clip::get() {
-  static const Clip clip;
+  static const Clip clip(test_model(), test_model().cases("text_video"));
+  REQUIRE(clip.width() == kWidth);
+  REQUIRE(clip.height() == kHeight);
+  REQUIRE(clip.frames() == kFrames);
   return clip;
 }
 
-Clip::Clip() : golden_(golden_model()), tensors_(golden_, "text_video"), pixels_(golden_clip(kHeight, kWidth)) {
-  REQUIRE(pixels_.size(0) == kFrames);
-  for (int64_t i = 0; i < kFrames; i++)
-    frames_.push_back({pixels_.const_data_ptr<uint8_t>() + i * kHeight * kWidth * 3, kWidth, kHeight});
-  ImageModelOptions options;
-  options.device = "cpu", options.dtype = "float32";
-  model_ = std::make_unique<ImageModel>(ProgramFiles{golden_.program + "/program.pt", golden_.program + "/names.json",
-                                                     golden_.model + "/model.safetensors"},
-                                        options, nullptr);
+Clip::Clip(const GoldenModel& golden, const Json& recording)
+    : golden_(golden), pixels_(clip_of(golden, recording)), model_(golden.load()) {
+  for (int64_t i = 0; i < frames(); i++) frames_.push_back({pixels_[i].const_data_ptr<uint8_t>(), width(), height()});
 }
 
 VideoOptions Clip::options() const {
   VideoOptions options;
-  options.width = kWidth, options.height = kHeight, options.num_frames = kFrames;
+  options.width = width(), options.height = height(), options.num_frames = frames();
   options.logits = true;
   return options;
 }
@@ -44,7 +37,7 @@ std::vector<FrameResult> Clip::propagate(VideoSession& session, Direction direct
   const auto take = [&](std::vector<FrameResult> results) {
     std::move(results.begin(), results.end(), std::back_inserter(out));
   };
-  const int64_t last = std::min(plan.last, kFrames - 1);
+  const int64_t last = std::min(plan.last, frames() - 1);
   for (int64_t f = plan.first; plan.reverse ? f >= last : f <= last; f += plan.reverse ? -1 : 1)
     take(session.step(f, plan.encodes && !session.holds(f) ? frame(f) : nullptr, {}));
   take(session.finish());

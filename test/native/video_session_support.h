@@ -11,17 +11,20 @@
 
 namespace sam3::test {
 
-constexpr int64_t kWidth = 160, kHeight = 120, kFrames = 24;  // of the golden clip
+constexpr int64_t kWidth = 160, kHeight = 120, kFrames = 24;  // of the clip of the project's own goldens
 
-// The golden clip and model, loaded once for all test cases.
+// The clip and the model of a set of goldens.
 class Clip {
  public:
-  static bool available();  // says so where it is not
-  static const Clip& get();
+  static const Clip& get();  // those of the project's own goldens, loaded once for all test cases
+  // `recording`: one that names a clip.
+  Clip(const GoldenModel& golden, const Json& recording);
 
   const GoldenModel& golden() const { return golden_; }
-  const GoldenTensors& tensors() const { return tensors_; }
   ImageModel& model() const { return *model_; }
+  int64_t width() const { return pixels_.size(2); }
+  int64_t height() const { return pixels_.size(1); }
+  int64_t frames() const { return pixels_.size(0); }
   const RawImage* frame(int64_t index) const { return &frames_[index]; }
   // For this clip, with logits in the results.
   VideoOptions options() const;
@@ -30,9 +33,7 @@ class Clip {
                                      std::optional<int64_t> max_frames = {}, PropagationPlan* plan = nullptr) const;
 
  private:
-  Clip();
-  GoldenModel golden_;
-  GoldenTensors tensors_;
+  const GoldenModel& golden_;
   at::Tensor pixels_;
   std::vector<RawImage> frames_;
   std::unique_ptr<ImageModel> model_;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 
 from scripts.export.config import Sam3Config  # noqa: E402
 from scripts.export.program import script  # noqa: E402
-from scripts.export.weight_files import Safetensors  # noqa: E402
+from scripts.export.weight_files import Safetensors, open_weights  # noqa: E402
 from scripts.export.weights import load  # noqa: E402
 
 warnings.filterwarnings("ignore", message=".*torch.jit.*")
@@ -25,10 +26,56 @@ torch.set_num_threads(1)
 torch.set_grad_enabled(False)
 
 
+LEFT_OUT = pytest.StashKey[list[str]]()
+OWN_GOLDENS = ROOT / "test" / "fixtures" / "golden"
+
+
 def golden_dir() -> Path:
-    """The complete set of goldens where it lies beside the checkout, else the part of it that is kept in the repository."""
-    complete = ROOT.parent / "shared" / "golden" / "public"
-    return complete if complete.is_dir() else ROOT / "test" / "fixtures" / "golden"
+    """The set of goldens that is replayed: the one that SAM3_GOLDEN names, else the project's own."""
+    named = os.environ.get("SAM3_GOLDEN")
+    if named and not (Path(named) / "cases").is_dir():
+        raise pytest.UsageError(f"SAM3_GOLDEN={named}: no set of goldens (cases/, model/) is there.")
+    if not (OWN_GOLDENS / "model" / "model.safetensors").is_file():
+        raise pytest.UsageError(f"The goldens in {OWN_GOLDENS} are not unpacked. Run: npm run setup fixtures")
+    return Path(named) if named else OWN_GOLDENS
+
+
+def left_out(needed: str) -> str | None:
+    """Names what the set has not of `cases/image.json`, or of `cases/image.json:batch`, a part of that file."""
+    name, _, part = needed.partition(":")
+    file = golden_dir() / name
+    if not file.is_file():
+        return name
+    if part and part not in json.loads(file.read_text()):
+        return f"{part} in {name}"
+    return None
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "needs(*parts): files of the set of goldens, or parts of them, that a test replays"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """Takes out, and names, tests of what the set leaves out. The project's own set has something for every test."""
+    missing: dict[str, list] = {}
+    for item in items:
+        needs = [part for marker in item.iter_markers("needs") for part in marker.args]
+        absent = [what for what in map(left_out, needs) if what]
+        if absent:
+            missing.setdefault(", ".join(absent), []).append(item)
+    if missing and golden_dir() == OWN_GOLDENS:
+        raise pytest.UsageError(f"The goldens in {OWN_GOLDENS} have no {', '.join(missing)}.")
+    without = [item for listed in missing.values() for item in listed]
+    config.hook.pytest_deselected(items=without)
+    items[:] = [item for item in items if item not in without]
+    config.stash[LEFT_OUT] = [f"{what}: {', '.join(item.name for item in listed)}" for what, listed in missing.items()]
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    for line in config.stash.get(LEFT_OUT, []):
+        terminalreporter.write_line(f"the set in {golden_dir()} has no {line}")
 
 
 @dataclass(frozen=True)
@@ -46,11 +93,15 @@ class Golden:
 
 
 def golden(family: str) -> Golden:
-    """Cases of one family, e.g. "image"; skips the test where the fixtures leave the family out."""
+    """Cases of one family of the set, e.g. "image"."""
     base = golden_dir() / "cases" / family
-    if not base.with_suffix(".safetensors").is_file():
-        pytest.skip(f"no goldens of the family {family}")
     return Golden(Safetensors([base.with_suffix(".safetensors")]), json.loads(base.with_suffix(".json").read_text()))
+
+
+def weight_file(root: Path):
+    """The weights of a set: those of transformers where it has them, else Meta's."""
+    model = root / "model"
+    return open_weights(model / ("model.safetensors" if (model / "model.safetensors").is_file() else "sam3.pt"))
 
 
 def normalised(pixels_u8: torch.Tensor) -> torch.Tensor:
@@ -67,7 +118,7 @@ def config() -> Sam3Config:
 @pytest.fixture(scope="session")
 def eager(config):
     """The program in eager mode with the weights of the goldens."""
-    return load(config, Safetensors([golden_dir() / "model" / "model.safetensors"]))
+    return load(config, weight_file(golden_dir()))
 
 
 @pytest.fixture(scope="session")

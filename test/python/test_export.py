@@ -10,7 +10,7 @@ import time
 
 import pytest
 import torch
-from conftest import ROOT, golden_dir
+from conftest import OWN_GOLDENS, ROOT
 
 from scripts.export.__main__ import DEMO, DEMO_SEED, write_random
 from scripts.export.config import Sam3Config
@@ -108,7 +108,7 @@ def test_true_configuration_on_meta():
 
 
 def test_config_round_trip():
-    for config in (Sam3Config(), DEMO, Sam3Config.from_file(golden_dir() / "model" / "config.json")):
+    for config in (Sam3Config(), DEMO, Sam3Config.from_file(OWN_GOLDENS / "model" / "config.json")):
         assert Sam3Config.from_dict(config.to_dict()) == config
 
 
@@ -155,7 +155,7 @@ def test_config_of_a_part():
 def test_demo(tmp_path):
     """The demo model: complete folder, equal bytes each time, scores on both sides of the threshold, masks that cover part of the image."""
     folder, again = tmp_path / "demo", tmp_path / "again"
-    result = run("demo", "--tokenizer", str(golden_dir() / "model" / "tokenizer.json"), "--out", str(folder))
+    result = run("demo", "--tokenizer", str(OWN_GOLDENS / "model" / "tokenizer.json"), "--out", str(folder))
     assert result.returncode == 0, result.stderr
     assert {p.name for p in folder.iterdir()} == {
         "config.json",

@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import Golden, assert_close, golden, normalised
 
+pytestmark = pytest.mark.needs("cases/interactive.json", "cases/image.json")
 LOGIT, SCORE = 5e-4, 2e-5
 
 

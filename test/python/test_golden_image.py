@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from conftest import Golden, assert_close, golden, normalised
 
+pytestmark = pytest.mark.needs("cases/image.json")
 SCORE, BOX, MASK = 2e-5, 1e-5, 5e-4
 
 
@@ -114,15 +115,19 @@ def check_final_masks(cases: Golden, case: dict, key: str, masks: torch.Tensor) 
         assert not (wrong & (logits.abs() > 1e-3)).any(), key + "final masks"
 
 
+def tokens_of(cases: Golden, text: str) -> torch.Tensor:
+    """Those of a case with this text; "visual" is what cases without one ask for."""
+    case = next(case for case in cases.about["cases"] if (case["text"] or "visual") == text)
+    return cases[f"case.{case['name']}.token_ids"]
+
+
+@pytest.mark.needs("cases/image.json:batch")
 def test_batch(cases, program, features):
-    """Five prompts on three images in one call: B != P, boxes padded."""
-    about = cases.about.get("batch")
-    if about is None or "batch.pred_logits" not in cases:
-        pytest.skip("no batch case")
+    """Several prompts on several images in one call: B != P, boxes padded."""
+    about = cases.about["batch"]
     maps = [features(image) for image in about["images"]]
     f0, f1, f2 = (torch.cat([m[i] for m in maps]) for i in range(3))
-    by_text = {c["text"] or "visual": c["name"] for c in cases.about["cases"]}
-    ids = torch.stack([cases[f"case.{by_text[t]}.token_ids"] for t in about["texts"]])
+    ids = torch.stack([tokens_of(cases, text) for text in about["texts"]])
     index, text_index = torch.tensor(about["img_ids"]), torch.tensor(about["text_ids"])
     prompts, most = len(index), max(len(b) for b in about["boxes"].values())
     boxes, labels = torch.zeros(prompts, most, 4), torch.zeros(prompts, most, dtype=torch.int64)

@@ -1,35 +1,45 @@
 /** Before all tests: the golden weights in every form that the library loads, with a program exported for them. */
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
-import { goldenModels, goldenRoot, repositoryRoot } from './paths.js'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { goldenModels, goldenRoot, type ModelForms, replayedModels, replayedRoot, repositoryRoot } from './paths.js'
 import { pythonWith } from './python.js'
 
-/** Newer sources of the export make what was exported before stale. */
-function newestSource(): number {
-  const folder = `${repositoryRoot}/scripts/export`
-  return Math.max(...readdirSync(folder).map((name) => statSync(`${folder}/${name}`).mtimeMs))
+/** What the forms are made from: the weights as they are, and the sources of the export. Newer ones make them stale. */
+function sourcesOf(root: string): string {
+  const folders = [`${root}/model`, `${repositoryRoot}/scripts/export`]
+  const files = folders.flatMap((folder) => readdirSync(folder).map((name) => `${folder}/${name}`))
+  const described = files
+    .filter((file) => !file.endsWith('__pycache__'))
+    .map((file) => `${file} ${statSync(file).size} ${statSync(file).mtimeMs}`)
+  return described.sort().join('\n')
 }
 
-function link(folder: string, ...names: string[]): void {
-  mkdirSync(folder, { recursive: true })
-  for (const name of names) symlinkSync(`${goldenRoot}/model/${name}`, `${folder}/${name}`)
-}
-
-export default function setup(): void {
-  if (!goldenRoot) return
-  const { folder, safetensors, meta, checkpoint } = goldenModels
-  const stamp = `${folder}/.made-from-${goldenRoot.replaceAll('/', '_')}`
-  if (existsSync(stamp) && statSync(stamp).mtimeMs > newestSource()) return
+function makeForms(root: string, { folder, safetensors, meta, checkpoint }: ModelForms): void {
+  const stamp = `${folder}/.made-from`
+  const sources = sourcesOf(root)
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === sources) return
   const python = pythonWith('torch')
-  if (!python) throw new Error('The tests need a Python with torch: run npm run setup, or set SAM3_PYTHON.')
 
   rmSync(folder, { recursive: true, force: true })
   const runExport = (...args: string[]) =>
     execFileSync(python, ['-m', 'scripts.export', ...args], { cwd: repositoryRoot, stdio: 'pipe' })
-  link(safetensors, 'config.json', 'model.safetensors', 'tokenizer.json')
-  link(meta, 'config.json', 'sam3.pt', 'tokenizer.json')
-  for (const target of [safetensors, meta]) runExport('program', '--config', `${target}/config.json`, '--out', target)
-  const sources = ['--weights', `${safetensors}/model.safetensors`, '--tokenizer', `${safetensors}/tokenizer.json`]
-  runExport('checkpoint', ...sources, '--config', `${safetensors}/config.json`, '--out', checkpoint)
-  writeFileSync(stamp, '')
+  const model = `${root}/model`
+  const forms = [
+    [safetensors, 'model.safetensors'],
+    [meta, 'sam3.pt'],
+  ].filter(([, weights]) => existsSync(`${model}/${weights}`)) as [string, string][]
+  if (forms.length === 0) throw new Error(`${model} has neither model.safetensors nor sam3.pt.`)
+  for (const [target, weights] of forms) {
+    mkdirSync(target, { recursive: true })
+    for (const name of ['config.json', weights, 'tokenizer.json']) symlinkSync(`${model}/${name}`, `${target}/${name}`)
+    runExport('program', '--config', `${model}/config.json`, '--out', target)
+  }
+  const inputs = ['--weights', `${model}/${forms[0]![1]}`, '--tokenizer', `${model}/tokenizer.json`]
+  runExport('checkpoint', ...inputs, '--config', `${model}/config.json`, '--out', checkpoint)
+  writeFileSync(stamp, sources)
+}
+
+export default function setup(): void {
+  makeForms(goldenRoot, goldenModels)
+  if (replayedRoot !== goldenRoot) makeForms(replayedRoot, replayedModels)
 }

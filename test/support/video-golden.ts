@@ -1,18 +1,11 @@
 /** The recorded runs of the reference on videos, and how close ours must come. */
-import { readFileSync } from 'node:fs'
 import { expect } from 'vitest'
 import type { FrameResult, TrackedObject } from '../../lib/index.js'
 import { largestDifference, resizeBilinear } from './compare.js'
-import { goldenRoot } from './paths.js'
 
 /** Largest differences allowed, absolute. */
 export const SCORE = 1e-4
 export const LOGIT = 2e-3
-
-/** The JSON of a golden video file; an empty one where there are no goldens, so that test names can be made of it. */
-export function goldenRuns<T>(name: string): { runs: T[] } {
-  return goldenRoot ? JSON.parse(readFileSync(`${goldenRoot}/cases/${name}.json`, 'utf8')) : { runs: [] }
-}
 
 /** The objects of a result that have these ids. */
 export function objectsOf({ objects }: FrameResult, ids: readonly number[]): TrackedObject[] {

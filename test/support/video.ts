@@ -1,4 +1,5 @@
 /** Videos for tests: the golden clip, made-up frames, and a source that can misbehave. */
+import { readdirSync } from 'node:fs'
 import {
   buildSam3VideoModel,
   type FrameSource,
@@ -24,11 +25,17 @@ export interface Pixels {
   height: number
 }
 
-/** The 24 frames of the golden clip, 160 x 120. */
-export function goldenClip(): Promise<Pixels[]> {
-  const name = (index: number) => `${goldenRoot}/images/clip_160x120/${String(index).padStart(5, '0')}.png`
-  return Promise.all(Array.from({ length: 24 }, (_, index) => decodeImage(name(index))))
+/** The frames of a clip: all files of a folder, by name. */
+export function readClip(folder: string): Promise<Pixels[]> {
+  return Promise.all(
+    readdirSync(folder)
+      .sort()
+      .map((name) => decodeImage(`${folder}/${name}`)),
+  )
 }
+
+/** The clip of the project's own goldens: 24 frames of 160 x 120. */
+export const goldenClip = (): Promise<Pixels[]> => readClip(`${goldenRoot}/images/clip_160x120`)
 
 /** Bright rectangles that wander over noise; any number of frames, each the same every time. */
 export function wanderingFrame(index: number, width = 160, height = 120): Pixels {

@@ -14,7 +14,7 @@ import type {
   VideoSession,
 } from '../../lib/index.js'
 import { largestDifference } from '../support/compare.js'
-import { goldenRoot, repositoryRoot } from '../support/paths.js'
+import { repositoryRoot } from '../support/paths.js'
 import { buildTestVideoModel, collect, goldenClip, type Pixels, TestSource } from '../support/video.js'
 import { LOGIT, objectsOf } from '../support/video-golden.js'
 
@@ -67,7 +67,7 @@ function compare(result: FrameResult, { frame, ids, logits, cells }: Result): vo
   }
 }
 
-describe.skipIf(!goldenRoot)('the tracker against sequences of the reference', () => {
+describe('the tracker against sequences of the reference', () => {
   let model: Sam3VideoModel
   let clip: Pixels[]
   beforeAll(async () => {
