@@ -83,7 +83,7 @@ export async function trackDemo({ openSource, overlayFrame, VideoWriter }, model
   }
   const seconds = (performance.now() - begun) / 1000
   console.log(
-    `"${text}" in ${path.relative(root, input)}: ${ids.size} followed through ${drawn.length} frames in ${seconds.toFixed(1)} s`,
+    `"${text}" in ${input === scratch ? 'the example clip' : path.relative(root, input)}: ${ids.size} followed through ${drawn.length} frames in ${seconds.toFixed(1)} s`,
   )
   return written
 }

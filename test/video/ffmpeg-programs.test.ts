@@ -246,6 +246,13 @@ describe('the programs', () => {
     }
   })
 
+  it('that crash are told apart from bad videos too', async () => {
+    const ffprobe = put('crashing', '#!/bin/sh\nkill -SEGV $$\n', 0o755)
+    const error = await rejection(openSource(file('clip.mp4'), { ffmpeg: real.ffmpeg, ffprobe }))
+    expect(error).toMatchObject({ name: 'Sam3RuntimeError', code: 'ERR_FFMPEG_FAILED' })
+    expect(error.message).toMatch(/crashing was ended by SIGSEGV while reading .*clip\.mp4\. .*install another build/)
+  })
+
   it('frames are passed on as each version does it', () => {
     const of = (version: string, library?: readonly [number, number]) => keepTimes({ version, library })[0]
     expect([of('4.4.1', [56, 70]), of('5.0', [57, 17]), of('N-47683-g0e8eb07980', [56, 24])]).toEqual(

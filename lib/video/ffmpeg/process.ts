@@ -108,14 +108,8 @@ export class MediaProcess {
   }
 
   /** What to say when it ended though it should not have. */
-  failure({ code, signal }: Exit, doing: string): Sam3Error {
-    const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`
-    const said = this.lastLines ? ` Its last lines:\n${this.lastLines}\n` : ''
-    return new Sam3RuntimeError('ERR_FFMPEG_FAILED', `${this.#program} ${how} while ${doing}.${said}`, {
-      fix: signal
-        ? 'Look for what ended it (memory that ran out, a person), then try again.'
-        : 'Try the same with ffmpeg itself; converting the video once (ffmpeg -i in.mp4 -c:v libx264 out.mp4) may help.',
-    })
+  failure(exit: Exit, doing: string): Sam3Error {
+    return failureOf(this.#program, exit, this.lastLines, doing)
   }
 
   #readLines(onLine: ((line: string) => boolean) | undefined): void {
@@ -133,6 +127,30 @@ export class MediaProcess {
     stderr.on('end', () => take(rest))
     stderr.on('error', () => {})
   }
+}
+
+/** Signals that a program brings upon itself: it is broken, and not the file. */
+const CRASHES: ReadonlySet<string | null> = new Set([
+  'SIGSEGV',
+  'SIGBUS',
+  'SIGILL',
+  'SIGFPE',
+  'SIGABRT',
+  'SIGTRAP',
+  'SIGSYS',
+])
+
+function fixOf(signal: NodeJS.Signals | null): string {
+  if (CRASHES.has(signal)) return 'The program itself is faulty: install another build or version of ffmpeg.'
+  if (signal) return 'Look for what ended it (memory that ran out, a person), then try again.'
+  return 'Try the same with ffmpeg itself; converting the video once (ffmpeg -i in.mp4 -c:v libx264 out.mp4) may help.'
+}
+
+/** What to say when a program ended though it should not have. */
+export function failureOf(program: string, { code, signal }: Exit, lastLines: string, doing: string): Sam3Error {
+  const how = signal ? `was ended by ${signal}` : `ended with exit code ${code}`
+  const said = lastLines ? ` Its last lines:\n${lastLines}\n` : ''
+  return new Sam3RuntimeError('ERR_FFMPEG_FAILED', `${program} ${how} while ${doing}.${said}`, { fix: fixOf(signal) })
 }
 
 /** Addresses without what comes before the host, and without their query: both may hold passwords. */

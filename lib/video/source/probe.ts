@@ -3,7 +3,7 @@ import { Sam3InputError } from '../../errors.js'
 import { checkSignal } from '../../model/runtime.js'
 import type { FoundProgram } from '../ffmpeg/find.js'
 import type { MediaInput } from '../ffmpeg/input.js'
-import { runToEnd } from '../ffmpeg/process.js'
+import { failureOf, runToEnd } from '../ffmpeg/process.js'
 import { notWorking } from '../ffmpeg/version.js'
 
 /** A video before its first frame is decoded. */
@@ -62,7 +62,8 @@ function frameTimes(ticks: number[], tick: number | undefined): number[] | undef
 
 /**
  * Asks ffprobe about the first video stream of a file.
- * @throws Sam3InputError `ERR_INVALID_VIDEO`, Sam3EnvironmentError `ERR_FFMPEG_NOT_FOUND`, Sam3AbortError
+ * @throws Sam3InputError `ERR_INVALID_VIDEO`, Sam3EnvironmentError `ERR_FFMPEG_NOT_FOUND`, Sam3RuntimeError
+ * `ERR_FFMPEG_FAILED` where ffprobe crashes, Sam3AbortError
  */
 export async function probe(ffprobe: FoundProgram, input: MediaInput, signal?: AbortSignal): Promise<Probe> {
   const scanned = input.size !== undefined && input.size <= SCANNED_BYTES
@@ -91,6 +92,7 @@ export async function probe(ffprobe: FoundProgram, input: MediaInput, signal?: A
     signal,
   )
   checkSignal(signal)
+  if (exit.signal) throw failureOf(ffprobe.path, exit, lastLines, `reading ${input.name}`)
   if (!isFfprobe) throw notWorking('ffprobe', ffprobe, lastLines)
   if (exit.code !== 0 || !stream) throw noVideo(input.name, lastLines)
   if (scanned && ticks.length === 0) throw noFrames(input.name, lastLines)
