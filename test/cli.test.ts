@@ -62,7 +62,7 @@ describe('sam3-node', () => {
     ['a box of three numbers', ['segment', 'a.png', '--box', '1,2,3'], 'x0,y0,x1,y1'],
     ['a threshold of 2', ['segment', 'a.png', '--text', 'cat', '--threshold', '2'], 'from 0 to 1'],
     ['clicks with a text', ['segment', 'a.png', '--text', 'cat', '--point', '1,1'], 'ERR_INVALID_ARGUMENT'],
-    ['a font that is none', ['segment', 'a.png', '--text', 'cat', '--font', 'broken.png'], 'broken.png is no font'],
+    ['a font that is none', ['segment', 'a.png', '--text', 'cat', '--font', 'broken.png'], 'broken.png is no font', 1],
     ['an unknown option', ['segment', 'a.png', '--txt', 'cat'], '--text'],
     ['an unknown command', ['sgment'], 'segment'],
     ['a glob of nothing', ['segment', '*.bmp', '--text', 'cat'], 'ERR_IMAGE_NOT_FOUND', 1],

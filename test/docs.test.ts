@@ -87,8 +87,9 @@ describe.each(pages.filter((page) => page.endsWith('.md')))('%s', (page) => {
   const runCommands = async () => {
     for (const args of commands(page)) await run([path.join(repositoryRoot, 'dist', 'cli.js'), ...args])
   }
-  if (source !== '') it.skipIf(leftOut)('its examples run', runExamples)
-  if (commands(page).length > 0) it.skipIf(leftOut)('its commands run', runCommands)
+  // A page of videos follows objects through some fifty frames.
+  if (source !== '') it.skipIf(leftOut)('its examples run', runExamples, 180_000)
+  if (commands(page).length > 0) it.skipIf(leftOut)('its commands run', runCommands, 180_000)
 
   it('its links lead somewhere', () => {
     const text = readFileSync(path.join(repositoryRoot, page), 'utf8')

@@ -55,7 +55,8 @@ it('their objects and errors are recognised by one instanceof, and used across',
     pushed.push(image)
     pushed.end()
     const session = await video.startSession(pushed)
-    const { objects } = await session.addMask({ frameIndex: 0, objectId: 1, mask: new b.Mask(90, 60, Uint32Array.of(0, 5400), 5400, [0, 0, 90, 60]) })
+    const drawnMask = new b.Mask(90, 60, Uint32Array.of(0, 5400), 5400, [0, 0, 90, 60])
+    const { objects } = await session.addMask({ frameIndex: 0, objectId: 1, mask: drawnMask })
     console.log(JSON.stringify({
       scores: new Set(found.map(({ instances }) => instances[0].score)).size,
       masks: found.map(({ instances }) => [a, b, c].map(({ Mask }) => instances[0].mask instanceof Mask)),
@@ -63,7 +64,7 @@ it('their objects and errors are recognised by one instanceof, and used across',
         error instanceof copy.Sam3Error, error instanceof copy.Sam3InputError, error instanceof copy.Sam3HubError ])),
       mixed: mixed.map((error) => [error instanceof a.Sam3InputError, error.message]),
       drawn: (await a.overlay(image, found[2].instances)).length > 100,
-      coco: a.toCocoJson([{ fileName: 'x.jpg', ...image, instances: found[1].instances }]).annotations.length,
+      coco: a.toCocoJson([{ fileName: 'x.jpg', ...image, instances: [{ ...found[1].instances[0], mask: drawnMask }] }]).annotations.length,
       models: [models[2] instanceof a.Sam3ImageModel, models[2] instanceof a.Sam3VideoModel, video instanceof a.Sam3ImageModel],
       state: [state instanceof c.ProcessorState, state.image instanceof b.EncodedImage],
       session: [session instanceof a.VideoSession, session.width, objects.length],

@@ -146,7 +146,7 @@ function parseSetting(text: string, previous: Record<string, unknown> = {}): Rec
 
 async function run(name: string, options: TrackOptions): Promise<void> {
   const { text = [], point = [], box = [], json, mot, motGt } = options
-  if (text.length + point.length + box.length === 0 || text.some((phrase) => phrase.trim() === '')) {
+  if (text.length + point.length + box.length === 0) {
     throw new Sam3InputError('ERR_EMPTY_PROMPT', 'It is not said what to follow.', {
       fix: 'Add --text "a noun phrase", --point frame:x,y or --box frame:x0,y0,x1,y1.',
     })

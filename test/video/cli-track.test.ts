@@ -67,7 +67,7 @@ describe('sam3-node track', () => {
 
   it.each<[string, string[], string, (1 | 2)?]>([
     ['no question', [clip], 'ERR_EMPTY_PROMPT'],
-    ['a blank text', [clip, '--text', 'dog', '--text', ' '], 'ERR_EMPTY_PROMPT'],
+    ['a blank text', [clip, '--text', 'dog', '--text', ' '], 'Write a noun phrase'],
     ['a point without a frame', [clip, '--point', '10,20'], 'frame:x,y'],
     ['a box of three numbers', [clip, '--box', '0:1,2,3'], 'frame:x0,y0,x1,y1'],
     ['a threshold of 2', [clip, '--text', 'dog', '--threshold', '2'], 'from 0 to 1'],
