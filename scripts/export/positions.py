@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from .cpu_kernels import differentiates
+
 
 def sine_frequencies(dim: int, device: torch.device) -> Tensor:
     """The divisors 10000^(2*floor(i/2)/dim), i < dim: fp32 [dim]."""
@@ -58,6 +60,11 @@ def apply_rope(x: Tensor, rope: Tensor) -> Tensor:
 
     May overwrite `x`: one full-size temporary less, which for the vision encoder is worth more than the arithmetic.
     """
+    if not torch.jit.is_scripting():
+        if differentiates(x):
+            even, odd = x.float().unflatten(-1, [x.shape[-1] // 2, 2]).unbind(-1)
+            turned = (even * rope.real - odd * rope.imag, even * rope.imag + odd * rope.real)
+            return torch.stack(turned, -1).flatten(-2).to(x.dtype)
     pairs = x.float().unflatten(-1, [x.shape[-1] // 2, 2])
     torch.view_as_complex(pairs).mul_(rope)
     return pairs.flatten(-2).to(x.dtype)

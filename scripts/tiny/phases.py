@@ -1,0 +1,57 @@
+"""The phases of the training, which are data: phases.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .plan import SceneSettings
+from .prompts import PromptSettings
+
+FILE = Path(__file__).with_name("phases.json")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One part of the training. Its learning rate rises over `warmup` steps and falls along a cosine to `floor` of its height."""
+
+    name: str
+    kind: str
+    steps: int
+    batch: int
+    learning_rate: float
+    losses: dict[str, float]
+    warmup: int = 100
+    floor: float = 0.02
+    optimizer: str = "adamw"
+    weight_decay: float = 0.05
+    ema: float = 0.998
+    score_alpha: float = 0.35
+    masked_prompts: int = 1
+    dense_extra: int = 0
+    scenes: SceneSettings = field(default_factory=SceneSettings)
+    prompts: PromptSettings = field(default_factory=PromptSettings)
+
+    @classmethod
+    def of(cls, data: dict) -> Phase:
+        """Reads one entry of phases.json."""
+        values = dict(data)
+        if "scenes" in values:
+            scenes = {k: tuple(v) if isinstance(v, list) else v for k, v in values["scenes"].items()}
+            values["scenes"] = SceneSettings(**scenes)
+        if "prompts" in values:
+            values["prompts"] = PromptSettings(**values["prompts"])
+        return cls(**values)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        warm = min(1.0, (step + 1) / self.warmup)
+        cosine = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / self.steps))
+        return self.learning_rate * warm * (self.floor + (1 - self.floor) * cosine)
+
+
+def read_phases(path: Path = FILE) -> list[Phase]:
+    """The phases in their order."""
+    return [Phase.of(entry) for entry in json.loads(path.read_text())]
