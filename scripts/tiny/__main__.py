@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import json
+import signal
 import sys
 from pathlib import Path
 
 import torch
 
+from scripts.export.config import Sam3Config
+
 from . import sprites
+from .export import program_of, write_model
+from .measure import evaluate
 from .model import CONFIG
 from .phases import read_phases
-from .trainer import Trainer
+from .pictures import sheet
+from .tokenizer import TinyTokenizer
+from .trainer import CHECKPOINT, Trainer
+from .vocabulary import Vocabulary
 from .world import World
 
 
@@ -30,7 +39,50 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--threads", type=int, default=1)
     train.add_argument("--seed", type=int, default=1)
     train.add_argument("--fp32", action="store_true", help="without bfloat16 autocast")
+
+    evaluate = commands.add_parser("evaluate", help="numbers on held-out scenes, in Python")
+    evaluate.add_argument("--out", type=Path, required=True, help="folder of the run")
+    evaluate.add_argument("--seed", type=int, default=1)
+    evaluate.add_argument("--scenes", type=int, default=200)
+    evaluate.add_argument("--hand", choices=("trained", "held-out"), default="trained", help="whose drawings are shown")
+    evaluate.add_argument("--pictures", type=Path, help="writes a contact sheet here (PNG)")
+    evaluate.add_argument("--device", default="cpu")
+    evaluate.add_argument("--threads", type=int, default=1)
+
+    export = commands.add_parser("export", help="the run's averaged weights as a model folder")
+    export.add_argument("--run", type=Path, required=True)
+    export.add_argument("--out", type=Path, required=True)
     return root
+
+
+def train(options: argparse.Namespace) -> None:
+    """Trains to the end of the phases, with an evaluation every half hour."""
+    device = torch.device(options.device)
+    trainer = Trainer(World.open(device), CONFIG, read_phases(), options.out, options.seed, not options.fp32)
+    if options.phase:
+        trainer.begin(options.phase)
+    held_out = World.open(device, held_out=True)
+
+    def measured(run: Trainer) -> dict[str, float]:
+        return evaluate(held_out, run.averaged(), CONFIG, count=60) if run.phase.kind == "detector" else {}
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: trainer.stop())
+    trainer.run(evaluate=measured)
+
+
+def measure(options: argparse.Namespace) -> None:
+    """Prints numbers of a run's averaged weights."""
+    state = torch.load(options.out / CHECKPOINT, map_location=options.device)
+    program = program_of(state).to(options.device)
+    atlas = "atlas" if options.hand == "trained" else "held-out"
+    world = World.open(torch.device(options.device), held_out=True, atlas=atlas)
+    config = Sam3Config.from_dict(state["config"])
+    if options.pictures:
+        sheet(world, program, config, options.pictures, seed=options.seed)
+    numbers = evaluate(world, program, config, options.scenes, options.seed)
+    about = {"phase": state["phase"], "step": state["step"], "core_minutes": round(state["seconds"] / 60, 1)}
+    print(json.dumps(about | numbers))
 
 
 def main() -> int:
@@ -40,12 +92,14 @@ def main() -> int:
         if options.command == "sprites":
             sprites.make()
             return 0
+        if options.command == "export":
+            state = torch.load(options.run / CHECKPOINT, map_location="cpu")
+            config = Sam3Config.from_dict(state["config"])
+            tokenizer = TinyTokenizer(Vocabulary.read().all_phrases(), config.text_vocab)
+            write_model(program_of(state), config, tokenizer, options.out)
+            return 0
         torch.set_num_threads(options.threads)
-        world = World.open(torch.device(options.device))
-        trainer = Trainer(world, CONFIG, read_phases(), options.out, options.seed, not options.fp32)
-        if options.phase:
-            trainer.begin(options.phase)
-        trainer.run()
+        (train if options.command == "train" else measure)(options)
     except (FileNotFoundError, StopIteration) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

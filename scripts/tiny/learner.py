@@ -15,14 +15,21 @@ from .model import new_program
 from .phases import Phase
 
 # Parts of the program that a kind of phase trains; the rest is left alone.
+DETECTOR = (
+    "vision_encoder", "detector_neck", "text_encoder", "geometry_encoder", "detr_encoder", "detr_decoder", "scoring", "mask_decoder",
+)  # fmt: skip
+# Not prompt_encoder.gaussian: the frequencies of random Fourier features stay as they were drawn.
+CLICKS = (
+    "tracker_neck", "prompt_encoder.point_embed", "prompt_encoder.not_a_point_embed", "prompt_encoder.mask_prompt",
+    "prompt_encoder.no_mask_embed", "sam_mask_decoder", "memory_attention.no_memory_embed",
+)  # fmt: skip
 PARTS = {
     "dense": ("vision_encoder", "detector_neck.coarse", "text_encoder"),
-    "detector": (
-        "vision_encoder", "detector_neck", "text_encoder", "geometry_encoder", "detr_encoder", "detr_decoder", "scoring",
-        "mask_decoder",
-    ),
-}  # fmt: skip
-HEADS = {"dense": ("dense",), "detector": ("dense", "detector")}
+    "detector": DETECTOR,
+    "clicks": CLICKS,
+    "tracker": (*CLICKS, "object_pointers", "memory_encoder", "memory_attention"),
+}
+HEADS = {"dense": ("dense",), "detector": ("dense", "detector"), "clicks": (), "tracker": ()}
 
 
 class Learner(nn.Module):
@@ -37,8 +44,15 @@ class Learner(nn.Module):
 
     def trained(self, kind: str) -> list[tuple[str, nn.Parameter]]:
         """The parameters of a kind of phase, by name."""
-        prefixes = [f"program.{part}." for part in PARTS[kind]] + [f"{head}." for head in HEADS[kind]]
-        return [(n, p) for n, p in self.named_parameters() if n.startswith(tuple(prefixes))]
+        names = [f"program.{part}" for part in PARTS[kind]] + list(HEADS[kind])
+        starts = tuple(f"{name}." for name in names)
+        return [(n, p) for n, p in self.named_parameters() if n in names or n.startswith(starts)]
+
+    @torch.no_grad()
+    def copy_neck(self) -> None:
+        """The tracker's neck starts as the detector's."""
+        for own, other in zip(self.program.tracker_neck.parameters(), self.program.detector_neck.parameters()):
+            own.copy_(other)
 
 
 def is_matrix_of_layer(name: str, parameter: Tensor) -> bool:
@@ -112,3 +126,9 @@ class Average:
         decay = min(decay, (1 + self.steps) / (10 + self.steps))
         now = [p.detach() for _, p in program.named_parameters()]
         torch._foreach_lerp_(list(self.weights.values()), now, 1 - decay)
+
+    @torch.no_grad()
+    def into(self, program: nn.Module) -> None:
+        """Puts the averaged weights into `program`: a phase that trains only some parts starts from what is exported of the others."""
+        for name, parameter in program.named_parameters():
+            parameter.copy_(self.weights[name])

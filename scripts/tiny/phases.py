@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .clips import ClipSettings
 from .plan import SceneSettings
 from .prompts import PromptSettings
 
@@ -15,7 +16,11 @@ FILE = Path(__file__).with_name("phases.json")
 
 @dataclass(frozen=True)
 class Phase:
-    """One part of the training. Its learning rate rises over `warmup` steps and falls along a cosine to `floor` of its height."""
+    """One part of the training.
+
+    `from_average`: it starts from the averaged weights. `new_neck`: with the detector's neck as the tracker's. `per_scene`: objects of a
+    scene that are clicked on. The learning rate rises over `warmup` steps and falls along a cosine to `floor` of its height.
+    """
 
     name: str
     kind: str
@@ -30,9 +35,12 @@ class Phase:
     ema: float = 0.998
     score_alpha: float = 0.35
     masked_prompts: int = 1
-    dense_extra: int = 0
+    from_average: bool = False
+    new_neck: bool = False
+    per_scene: int = 4
     scenes: SceneSettings = field(default_factory=SceneSettings)
     prompts: PromptSettings = field(default_factory=PromptSettings)
+    motion: ClipSettings = field(default_factory=ClipSettings)
 
     @classmethod
     def of(cls, data: dict) -> Phase:
@@ -43,6 +51,8 @@ class Phase:
             values["scenes"] = SceneSettings(**scenes)
         if "prompts" in values:
             values["prompts"] = PromptSettings(**values["prompts"])
+        if "motion" in values:
+            values["motion"] = ClipSettings(**values["motion"])
         return cls(**values)
 
     def rate(self, step: int) -> float:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .detector import REPEATS, Asked, Decoded, decode, group_losses, matched, shaken
+from .interactive_steps import click_step, tracker_step
 from .learner import Learner
 from .losses import balanced_entropy, dice
 from .phases import Phase
@@ -171,4 +172,4 @@ def _enlarged(logits: Tensor, side: int) -> Tensor:
     return F.interpolate(logits.float(), size=(side, side), mode="bilinear", align_corners=False)
 
 
-STEPS = {"dense": dense_step, "detector": detector_step}
+STEPS = {"dense": dense_step, "detector": detector_step, "clicks": click_step, "tracker": tracker_step}

@@ -11,7 +11,9 @@ from pathlib import Path
 import torch
 
 from scripts.export.config import Sam3Config
+from scripts.export.program import Sam3Program
 
+from .export import program_of
 from .learner import Average, Learner, Optimizers
 from .phases import Phase
 from .scenes import seed_of
@@ -34,12 +36,21 @@ class Trainer:
         self.total = 0  # steps of all phases: what seeds count by
         self.seconds = 0.0
         self.optimizers: Optimizers | None = None
+        self.stopping = False
         out.mkdir(parents=True, exist_ok=True)
         if (out / CHECKPOINT).is_file():
             self._load(torch.load(out / CHECKPOINT, map_location=world.device))
 
     def begin(self, name: str) -> None:
-        """Goes to the start of a phase, with the weights as they are."""
+        """Goes to the start of a phase, with the weights as they are or as the phase wants them."""
+        self._enter(name)
+        if self.phase.from_average:
+            self.average.into(self.learner.program)
+        if self.phase.new_neck:
+            self.learner.copy_neck()
+        self.average = Average(self.learner.program) if self.phase.from_average else self.average
+
+    def _enter(self, name: str) -> None:
         self.phase, self.step, self.optimizers = next(p for p in self.phases if p.name == name), 0, None
 
     def run(
@@ -54,7 +65,7 @@ class Trainer:
         saved = measured = time.perf_counter()
         sums: dict[str, float] = {}
         norms, begun = 0.0, time.process_time()
-        while stop_after is None or stop_after > 0:
+        while not self.stopping and (stop_after is None or stop_after > 0):
             if self.step >= self.phase.steps and not self._next_phase():
                 break
             losses, norm = self.take_step()
@@ -76,6 +87,10 @@ class Trainer:
                 measured = time.perf_counter()
         self.save()
 
+    def stop(self) -> None:
+        """Ends `run` after the present step; it saves and returns."""
+        self.stopping = True
+
     def take_step(self) -> tuple[dict[str, torch.Tensor], float]:
         """One step of the present phase: its losses and the norm of the gradient."""
         phase = self.phase
@@ -90,6 +105,12 @@ class Trainer:
         self.step += 1
         self.total += 1
         return {k: v.detach() for k, v in losses.items()}, norm
+
+    def averaged(self) -> Sam3Program:
+        """The network with the averaged weights, as it would be exported."""
+        return program_of({"config": self.learner.config.to_dict(), "average": self.average.weights}).to(
+            self.world.device
+        )
 
     def _next_phase(self) -> bool:
         """Keeps the weights that a phase ends with and goes to the next; False after the last."""
@@ -122,7 +143,7 @@ class Trainer:
         self.learner.load_state_dict(state["learner"])
         self.average.weights, self.average.steps = state["average"], state["average_steps"]
         self.total, self.seconds = state["total"], state["seconds"]
-        self.begin(state["phase"])
+        self._enter(state["phase"])
         self.step = state["step"]
         if state["optimizers"]:
             self.optimizers = Optimizers(self.learner.trained(self.phase.kind), self.phase)

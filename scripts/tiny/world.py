@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .atlas import Atlas
+from .clips import ClipSettings, draw_clips
 from .grounds import make_fields
 from .plan import Planner, SceneSettings
 from .prompts import Prompter, Prompts, PromptSettings
@@ -53,6 +54,11 @@ class World:
     def scenes(self, settings: SceneSettings, count: int, side: int, seed: int) -> Scenes:
         """`count` scenes of side x side pixels; equal seeds give equal scenes."""
         return draw_scenes(self._planner(settings), self.painter, count, side, seed)
+
+    def clips(self, settings: SceneSettings, motion: ClipSettings, count: int, side: int, seed: int) -> Scenes:
+        """`count` clips as count * frames scenes; object k of a clip is the same thing in all its frames, `items` says where it is seen."""
+        plan = draw_clips(self._planner(settings), motion, count, torch.Generator().manual_seed(seed))
+        return self.painter.paint(plan, side, torch.Generator(self.device).manual_seed(seed), drop_hidden=False)
 
     def prompts(self, settings: PromptSettings, scenes: Scenes, seed: int) -> Prompts:
         """Prompts about `scenes`; equal seeds give equal prompts."""
