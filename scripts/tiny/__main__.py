@@ -16,6 +16,7 @@ from . import sprites
 from .export import program_of, write_model
 from .measure import evaluate
 from .model import CONFIG
+from .phases import FILE as PHASES
 from .phases import read_phases
 from .pictures import sheet
 from .tokenizer import TinyTokenizer
@@ -35,6 +36,10 @@ def parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", help="trains, or goes on where the run in --out stopped")
     train.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoint.pt, log.jsonl")
     train.add_argument("--phase", help="start this phase anew, with the weights as they are")
+    train.add_argument(
+        "--phases", type=Path, default=PHASES, help="the phases (default: those for a CPU; phases-gpu.json)"
+    )
+    train.add_argument("--minutes", type=float, help="stop after these minutes; the same command goes on later")
     train.add_argument("--device", default="cpu")
     train.add_argument("--threads", type=int, default=1)
     train.add_argument("--seed", type=int, default=1)
@@ -58,7 +63,9 @@ def parser() -> argparse.ArgumentParser:
 def train(options: argparse.Namespace) -> None:
     """Trains to the end of the phases, with an evaluation every half hour."""
     device = torch.device(options.device)
-    trainer = Trainer(World.open(device), CONFIG, read_phases(), options.out, options.seed, not options.fp32)
+    trainer = Trainer(
+        World.open(device), CONFIG, read_phases(options.phases), options.out, options.seed, not options.fp32
+    )
     if options.phase:
         trainer.begin(options.phase)
     held_out = World.open(device, held_out=True)
@@ -68,7 +75,7 @@ def train(options: argparse.Namespace) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: trainer.stop())
-    trainer.run(evaluate=measured)
+    trainer.run(evaluate=measured, seconds=options.minutes * 60 if options.minutes else None)
 
 
 def measure(options: argparse.Namespace) -> None:

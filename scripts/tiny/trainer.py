@@ -58,27 +58,33 @@ class Trainer:
         save_every: float = 300,
         log_every: int = 25,
         stop_after: int | None = None,
+        seconds: float | None = None,
         evaluate: Callable[[Trainer], dict] | None = None,
         evaluate_every: float = 1800,
     ) -> None:
-        """Trains to the end of the last phase, or `stop_after` steps. Times are in seconds; `evaluate` gives numbers for the log."""
-        saved = measured = time.perf_counter()
+        """Trains to the end of the last phase, or for `stop_after` steps or `seconds`. `evaluate` gives numbers for the log."""
+        begun_at = saved = measured = time.perf_counter()
         sums: dict[str, float] = {}
-        norms, begun = 0.0, time.process_time()
+        counted, norms, begun = 0, 0.0, time.process_time()
         while not self.stopping and (stop_after is None or stop_after > 0):
-            if self.step >= self.phase.steps and not self._next_phase():
-                break
+            if self.step >= self.phase.steps:
+                if not self._next_phase():
+                    break
+                sums, counted, norms = {}, 0, 0.0
             losses, norm = self.take_step()
             norms += norm
+            counted += 1
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value)
             stop_after = None if stop_after is None else stop_after - 1
             now = time.perf_counter()
+            if seconds is not None and now - begun_at > seconds:
+                self.stop()
             if self.step % log_every == 0:
                 self.seconds += time.process_time() - begun
                 begun = time.process_time()
-                self._log({"norm": norms / log_every} | {k: v / log_every for k, v in sums.items()})
-                sums, norms = {}, 0.0
+                self._log({"norm": norms / counted} | {k: v / counted for k, v in sums.items()})
+                sums, counted, norms = {}, 0, 0.0
             if now - saved > save_every:
                 self.save()
                 saved = now
