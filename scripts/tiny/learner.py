@@ -66,28 +66,32 @@ def is_matrix_of_layer(name: str, parameter: Tensor) -> bool:
     )
 
 
+# What the dense phase has trained: later phases may turn it more slowly than what is new to them.
+TRUNK = ("program.vision_encoder.", "program.text_encoder.", "program.detector_neck.coarse.", "dense.")
+
+
 class Optimizers:
     """AdamW for all, or Muon for the matrices of transformer layers and AdamW for the rest."""
 
     def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], phase: Phase):
         named = list(parameters)
         self.parameters = [p for _, p in named]
-        turned = [p for n, p in named if phase.optimizer == "muon" and is_matrix_of_layer(n, p)]
-        chosen = {id(p) for p in turned}
-        rest = [p for p in self.parameters if id(p) not in chosen]
-        groups = [
-            {"params": [p for p in rest if p.dim() > 1], "weight_decay": phase.weight_decay},
-            {"params": [p for p in rest if p.dim() <= 1], "weight_decay": 0.0},
-        ]
-        self.all: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=phase.learning_rate, betas=(0.9, 0.98))]
+        turned, plain = [], []
+        for trunk in (False, True):
+            scale = phase.trunk_rate if trunk else 1.0
+            part = [(n, p) for n, p in named if n.startswith(TRUNK) == trunk]
+            by_muon = {n for n, p in part if phase.optimizer == "muon" and is_matrix_of_layer(n, p)}
+            rest = [p for n, p in part if n not in by_muon]
+            turned.append({"params": [p for n, p in part if n in by_muon], "scale": scale})
+            decay = phase.weight_decay
+            plain.append({"params": [p for p in rest if p.dim() > 1], "weight_decay": decay, "scale": scale})
+            plain.append({"params": [p for p in rest if p.dim() <= 1], "weight_decay": 0.0, "scale": scale})
+        plain, turned = ([g for g in groups if g["params"]] for groups in (plain, turned))
+        rate = phase.learning_rate
+        self.all: list[torch.optim.Optimizer] = [torch.optim.AdamW(plain, lr=rate, betas=(0.9, 0.98))]
         if turned:
             self.all.append(
-                torch.optim.Muon(
-                    turned,
-                    lr=phase.learning_rate,
-                    weight_decay=phase.weight_decay,
-                    adjust_lr_fn="match_rms_adamw",
-                )
+                torch.optim.Muon(turned, lr=rate, weight_decay=phase.weight_decay, adjust_lr_fn="match_rms_adamw")
             )
 
     def step(self, loss: Tensor, rate: float, largest_norm: float = 1.0) -> float:
@@ -95,7 +99,7 @@ class Optimizers:
         for optimizer in self.all:
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["scale"]
         loss.backward()
         norm = float(nn.utils.clip_grad_norm_(self.parameters, largest_norm))
         for optimizer in self.all:
@@ -107,9 +111,12 @@ class Optimizers:
         return [o.state_dict() for o in self.all]
 
     def load_state_dict(self, states: list[dict]) -> None:
-        """Continues from `state_dict`."""
+        """Continues from `state_dict`; rates and decays are those of the phase as it is now."""
         for optimizer, state in zip(self.all, states, strict=True):
+            wanted = [{k: group[k] for k in ("scale", "weight_decay")} for group in optimizer.param_groups]
             optimizer.load_state_dict(state)
+            for group, values in zip(optimizer.param_groups, wanted):
+                group.update(values)
 
 
 class Average:

@@ -18,6 +18,7 @@ FILE = Path(__file__).with_name("phases.json")
 class Phase:
     """One part of the training.
 
+    `trunk_rate`: the learning rate of what the dense phase has trained, as a share of that of the rest.
     `from_average`: it starts from the averaged weights. `new_neck`: with the detector's neck as the tracker's. `per_scene`: objects of a
     scene that are clicked on. The learning rate rises over `warmup` steps and falls along a cosine to `floor` of its height.
     """
@@ -32,6 +33,7 @@ class Phase:
     floor: float = 0.02
     optimizer: str = "adamw"
     weight_decay: float = 0.05
+    trunk_rate: float = 1.0
     ema: float = 0.998
     score_alpha: float = 0.35
     masked_prompts: int = 1

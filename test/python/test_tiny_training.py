@@ -95,6 +95,25 @@ def test_a_run_that_was_stopped_goes_on_the_same(world, tmp_path):
     assert (tmp_path / "parts" / "dense.pt").is_file() and not list((tmp_path / "parts").glob("*.part"))
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_the_trunk_turns_more_slowly(world, optimizer):
+    learner = Learner(CONFIG, len(world.vocabulary.items), 1)
+    made = [
+        Optimizers(learner.trained("detector"), phase("detector", optimizer=optimizer, trunk_rate=r)) for r in (1, 0.25)
+    ]
+    made[1].load_state_dict(made[0].state_dict())  # as when a phase is changed while it runs
+    made[1].step(sum(p.square().sum() for _, p in learner.trained("detector")), 0.01)
+    rates = {}
+    for group in (g for o in made[1].all for g in o.param_groups):
+        for parameter in group["params"]:
+            rates[id(parameter)] = group["lr"]
+    for name, parameter in learner.trained("detector"):
+        trunk = name.startswith(
+            ("program.vision_encoder", "program.text_encoder", "program.detector_neck.coarse", "dense")
+        )
+        assert rates[id(parameter)] == pytest.approx(0.0025 if trunk else 0.01), name
+
+
 def test_training_decodes_as_the_program_does(world):
     """The first group of queries is the program's, whatever other groups stand beside it."""
     with torch.no_grad():
