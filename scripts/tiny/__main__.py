@@ -14,7 +14,7 @@ from scripts.export.config import Sam3Config
 
 from . import sprites
 from .export import program_of, write_model
-from .measure import evaluate
+from .measure import BOXES_ONLY, evaluate
 from .model import CONFIG
 from .phases import FILE as PHASES
 from .phases import read_phases
@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--seed", type=int, default=1)
     evaluate.add_argument("--scenes", type=int, default=200)
     evaluate.add_argument("--hand", choices=("trained", "held-out"), default="trained", help="whose drawings are shown")
+    evaluate.add_argument("--exemplars", action="store_true", help="ask with one positive box instead of words")
     evaluate.add_argument("--pictures", type=Path, help="writes a contact sheet here (PNG)")
     evaluate.add_argument("--device", default="cpu")
     evaluate.add_argument("--threads", type=int, default=1)
@@ -87,7 +88,8 @@ def measure(options: argparse.Namespace) -> None:
     config = Sam3Config.from_dict(state["config"])
     if options.pictures:
         sheet(world, program, config, options.pictures, seed=options.seed)
-    numbers = evaluate(world, program, config, options.scenes, options.seed)
+    settings = BOXES_ONLY if options.exemplars else None
+    numbers = evaluate(world, program, config, options.scenes, options.seed, settings=settings)
     about = {"phase": state["phase"], "step": state["step"], "core_minutes": round(state["seconds"] / 60, 1)}
     print(json.dumps(about | numbers))
 

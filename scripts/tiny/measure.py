@@ -18,6 +18,8 @@ from .world import World
 
 # Instances below this score count nowhere, as where average precision is cut off.
 LOWEST_SCORE = 0.05
+WORDS_ONLY = PromptSettings(per_scene=5, exemplar=0.0)
+BOXES_ONLY = PromptSettings(per_scene=5, absent=0.0, unknown=0.0, exemplar=1.0, boxes_only=1.0, negative=0.0)
 
 
 @dataclass
@@ -45,8 +47,10 @@ def ask(world: World, program: Sam3Program, config: Sam3Config, scenes: Scenes, 
     for p, score in enumerate(scores):
         order = score.argsort(descending=True)
         order = order[score[order] > LOWEST_SCORE]
-        masks = program.masks(pixels[p : p + 1], queries[p : p + 1, order]).float()
-        masks = F.interpolate(masks, size=(side, side), mode="bilinear", align_corners=False)[0] > 0
+        masks = torch.zeros(0, side, side, dtype=torch.bool, device=score.device)
+        if len(order):
+            logits = program.masks(pixels[p : p + 1], queries[p : p + 1, order]).float()
+            masks = F.interpolate(logits, size=(side, side), mode="bilinear", align_corners=False)[0] > 0
         answers.append(Answer(score[order], masks, found[p, order]))
     return answers
 
@@ -132,7 +136,7 @@ def evaluate(
     batch: int = 10,
 ) -> dict[str, float]:
     """Numbers over `count` scenes of a seed; `world` should have held-out grounds."""
-    settings = settings or PromptSettings(per_scene=5, exemplar=0.0)
+    settings = settings or WORDS_ONLY
     tally = Tally(threshold)
     for first in range(0, count, batch):
         # Negative numbers of steps: no seed of a training.

@@ -10,9 +10,8 @@ from torch import Tensor
 from scripts.export.config import Sam3Config
 from scripts.export.program import Sam3Program
 
-from .measure import ask
+from .measure import WORDS_ONLY, ask
 from .plan import SceneSettings
-from .prompts import PromptSettings
 from .scenes import seed_of
 from .world import World
 
@@ -32,7 +31,7 @@ def sheet(
     from PIL import Image, ImageDraw
 
     scenes = world.scenes(SceneSettings(), rows, config.image_size, seed_of(seed, -1))
-    prompts = world.prompts(PromptSettings(per_scene=5, exemplar=0.0), scenes, seed_of(seed, -1))
+    prompts = world.prompts(WORDS_ONLY, scenes, seed_of(seed, -1))
     answers = ask(world, program, config, scenes, prompts)
     side, columns = config.image_size, 6
     out = Image.new("RGB", (columns * (side + 4), rows * (side + 18)))

@@ -48,7 +48,8 @@ class Trainer:
             self.average.into(self.learner.program)
         if self.phase.new_neck:
             self.learner.copy_neck()
-        self.average = Average(self.learner.program) if self.phase.from_average else self.average
+        # Parts that the phase before did not train are averaged at their start: that is soon forgotten.
+        self.average.steps = 0
 
     def _enter(self, name: str) -> None:
         self.phase, self.step, self.optimizers = next(p for p in self.phases if p.name == name), 0, None

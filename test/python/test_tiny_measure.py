@@ -74,3 +74,6 @@ def test_asking_is_the_program():
     for a in answers:
         assert (a.scores > 0.05).all() and (a.scores.diff() <= 0).all() and len(a.scores) == len(a.boxes)
         assert a.masks.shape == (len(a.scores), 112, 112) and a.masks.dtype == torch.bool
+    program.detr_decoder.presence_head.layers[-1].bias.data.fill_(-20)
+    silent = ask(world, program, CONFIG, scenes, prompts)
+    assert [(len(a.scores), a.masks.shape) for a in silent] == [(0, (0, 112, 112))] * 4
