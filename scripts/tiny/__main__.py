@@ -13,6 +13,7 @@ import torch
 from scripts.export.config import Sam3Config
 
 from . import sprites
+from .curves import draw_curves
 from .export import program_of, write_model
 from .measure import BOXES_ONLY, evaluate
 from .model import CONFIG
@@ -20,7 +21,7 @@ from .phases import FILE as PHASES
 from .phases import read_phases
 from .pictures import sheet
 from .tokenizer import TinyTokenizer
-from .trainer import CHECKPOINT, Trainer
+from .trainer import CHECKPOINT, LOG, Trainer
 from .vocabulary import Vocabulary
 from .world import World
 
@@ -58,6 +59,10 @@ def parser() -> argparse.ArgumentParser:
     export = commands.add_parser("export", help="the run's averaged weights as a model folder")
     export.add_argument("--run", type=Path, required=True)
     export.add_argument("--out", type=Path, required=True)
+
+    curves = commands.add_parser("curves", help="the curves of a run as an SVG")
+    curves.add_argument("--run", type=Path, required=True)
+    curves.add_argument("--out", type=Path, required=True)
     return root
 
 
@@ -100,6 +105,9 @@ def main() -> int:
     try:
         if options.command == "sprites":
             sprites.make()
+            return 0
+        if options.command == "curves":
+            draw_curves(options.run / LOG, options.out)
             return 0
         if options.command == "export":
             state = torch.load(options.run / CHECKPOINT, map_location="cpu")

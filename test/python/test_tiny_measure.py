@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from xml.etree import ElementTree
+
 import pytest
 import torch
 from tiny_world import CONFIG, make_world
 
+from scripts.tiny.curves import draw_curves
 from scripts.tiny.learner import Learner
 from scripts.tiny.measure import Answer, Tally, ask, evaluate, mask_iou
 from scripts.tiny.pictures import sheet
@@ -77,3 +81,40 @@ def test_asking_is_the_program():
     program.detr_decoder.presence_head.layers[-1].bias.data.fill_(-20)
     silent = ask(world, program, CONFIG, scenes, prompts)
     assert [(len(a.scores), a.masks.shape) for a in silent] == [(0, (0, 112, 112))] * 4
+
+
+def test_curves_show_every_number_of_a_log(tmp_path):
+    entries = [
+        {"phase": "dense", "step": 25, "total": 25, "core_minutes": 1.0, "norm": 9.0, "rate": 0.1, "item": 4.0},
+        {"phase": "dense", "step": 50, "total": 50, "core_minutes": 2.0, "norm": 9.0, "rate": 0.1, "item": 2.0},
+        {
+            "phase": "detector",
+            "step": 25,
+            "total": 75,
+            "core_minutes": 4.0,
+            "norm": 9.0,
+            "rate": 0.1,
+            "item": 1.0,
+            "score": 3.0,
+        },
+        {
+            "phase": "detector",
+            "step": 25,
+            "total": 75,
+            "core_minutes": 4.0,
+            "evaluation": {"mask_ap50": 0.5, "objects": 7},
+        },
+    ]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(e) + "\n" for e in entries))
+    draw_curves(tmp_path / "log.jsonl", tmp_path / "curves.svg")
+    svg = ElementTree.parse(tmp_path / "curves.svg").getroot()
+    space = "{http://www.w3.org/2000/svg}"
+    titles = [t.text for t in svg.iter(space + "text")]
+    for title in ("rate (0.1)", "item (1)", "score (3)", "evaluation mask_ap50 (0.5)"):
+        assert title in titles
+    lines = [
+        [tuple(map(float, p.split(","))) for p in line.get("points").split()] for line in svg.iter(space + "polyline")
+    ]
+    item = lines[1]
+    assert [b[0] > a[0] for a, b in zip(item, item[1:])] == [True, True]
+    assert [b[1] > a[1] for a, b in zip(item, item[1:])] == [True, True], "a falling loss goes down the picture"
