@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from scripts.export.config import Sam3Config
+from scripts.export.neck import Neck
 
 from .dense import DenseHeads
 from .detector import DetectorHeads
@@ -53,6 +54,18 @@ class Learner(nn.Module):
         """The tracker's neck starts as the detector's."""
         for own, other in zip(self.program.tracker_neck.parameters(), self.program.detector_neck.parameters()):
             own.copy_(other)
+
+    @torch.no_grad()
+    def unit_neck(self, neck: Neck, pixels: Tensor) -> None:
+        """Scales a neck so that each of its maps has a spread of 1 on these pictures.
+
+        Dense losses do not see the scale of the features, and it grows; positions of spread 0.7 added to features of spread 14 say nothing.
+        """
+        vit = self.program.encode_image(pixels)
+        for level in (neck.fine, neck.middle, neck.coarse):
+            spread = level(vit).std()
+            level.conv3x3.weight.div_(spread)
+            level.conv3x3.bias.div_(spread)
 
 
 def is_matrix_of_layer(name: str, parameter: Tensor) -> bool:

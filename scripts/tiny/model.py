@@ -9,6 +9,7 @@ from scripts.export.config import Sam3Config
 from scripts.export.detr_decoder import DetrDecoder
 from scripts.export.positions import sine_map
 from scripts.export.program import Sam3Program, build
+from scripts.export.sam_mask_decoder import SamMaskDecoder
 
 # The position map is as large as the grid, so that positions are absolute: rotary ones alone cannot tell two equal objects apart.
 CONFIG = Sam3Config(
@@ -63,6 +64,7 @@ def new_program(config: Sam3Config, seed: int) -> Sam3Program:
             _start(name, parameter)
         _start_position(program)
         _start_decoder(program.detr_decoder)
+        _start_clicks(program.sam_mask_decoder)
     return program.requires_grad_(True).train()
 
 
@@ -121,6 +123,19 @@ def _start_decoder(decoder: DetrDecoder) -> None:
             second.weight[head] = 0
             second.weight[head, :4] = torch.tensor(row, dtype=torch.float32)
     decoder.reference_points.weight.copy_(first_boxes(len(decoder.reference_points.weight)))
+
+
+def _start_clicks(decoder: SamMaskDecoder) -> None:
+    """Prompts and picture attend to where they are alike from the first step: queries and keys are projected by the same matrix.
+
+    Positions are random Fourier features on both sides, and their product falls off with distance.
+    """
+    attentions = [decoder.transformer.final_attn]
+    for layer in decoder.transformer.layers:
+        attentions += [layer.token_to_image, layer.image_to_token]
+    for attention in attentions:
+        attention.q_proj.weight.mul_(1.5)
+        attention.k_proj.weight.copy_(attention.q_proj.weight)
 
 
 def first_boxes(count: int) -> Tensor:

@@ -19,8 +19,7 @@ class Phase:
     """One part of the training.
 
     `trunk_rate`: the learning rate of what the dense phase has trained, as a share of that of the rest.
-    `from_average`: it starts from the averaged weights. `new_neck`: with the detector's neck as the tracker's. `per_scene`: objects of a
-    scene that are clicked on. The learning rate rises over `warmup` steps and falls along a cosine to `floor` of its height.
+    `prepare`: what is done with the weights before it (`Trainer.begin`). `per_scene`: objects of a scene that are clicked on. The learning rate rises over `warmup` steps and falls along a cosine to `floor` of its height.
     """
 
     name: str
@@ -37,8 +36,7 @@ class Phase:
     ema: float = 0.998
     score_alpha: float = 0.35
     masked_prompts: int = 1
-    from_average: bool = False
-    new_neck: bool = False
+    prepare: tuple[str, ...] = ()
     per_scene: int = 4
     scenes: SceneSettings = field(default_factory=SceneSettings)
     prompts: PromptSettings = field(default_factory=PromptSettings)
@@ -48,6 +46,7 @@ class Phase:
     def of(cls, data: dict) -> Phase:
         """Reads one entry of phases.json."""
         values = dict(data)
+        values["prepare"] = tuple(values.get("prepare", ()))
         if "scenes" in values:
             scenes = {k: tuple(v) if isinstance(v, list) else v for k, v in values["scenes"].items()}
             values["scenes"] = SceneSettings(**scenes)

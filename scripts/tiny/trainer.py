@@ -42,12 +42,24 @@ class Trainer:
             self._load(torch.load(out / CHECKPOINT, map_location=world.device))
 
     def begin(self, name: str) -> None:
-        """Goes to the start of a phase, with the weights as they are or as the phase wants them."""
+        """Goes to the start of a phase and prepares the weights as it wants them.
+
+        "average": what no later phase trains is kept as it will be exported; "copy_neck": the tracker starts with the detector's neck;
+        "unit_neck", "unit_tracker_neck": features are brought to the scale of positions.
+        """
         self._enter(name)
-        if self.phase.from_average:
-            self.average.into(self.learner.program)
-        if self.phase.new_neck:
-            self.learner.copy_neck()
+        for deed in self.phase.prepare:
+            if deed == "average":
+                self.average.into(self.learner.program)
+            elif deed == "copy_neck":
+                self.learner.copy_neck()
+            elif deed in ("unit_neck", "unit_tracker_neck"):
+                side, seed = self.learner.config.image_size, seed_of(self.seed, self.total)
+                pixels = self.world.scenes(self.phase.scenes, 16, side, seed).pixels
+                program = self.learner.program
+                self.learner.unit_neck(program.detector_neck if deed == "unit_neck" else program.tracker_neck, pixels)
+            else:
+                raise ValueError(f"phases.json: nothing is called {deed!r}")
         # Parts that the phase before did not train are averaged at their start: that is soon forgotten.
         self.average.steps = 0
 

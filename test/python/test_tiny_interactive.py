@@ -119,14 +119,21 @@ def test_steps_learn_one_batch(world, kind):
 
 
 def test_phases_begin_from_the_average(world, tmp_path):
-    phases = [phase("clicks", from_average=True, new_neck=True)]
+    phases = [phase("clicks", prepare=["average", "copy_neck", "unit_tracker_neck"])]
     run = Trainer(world, CONFIG, phases, tmp_path, bf16=False)
     for weight in run.average.weights.values():
         weight.add_(0.5)
     run.begin("clicks")
     program = run.learner.program
     assert torch.equal(program.vision_encoder.pos_embed, run.average.weights["vision_encoder.pos_embed"])
-    assert torch.equal(program.tracker_neck.coarse.conv3x3.weight, program.detector_neck.coarse.conv3x3.weight)
+    for own, other in zip(program.tracker_neck.modules(), program.detector_neck.modules()):
+        if isinstance(own, torch.nn.Conv2d) and own.kernel_size == (1, 1):
+            assert torch.equal(own.weight, other.weight)
+    pixels = world.scenes(SCENES, 16, CONFIG.image_size, 9).pixels
+    for level in program.tracker_neck(program.encode_image(pixels)):
+        assert 0.8 < level.std() < 1.2
+    with pytest.raises(ValueError, match="nothing is called"):
+        Trainer(world, CONFIG, [phase("clicks", prepare=["magic"])], tmp_path / "b").begin("clicks")
 
 
 def test_memory_grows_and_keeps_the_latest_frames(world):
