@@ -53,6 +53,8 @@ CONFIG = Sam3Config(
 
 # The first size of a reference box, as a share of the picture.
 FIRST_BOX = 0.3
+# How sharply prompts look at their place at first.
+SHARPNESS = 1.5
 
 
 def new_program(config: Sam3Config, seed: int) -> Sam3Program:
@@ -126,16 +128,23 @@ def _start_decoder(decoder: DetrDecoder) -> None:
 
 
 def _start_clicks(decoder: SamMaskDecoder) -> None:
-    """Prompts and picture attend to where they are alike from the first step: queries and keys are projected by the same matrix.
+    """From the first step the mask tokens take the place of the prompt over and look there.
 
-    Positions are random Fourier features on both sides, and their product falls off with distance.
+    Positions are random Fourier features in tokens and picture, and their product falls off with distance: so queries and keys are projected
+    by the same matrix. What the tokens hand each other at the start is themselves.
     """
-    attentions = [decoder.transformer.final_attn]
-    for layer in decoder.transformer.layers:
+    transformer = decoder.transformer
+    attentions = [transformer.final_attn]
+    for layer in transformer.layers:
         attentions += [layer.token_to_image, layer.image_to_token]
     for attention in attentions:
-        attention.q_proj.weight.mul_(1.5)
+        attention.q_proj.weight.mul_(SHARPNESS)
         attention.k_proj.weight.copy_(attention.q_proj.weight)
+    first = transformer.layers[0].self_attn
+    for projection in (first.v_proj, first.out_proj):
+        nn.init.eye_(projection.weight)
+    for projection in (first.q_proj, first.k_proj):
+        projection.weight.mul_(0.3)
 
 
 def first_boxes(count: int) -> Tensor:
