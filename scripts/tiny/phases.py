@@ -18,7 +18,7 @@ FILE = Path(__file__).with_name("phases.json")
 class Phase:
     """One part of the training.
 
-    `trunk_rate`: the learning rate of what the dense phase has trained, as a share of that of the rest.
+    `trunk_rate`: the learning rate of what was trained before, as a share of that of the rest.
     `prepare`: what is done with the weights before it (`Trainer.begin`). `per_scene`: objects of a scene that are clicked on. The learning rate rises over `warmup` steps and falls along a cosine to `floor` of its height.
     """
 
