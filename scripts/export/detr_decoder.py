@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -35,9 +37,13 @@ class DecoderLayer(nn.Module):
         image: Tensor,
         image_pos: Tensor,
         box_bias: Tensor,
+        query_mask: Optional[Tensor] = None,
     ) -> Tensor:
-        """x, query_pos [P,1+Q,C]; prompt [P,L,C]; image [P,g*g,C]; box_bias [P,heads,1+Q,g*g] -> [P,1+Q,C]."""
-        x = self.self_norm(x + self.self_attn.self_attention_with_position(x, query_pos))
+        """x, query_pos [P,1+Q,C]; prompt [P,L,C]; image [P,g*g,C]; box_bias [P,heads,1+Q,g*g] -> [P,1+Q,C].
+
+        `query_mask` bool [1+Q,1+Q] keeps groups of queries apart, which only training has.
+        """
+        x = self.self_norm(x + self.self_attn.self_attention_with_position(x, query_pos, query_mask))
         x = self.prompt_norm(x + self.prompt_attn.cross_attention(x + query_pos, prompt, prompt_mask))
         x = self.image_norm(
             x + self.image_attn.cross_attention_with_position(x + query_pos, image, image_pos, box_bias)
@@ -64,7 +70,7 @@ class DetrDecoder(nn.Module):
         self.box_bias_x = MLP(2, dim, heads, 2)
         self.box_bias_y = MLP(2, dim, heads, 2)
 
-    def _query_position(self, boxes: Tensor, dtype: torch.dtype) -> Tensor:
+    def query_position(self, boxes: Tensor, dtype: torch.dtype) -> Tensor:
         """boxes fp32 [P,Q,4] cxcywh -> [P,1+Q,C]; the presence token, first, has no position."""
         sine = sine_encoding(boxes, self.dim // 2)
         sine = torch.cat((sine[:, :, 1], sine[:, :, 0], sine[:, :, 2], sine[:, :, 3]), -1)
@@ -76,7 +82,7 @@ class DetrDecoder(nn.Module):
         delta = torch.stack((cell - low.unsqueeze(-1), cell - high.unsqueeze(-1)), -1) * 8.0
         return torch.sign(delta) * torch.log2(delta.abs() + 1.0) / 3.0  # 3 = log2(8)
 
-    def _box_bias(self, boxes: Tensor, grid: int, dtype: torch.dtype) -> Tensor:
+    def box_bias(self, boxes: Tensor, grid: int, dtype: torch.dtype) -> Tensor:
         """boxes fp32 [P,Q,4] cxcywh -> additive attention bias [P,heads,1+Q,g*g]; the row of the presence token, first, is zero.
 
         The biases of the axes are brought into the layout of the result while they are small, so that the sum is the only full-size operation.
@@ -108,12 +114,12 @@ class DetrDecoder(nn.Module):
         for layer in self.layers:
             x = layer(
                 x,
-                self._query_position(boxes, dtype),
+                self.query_position(boxes, dtype),
                 prompt,
                 prompt_mask,
                 image,
                 image_pos,
-                self._box_bias(boxes, grid, dtype),
+                self.box_bias(boxes, grid, dtype),
             )
             queries = self.norm(x[:, 1:])
             boxes = (self.box_head(queries).float() + inverse_sigmoid(boxes)).sigmoid()

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .cpu_kernels import attention, linear, linear_relu
+from .cpu_kernels import attention, linear, linear_relu, masked_attention
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:
@@ -84,7 +84,7 @@ class FusedAttention(nn.Module):
         q, k, v = split_heads(q, self.heads), split_heads(k, self.heads), split_heads(v, self.heads)
         if mask is None:
             return self.out_proj(merge_heads(attention(q, k, v)))
-        return self.out_proj(merge_heads(F.scaled_dot_product_attention(q, k, v, attn_mask=mask)))
+        return self.out_proj(merge_heads(masked_attention(q, k, v, mask)))
 
     def self_attention(self, x: Tensor, mask: Optional[Tensor] = None) -> Tensor:
         """Queries, keys and values from `x` [B,N,C]."""

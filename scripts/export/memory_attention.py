@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from .config import Sam3Config
-from .cpu_kernels import attention, block_attention, linear_relu
+from .cpu_kernels import attention, block_attention, differentiates, linear_relu
 from .layers import Linear, merge_heads, split_heads
 from .positions import apply_rope, axial_rope, sine_map
 
@@ -36,7 +36,12 @@ class RopeCrossAttention(nn.Module):
     def forward(self, query: Tensor, key: Tensor, value: Tensor, rope: Tensor, pointers: int) -> Tensor:
         """query [B or 1,N,C]; key, value [B,M*N+pointers,kv_dim]; rope complex64 [N,D/2] -> [B,N,C]."""
         q = apply_rope(split_heads(self.q_proj(query), self.heads), rope)
-        if q.device.type == "cpu" and self.heads == 1 and (q.dtype == torch.bfloat16 or q.dtype == torch.float32):
+        by_object = (
+            q.device.type == "cpu" and self.heads == 1 and (q.dtype == torch.bfloat16 or q.dtype == torch.float32)
+        )
+        if not torch.jit.is_scripting():
+            by_object = by_object and not differentiates(q, key)  # it writes in place
+        if by_object:
             return self.by_object(q, key, value, rope, pointers)
         k = split_heads(self.k_proj(key), self.heads)
         turned = key.shape[1] - pointers

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from .cpu_kernels import differentiates
+
 
 def sine_frequencies(dim: int, device: torch.device) -> Tensor:
     """The divisors 10000^(2*floor(i/2)/dim), i < dim: fp32 [dim]."""
@@ -59,6 +61,9 @@ def apply_rope(x: Tensor, rope: Tensor) -> Tensor:
     May overwrite `x`: one full-size temporary less, which for the vision encoder is worth more than the arithmetic.
     """
     pairs = x.float().unflatten(-1, [x.shape[-1] // 2, 2])
+    if not torch.jit.is_scripting():
+        if differentiates(x):
+            return torch.view_as_real(torch.view_as_complex(pairs) * rope).flatten(-2).to(x.dtype)
     torch.view_as_complex(pairs).mul_(rope)
     return pairs.flatten(-2).to(x.dtype)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import Sam3Config
+from .cpu_kernels import causal_attention
 from .layers import Linear, merge_heads, split_heads
 from .vision_encoder import GeluMLP
 
@@ -24,7 +24,7 @@ class CausalAttention(nn.Module):
         """[T,L,C] -> [T,L,C]."""
         q, k, v = self.in_proj(x).chunk(3, dim=-1)
         q, k, v = split_heads(q, self.heads), split_heads(k, self.heads), split_heads(v, self.heads)
-        return self.out_proj(merge_heads(F.scaled_dot_product_attention(q, k, v, is_causal=True)))
+        return self.out_proj(merge_heads(causal_attention(q, k, v)))
 
 
 class TextLayer(nn.Module):

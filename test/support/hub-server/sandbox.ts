@@ -1,6 +1,6 @@
 /** A hub, an empty home and a cache folder per test, and child processes that download. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { build } from 'esbuild'
@@ -121,18 +121,40 @@ export async function removeBundles(): Promise<void> {
   bundles.clear()
 }
 
-/** Starts a process that resolves the model and prints JSON: `{folder}` or `{code, message}`. */
+/**
+ * The repository in a place that every user can enter, which the folder that it lies in may not be; needs to be root.
+ * @returns the place, and what takes it away
+ */
+function openToOthers(): { folder: string; close(): void } {
+  const folder = mkdtempSync(path.join(tmpdir(), 'sam3-others-'))
+  execFileSync('mount', ['-o', 'bind,ro', repositoryRoot, folder])
+  const close = () => {
+    execFileSync('umount', [folder])
+    rmdirSync(folder)
+  }
+  return { folder, close }
+}
+
+/**
+ * Starts a process that resolves the model and prints JSON: `{folder}` or `{code, message}`.
+ * @param options `uid`: as this user, for which this process has to be root
+ */
 export async function startPull(env: NodeJS.ProcessEnv, options: { uid?: number } = {}): Promise<ChildProcess> {
-  const module = await bundle('lib/hub/resolve.ts')
+  const bundled = await bundle('lib/hub/resolve.ts')
+  const place = options.uid === undefined ? undefined : openToOthers()
+  const module = place ? path.join(place.folder, path.relative(repositoryRoot, bundled)) : bundled
   const script = `import { resolveRepository } from ${JSON.stringify(module)}
     resolveRepository('${REPO}').then(
       (folder) => console.log(JSON.stringify({ folder })),
       ({ code, message }) => console.log(JSON.stringify({ code, message })))`
-  return spawn(process.execPath, ['--input-type=module', '-e', script], {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
+    ...(place && { cwd: place.folder }),
     ...options,
   })
+  if (place) child.once('close', place.close)
+  return child
 }
 
 export interface PullOutcome {

@@ -1,0 +1,151 @@
+"""How good the model is on scenes that it was not trained on: the program's own path, from pixels to masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from scripts.export.config import Sam3Config
+from scripts.export.program import Sam3Program
+
+from .plan import SceneSettings
+from .prompts import Prompts, PromptSettings
+from .scenes import Scenes, seed_of
+from .world import World
+
+# Instances below this score count nowhere, as where average precision is cut off.
+LOWEST_SCORE = 0.05
+WORDS_ONLY = PromptSettings(per_scene=5, exemplar=0.0)
+BOXES_ONLY = PromptSettings(per_scene=5, absent=0.0, unknown=0.0, exemplar=1.0, boxes_only=1.0, negative=0.0)
+
+
+@dataclass
+class Answer:
+    """What the program says to one prompt: its instances, best first."""
+
+    scores: Tensor  # fp32 [n]
+    masks: Tensor  # bool [n,S,S]
+    boxes: Tensor  # fp32 [n,4] xyxy in 0..1
+
+
+@torch.no_grad()
+def ask(world: World, program: Sam3Program, config: Sam3Config, scenes: Scenes, prompts: Prompts) -> list[Answer]:
+    """Asks all prompts at once, as the library does: score = sigmoid * sigmoid, logits enlarged to the picture, above 0."""
+    ids, valid = world.tokenizer.rows(prompts.texts, config.text_context)
+    ids, valid = ids.to(world.device), valid.to(world.device)
+    f0, f1, f2 = program.neck_detect(program.encode_image(scenes.pixels))
+    text = program.encode_text(ids, valid)
+    boxes, boxes_valid = program.encode_geometry(prompts.boxes, prompts.labels, prompts.valid, f2, prompts.scene)
+    prompt, valid = torch.cat((text, boxes.to(text.dtype)), 1), torch.cat((valid, boxes_valid), 1)
+    logits, found, presence, queries, encoded = program.detect(f0, f1, f2, prompts.scene, prompt, valid)
+    scores = logits.float().sigmoid() * presence.float().sigmoid()
+    pixels, _ = program.pixel_embed(f0, f1, f2, prompts.scene, encoded, prompt, valid)
+    side, answers = config.image_size, []
+    for p, score in enumerate(scores):
+        order = score.argsort(descending=True)
+        order = order[score[order] > LOWEST_SCORE]
+        masks = torch.zeros(0, side, side, dtype=torch.bool, device=score.device)
+        if len(order):
+            logits = program.masks(pixels[p : p + 1], queries[p : p + 1, order]).float()
+            masks = F.interpolate(logits, size=(side, side), mode="bilinear", align_corners=False)[0] > 0
+        answers.append(Answer(score[order], masks, found[p, order]))
+    return answers
+
+
+def mask_iou(a: Tensor, b: Tensor) -> Tensor:
+    """bool [n,S,S] x [m,S,S] -> fp32 [n,m]."""
+    x, y = a.flatten(1).float(), b.flatten(1).float()
+    shared = x @ y.t()
+    return shared / (x.sum(1, keepdim=True) + y.sum(1) - shared).clamp(min=1)
+
+
+@dataclass
+class Tally:
+    """Counts over many prompts."""
+
+    threshold: float
+    hits: list[tuple[float, bool]] = field(default_factory=list)
+    truths: int = 0
+    right: int = 0
+    wrong: int = 0
+    overlaps: list[float] = field(default_factory=list)
+    absent: int = 0
+    absent_silent: int = 0
+    siblings: int = 0
+    siblings_silent: int = 0
+
+    def add(self, answer: Answer, truth: Tensor, sibling: bool) -> None:
+        """One prompt: truth bool [m,S,S]; `sibling`: it asks for what something in the scene could be taken for."""
+        iou = mask_iou(answer.masks, truth) if len(truth) else torch.zeros(len(answer.scores), 0)
+        free = torch.ones(len(truth), dtype=torch.bool)
+        self.truths += len(truth)
+        sure = answer.scores > self.threshold
+        for row, score in enumerate(answer.scores.tolist()):
+            best = torch.where(free, iou[row].cpu(), -1.0).max(0) if len(truth) else None
+            hit = best is not None and float(best.values) >= 0.5
+            if hit:
+                free[best.indices] = False
+            self.hits.append((score, hit))
+            if score > self.threshold:
+                self.right += hit
+                self.wrong += not hit
+                if hit:
+                    self.overlaps.append(float(best.values))
+        if not len(truth):
+            self.absent += 1
+            self.absent_silent += not sure.any()
+            self.siblings += sibling
+            self.siblings_silent += sibling and not bool(sure.any())
+
+    def average_precision(self) -> float:
+        """The area under the curve of precision over recall, precision made to fall."""
+        ranked = sorted(self.hits, key=lambda h: -h[0])
+        hit = torch.tensor([float(h) for _, h in ranked])
+        if not self.truths or not len(hit):
+            return 0.0
+        precision = hit.cumsum(0) / torch.arange(1, len(hit) + 1)
+        precision = precision.flip(0).cummax(0).values.flip(0)
+        return float((precision * hit).sum() / self.truths)
+
+    def numbers(self) -> dict[str, float]:
+        """What is printed and logged."""
+        precision, recall = self.right / max(1, self.right + self.wrong), self.right / max(1, self.truths)
+        values = {
+            "mask_ap50": self.average_precision(),
+            "precision": precision,
+            "recall": recall,
+            "f1": 2 * precision * recall / max(1e-9, precision + recall),
+            "mean_iou": sum(self.overlaps) / max(1, len(self.overlaps)),
+            "absent_silent": self.absent_silent / max(1, self.absent),
+            "sibling_confused": 1 - self.siblings_silent / max(1, self.siblings),
+        }
+        return {k: round(v, 4) for k, v in values.items()} | {"objects": self.truths}
+
+
+def evaluate(
+    world: World,
+    program: Sam3Program,
+    config: Sam3Config,
+    count: int = 100,
+    seed: int = 1,
+    threshold: float = 0.5,
+    settings: PromptSettings | None = None,
+    batch: int = 10,
+) -> dict[str, float]:
+    """Numbers over `count` scenes of a seed; `world` should have held-out grounds."""
+    settings = settings or WORDS_ONLY
+    tally = Tally(threshold)
+    for first in range(0, count, batch):
+        # Negative numbers of steps: no seed of a training.
+        scenes = world.scenes(SceneSettings(), min(batch, count - first), config.image_size, seed_of(seed, -1 - first))
+        prompts = world.prompts(settings, scenes, seed_of(seed, -1 - first))
+        masks = scenes.masks()
+        shown = world.vocabulary.truth[scenes.items].any(1)
+        for p, answer in enumerate(ask(world, program, config, scenes, prompts)):
+            scene, concept = int(prompts.scene[p]), prompts.concept[p]
+            sibling = concept >= 0 and any(bool(shown[scene, s]) for s in world.vocabulary.siblings[concept])
+            tally.add(answer, masks[scene][prompts.answer[p]], sibling)
+    return tally.numbers()

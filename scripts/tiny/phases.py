@@ -1,0 +1,68 @@
+"""The phases of the training, which are data: phases.json."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .clips import ClipSettings
+from .plan import SceneSettings
+from .prompts import PromptSettings
+
+FILE = Path(__file__).with_name("phases.json")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One part of the training.
+
+    `trunk_rate`: the learning rate of what was trained before, as a share of that of the rest.
+    `prepare`: what is done with the weights before it (`Trainer.begin`). `per_scene`: objects of a scene that are clicked on. The learning rate rises over `warmup` steps and falls along a cosine to `floor` of its height.
+    """
+
+    name: str
+    kind: str
+    steps: int
+    batch: int
+    learning_rate: float
+    losses: dict[str, float]
+    warmup: int = 100
+    floor: float = 0.02
+    optimizer: str = "adamw"
+    weight_decay: float = 0.05
+    trunk_rate: float = 1.0
+    ema: float = 0.998
+    score_alpha: float = 0.35
+    masked_prompts: int = 1
+    prepare: tuple[str, ...] = ()
+    per_scene: int = 4
+    scenes: SceneSettings = field(default_factory=SceneSettings)
+    prompts: PromptSettings = field(default_factory=PromptSettings)
+    motion: ClipSettings = field(default_factory=ClipSettings)
+
+    @classmethod
+    def of(cls, data: dict) -> Phase:
+        """Reads one entry of phases.json."""
+        values = dict(data)
+        values["prepare"] = tuple(values.get("prepare", ()))
+        if "scenes" in values:
+            scenes = {k: tuple(v) if isinstance(v, list) else v for k, v in values["scenes"].items()}
+            values["scenes"] = SceneSettings(**scenes)
+        if "prompts" in values:
+            values["prompts"] = PromptSettings(**values["prompts"])
+        if "motion" in values:
+            values["motion"] = ClipSettings(**values["motion"])
+        return cls(**values)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step."""
+        warm = min(1.0, (step + 1) / self.warmup)
+        cosine = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / self.steps))
+        return self.learning_rate * warm * (self.floor + (1 - self.floor) * cosine)
+
+
+def read_phases(path: Path = FILE) -> list[Phase]:
+    """The phases in their order."""
+    return [Phase.of(entry) for entry in json.loads(path.read_text())]

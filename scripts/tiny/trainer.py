@@ -1,0 +1,181 @@
+"""The training loop: phases one after another, resumable at any moment, with a log and a moving average."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from scripts.export.config import Sam3Config
+from scripts.export.program import Sam3Program
+
+from .export import program_of
+from .learner import Average, Learner, Optimizers
+from .phases import Phase
+from .scenes import seed_of
+from .steps import STEPS
+from .world import World
+
+CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+
+
+class Trainer:
+    """One run in one folder. What a step does follows from the run's seed and its number alone, so a run that was stopped goes on as if it had not been."""
+
+    def __init__(
+        self, world: World, config: Sam3Config, phases: list[Phase], out: Path, seed: int = 1, bf16: bool = True
+    ):
+        self.world, self.phases, self.out, self.seed, self.bf16 = world, phases, out, seed, bf16
+        self.learner = Learner(config, len(world.vocabulary.items), seed).to(world.device)
+        self.average = Average(self.learner.program)
+        self.phase, self.step = phases[0], 0
+        self.total = 0  # steps of all phases: what seeds count by
+        self.seconds = 0.0
+        self.optimizers: Optimizers | None = None
+        self.stopping = False
+        out.mkdir(parents=True, exist_ok=True)
+        if (out / CHECKPOINT).is_file():
+            self._load(torch.load(out / CHECKPOINT, map_location=world.device))
+
+    def begin(self, name: str) -> None:
+        """Goes to the start of a phase and prepares the weights as it wants them.
+
+        "average": what no later phase trains is kept as it will be exported; "copy_neck": the tracker starts with the detector's neck;
+        "unit_neck", "unit_tracker_neck": features are brought to the scale of positions.
+        """
+        self._enter(name)
+        for deed in self.phase.prepare:
+            if deed == "average":
+                self.average.into(self.learner.program)
+            elif deed == "copy_neck":
+                self.learner.copy_neck()
+            elif deed in ("unit_neck", "unit_tracker_neck"):
+                side, seed = self.learner.config.image_size, seed_of(self.seed, self.total)
+                pixels = self.world.scenes(self.phase.scenes, 16, side, seed).pixels
+                program = self.learner.program
+                self.learner.unit_neck(program.detector_neck if deed == "unit_neck" else program.tracker_neck, pixels)
+            else:
+                raise ValueError(f"phases.json: nothing is called {deed!r}")
+        # Parts that the phase before did not train are averaged at their start: that is soon forgotten.
+        self.average.steps = 0
+
+    def _enter(self, name: str) -> None:
+        self.phase, self.step, self.optimizers = next(p for p in self.phases if p.name == name), 0, None
+
+    def run(
+        self,
+        save_every: float = 300,
+        log_every: int = 25,
+        stop_after: int | None = None,
+        seconds: float | None = None,
+        evaluate: Callable[[Trainer], dict] | None = None,
+        evaluate_every: float = 1800,
+    ) -> None:
+        """Trains to the end of the last phase, or for `stop_after` steps or `seconds`. `evaluate` gives numbers for the log."""
+        begun_at = saved = measured = time.perf_counter()
+        sums: dict[str, float] = {}
+        counted, norms, begun = 0, 0.0, time.process_time()
+        while not self.stopping and (stop_after is None or stop_after > 0):
+            if self.step >= self.phase.steps:
+                if not self._next_phase():
+                    break
+                sums, counted, norms = {}, 0, 0.0
+            losses, norm = self.take_step()
+            norms += norm
+            counted += 1
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + float(value)
+            stop_after = None if stop_after is None else stop_after - 1
+            now = time.perf_counter()
+            if seconds is not None and now - begun_at > seconds:
+                self.stop()
+            if self.step % log_every == 0:
+                self.seconds += time.process_time() - begun
+                begun = time.process_time()
+                self._log({"norm": norms / counted} | {k: v / counted for k, v in sums.items()})
+                sums, counted, norms = {}, 0, 0.0
+            if now - saved > save_every:
+                self.save()
+                saved = now
+            if evaluate and now - measured > evaluate_every:
+                self._log({"evaluation": evaluate(self)})
+                measured = time.perf_counter()
+        self.save()
+
+    def stop(self) -> None:
+        """Ends `run` after the present step; it saves and returns."""
+        self.stopping = True
+
+    def take_step(self) -> tuple[dict[str, torch.Tensor], float]:
+        """One step of the present phase: its losses and the norm of the gradient."""
+        phase = self.phase
+        if self.optimizers is None:
+            self.optimizers = Optimizers(self.learner.trained(phase.kind), phase)
+        seed = seed_of(self.seed, self.total)
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.bf16):
+            losses = STEPS[phase.kind](self.world, self.learner, phase, seed)
+        total = sum(weight * losses[name] for name, weight in phase.losses.items())
+        norm = self.optimizers.step(total, phase.rate(self.step))
+        self.average.update(self.learner.program, phase.ema)
+        self.step += 1
+        self.total += 1
+        return {k: v.detach() for k, v in losses.items()}, norm
+
+    def averaged(self) -> Sam3Program:
+        """The network with the averaged weights, as it would be exported."""
+        return program_of({"config": self.learner.config.to_dict(), "average": self.average.weights}).to(
+            self.world.device
+        )
+
+    def _next_phase(self) -> bool:
+        """Keeps the weights that a phase ends with and goes to the next; False after the last."""
+        self.save(self.out / f"{self.phase.name}.pt")
+        index = self.phases.index(self.phase) + 1
+        if index == len(self.phases):
+            return False
+        self.begin(self.phases[index].name)
+        return True
+
+    def save(self, path: Path | None = None) -> None:
+        """Writes the checkpoint; a stop half-way leaves the one before."""
+        path = path or self.out / CHECKPOINT
+        state = {
+            "learner": self.learner.state_dict(),
+            "average": self.average.weights,
+            "average_steps": self.average.steps,
+            "optimizers": self.optimizers.state_dict() if self.optimizers else None,
+            "phase": self.phase.name,
+            "step": self.step,
+            "total": self.total,
+            "seconds": self.seconds,
+            "config": self.learner.config.to_dict(),
+        }
+        part = path.with_suffix(".part")
+        torch.save(state, part)
+        os.replace(part, path)
+
+    def _load(self, state: dict) -> None:
+        self.learner.load_state_dict(state["learner"])
+        self.average.weights, self.average.steps = state["average"], state["average_steps"]
+        self.total, self.seconds = state["total"], state["seconds"]
+        self._enter(state["phase"])
+        self.step = state["step"]
+        if state["optimizers"]:
+            self.optimizers = Optimizers(self.learner.trained(self.phase.kind), self.phase)
+            self.optimizers.load_state_dict(state["optimizers"])
+
+    def _log(self, values: dict) -> None:
+        entry = {
+            "phase": self.phase.name,
+            "step": self.step,
+            "total": self.total,
+            "core_minutes": round(self.seconds / 60, 2),
+        }
+        entry |= {"rate": self.phase.rate(self.step)} | values
+        rounded = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in entry.items()}
+        with (self.out / LOG).open("a") as file:
+            file.write(json.dumps(rounded) + "\n")
