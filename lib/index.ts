@@ -22,7 +22,7 @@ export {
   Sam3InputError,
   Sam3ModelError,
   Sam3RuntimeError,
-} from './errors.js'
+} from './base/errors.js'
 export type { HubOptions, PullProgress } from './hub/types.js'
 export type { ImageInput, RawImage } from './image/source.js'
 export { type DrawnObject, objectLabel, overlayFrame, type OverlayFrameOptions } from './video/draw/overlay-frame.js'
@@ -89,11 +89,11 @@ export {
   type VideoRequest,
 } from './video/facade.js'
 export type { ProgramOptions } from './video/ffmpeg/find.js'
-export type { HeuristicOptions, SessionOptions } from './video/options.js'
-export { type PropagateOptions, Propagation, type PropagationDirection } from './video/propagation.js'
-export type { ObjectMask, ObjectOnFrame, ObjectPoints, VideoPrompt } from './video/prompts.js'
-export type { FrameResult, PromptResult, TrackedObject } from './video/results.js'
-export { type SessionStats, type StageTimes, VideoSession } from './video/session.js'
+export type { HeuristicOptions, SessionOptions } from './video/session/options.js'
+export { type PropagateOptions, Propagation, type PropagationDirection } from './video/session/propagation.js'
+export type { ObjectMask, ObjectOnFrame, ObjectPoints, VideoPrompt } from './video/session/prompts.js'
+export type { FrameResult, PromptResult, TrackedObject } from './video/session/results.js'
+export { type SessionStats, type StageTimes, VideoSession } from './video/session/session.js'
 export { openSource } from './video/source/open.js'
 export { type PushOptions, PushSource, type PushStats } from './video/source/push.js'
 export type { FrameSource, LiveSource, SourceFrame, SourceOptions, VideoInput } from './video/source/types.js'

@@ -7,7 +7,7 @@ import {
   Sam3ModelError,
   Sam3RuntimeError,
 } from '../lib/index.js'
-import { fromNativeError, type HubErrorCode, type Sam3ErrorCode } from '../lib/errors.js'
+import { fromNativeError, type HubErrorCode, type Sam3ErrorCode } from '../lib/base/errors.js'
 
 const native = (code: string, message: string) => Object.assign(new Error(message), { code })
 

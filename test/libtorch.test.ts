@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, describe, expect, it } from 'vitest'
-import { findLibtorch, type LibtorchQuery, libtorchVersion } from '../lib/native/libtorch.js'
+import { findLibtorch, type LibtorchQuery, libtorchVersion } from '../lib/libtorch/find.js'
 import { goldenModels, repositoryRoot } from './support/paths.js'
 import { CRASHING, sharedLibrary } from './support/shared-library.js'
 

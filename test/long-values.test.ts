@@ -12,7 +12,7 @@ import {
   type Sam3ImageModel,
   toCocoJson,
 } from '../lib/index.js'
-import { shortened, shown } from '../lib/shown.js'
+import { shortened, shown } from '../lib/base/shown.js'
 import { buildTestModel, noiseImage, rejection } from './support/model.js'
 import { goldenModels, repositoryRoot } from './support/paths.js'
 

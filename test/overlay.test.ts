@@ -2,7 +2,7 @@ import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
 import { Mask, overlay, type OverlayInstance, type Polygon, type RawImage, type Vertex } from '../lib/index.js'
 import { placeLabel, type Rectangle } from '../lib/result/label-layout.js'
-import { instanceColor, readableOn, type Rgb } from '../lib/result/palette.js'
+import { instanceColor, readableOn, type Rgb } from '../lib/label/palette.js'
 import { smoothOutline } from '../lib/result/smooth-outline.js'
 import { noiseImage, rejection } from './support/model.js'
 

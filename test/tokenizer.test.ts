@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { Sam3ModelError } from '../lib/errors.js'
+import { Sam3ModelError } from '../lib/base/errors.js'
 import { cleanText } from '../lib/tokenizer/clean.js'
 import { unescapeHtml } from '../lib/tokenizer/html.js'
 import { CONTEXT_LENGTH, TextTokenizer } from '../lib/tokenizer/tokenizer.js'

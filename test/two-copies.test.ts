@@ -6,7 +6,7 @@ import path from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import * as source from '../lib/index.js'
-import { recogniseInAllCopies } from '../lib/same-class.js'
+import { recogniseInAllCopies } from '../lib/base/same-class.js'
 import { installInto } from './support/installed.js'
 
 const root = mkdtempSync(path.join(tmpdir(), 'sam3-copies-'))

@@ -1,6 +1,6 @@
 /** Shows a download: a line with a bar per file on a terminal, plain lines elsewhere. On stderr. */
 import cliProgress from 'cli-progress'
-import { formatBytes } from '../hub/disk-space.js'
+import { formatBytes } from '../download/disk-space.js'
 import type { PullProgress } from '../hub/types.js'
 
 /** Milliseconds between two plain lines about the same file. */

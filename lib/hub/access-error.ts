@@ -1,5 +1,5 @@
 /** Turns a refusal of the hub into what the user has to do, which differs from reason to reason. */
-import { type AccessReason, Sam3HubError } from '../errors.js'
+import { type AccessReason, Sam3HubError } from '../base/errors.js'
 import type { Token } from './token.js'
 
 /** What the hub said. */

@@ -2,14 +2,14 @@
 import { copyFile, mkdir, rename, rm, stat } from 'node:fs/promises'
 import { constants } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { takeLock } from './blob-lock.js'
-import { isBlobRight, isKnownGood, rememberGood } from './hashes.js'
+import { takeLock } from '../download/lock.js'
+import { isBlobRight, isKnownGood, rememberGood } from '../download/hashes.js'
 import type { HubClient } from './hub-client.js'
 import { hubSource } from './hub-source.js'
 import type { RepositoryLayout } from './layout.js'
-import type { FileReporter } from './progress.js'
+import type { FileReporter } from '../download/progress.js'
 import { isFlocked } from './python-lock.js'
-import { partialSize, transfer } from './transfer.js'
+import { partialSize, transfer } from '../download/transfer.js'
 import type { RemoteFile, RemoteSnapshot } from './types.js'
 
 const PYTHON_POLL = 300

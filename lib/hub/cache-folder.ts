@@ -1,11 +1,11 @@
 /** Decides which folder is the cache, says why, and checks that it can be used. */
 import { accessSync, constants, mkdirSync, statSync } from 'node:fs'
 import { dirname, join, posix, relative, win32 } from 'node:path'
-import { Sam3HubError, Sam3InputError } from '../errors.js'
-import { packageRoot } from '../native/package-root.js'
-import { shown } from '../shown.js'
+import { Sam3HubError, Sam3InputError } from '../base/errors.js'
+import { packageRoot } from '../base/package-root.js'
+import { shown } from '../base/shown.js'
 import { type Environment, huggingFaceHome } from './environment.js'
-import { expandPath, expandUser } from './expand.js'
+import { expandPath, expandUser } from '../base/expand.js'
 
 /** By falling precedence. */
 const HUGGING_FACE_VARIABLES = ['HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE', 'HF_HOME'] as const

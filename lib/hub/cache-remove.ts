@@ -1,8 +1,8 @@
 /** Takes models out of a cache. */
 import { readdir, readlink, realpath, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Sam3HubError } from '../errors.js'
-import { isLockHeld } from './blob-lock.js'
+import { Sam3HubError } from '../base/errors.js'
+import { isLockHeld } from '../download/lock.js'
 import { asCacheError, type CacheFolder } from './cache-folder.js'
 import { isCommit, isHash, RepositoryLayout } from './layout.js'
 import { followPointer, trustedFolders } from './links.js'

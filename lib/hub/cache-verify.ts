@@ -1,6 +1,6 @@
 /** Hashes what lies in a cache, and compares it with what it is called. */
 import { readdir, stat } from 'node:fs/promises'
-import { etagHash, hashFile, rememberGood } from './hashes.js'
+import { etagHash, hashFile, rememberGood } from '../download/hashes.js'
 import { RepositoryLayout } from './layout.js'
 import { type CachedRepository, listCache } from './cache-list.js'
 

@@ -1,10 +1,10 @@
 /** Asks the hub about a repository, through @huggingface/hub, and gives its refusals their place among our errors. */
-import { Sam3AbortError, Sam3Error, Sam3HubError, Sam3ModelError } from '../errors.js'
+import { Sam3AbortError, Sam3Error, Sam3HubError, Sam3ModelError } from '../base/errors.js'
 import { accessError, accessReason } from './access-error.js'
-import { DEFAULT_TIMING, type LockTiming } from './blob-lock.js'
-import { HubResponseError, hubFetch } from './hub-fetch.js'
+import { DEFAULT_TIMING, type LockTiming } from '../download/lock.js'
+import { HubResponseError, hubFetch } from '../download/fetch.js'
 import { isCommit, RepositoryLayout } from './layout.js'
-import { DEFAULT_RETRY, type RetryPolicy, withRetries } from './retry.js'
+import { DEFAULT_RETRY, type RetryPolicy, withRetries } from '../download/retry.js'
 import { redact, type Token } from './token.js'
 import type { RemoteFile, RemoteSnapshot } from './types.js'
 

@@ -1,7 +1,7 @@
 /** The bytes of a file of the hub: by Xet where the hub has it there, else by plain HTTP. */
 import { type HubClient, hubLibrary } from './hub-client.js'
-import { HubResponseError, hubFetch } from './hub-fetch.js'
-import type { ByteSource } from './transfer.js'
+import { HubResponseError, hubFetch } from '../download/fetch.js'
+import type { ByteSource } from '../download/transfer.js'
 import type { RemoteFile, RemoteSnapshot } from './types.js'
 
 /** Tries by Xet before the same bytes are asked for by plain HTTP, which gets through more firewalls. */

@@ -4,8 +4,8 @@
  * from a server or a user is checked here, so that none can lead out of the cache.
  */
 import { join, sep } from 'node:path'
-import { Sam3HubError, Sam3InputError } from '../errors.js'
-import { shown } from '../shown.js'
+import { Sam3HubError, Sam3InputError } from '../base/errors.js'
+import { shown } from '../base/shown.js'
 
 const COMMIT = /^[0-9a-f]{40}$/
 const ETAG = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/

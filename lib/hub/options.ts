@@ -1,6 +1,6 @@
 /** The checks of what a user passes about downloads. */
-import { Sam3InputError } from '../errors.js'
-import { checkBoolean } from '../prompt/checks.js'
+import { Sam3InputError } from '../base/errors.js'
+import { checkBoolean } from '../base/checks.js'
 import { checkRevision } from './layout.js'
 import type { HubOptions } from './types.js'
 

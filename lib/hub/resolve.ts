@@ -1,11 +1,11 @@
 /** From the name of a repository to a folder with its files: found where it is, else downloaded. */
 import { access, constants } from 'node:fs/promises'
-import { Sam3HubError, Sam3ModelError } from '../errors.js'
+import { Sam3HubError, Sam3ModelError } from '../base/errors.js'
 import { type CacheFolder, findCacheFolder, huggingFaceCache, packageCache } from './cache-folder.js'
 import { type Environment, hubEndpoint, isOffline } from './environment.js'
 import { makeClient, type Patience } from './hub-client.js'
 import { checkRevision, RepositoryLayout } from './layout.js'
-import { isBlobRight, isKnownGood, rememberGood } from './hashes.js'
+import { isBlobRight, isKnownGood, rememberGood } from '../download/hashes.js'
 import { type PullJob, pullSnapshot } from './pull.js'
 import { type CachedSnapshot, completeCommits, findSnapshot } from './snapshot.js'
 import { findToken } from './token.js'

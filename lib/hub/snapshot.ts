@@ -1,7 +1,7 @@
 /** Finds complete snapshots in a cache, without the network. */
 import { access, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { Sam3HubError } from '../errors.js'
+import { Sam3HubError } from '../base/errors.js'
 import { isCommit, isSafePath, RepositoryLayout } from './layout.js'
 import { type Destination, followPointer, trustedFolders } from './links.js'
 import { SHARD_INDEX, selectFiles, WEIGHTS_KINDS, type WeightsKind, weightNames } from './needed-files.js'

@@ -1,7 +1,7 @@
 /** Any image input to RGB bytes. */
 import { types } from 'node:util'
-import { Sam3InputError } from '../errors.js'
-import { kindOf } from '../shown.js'
+import { Sam3InputError } from '../base/errors.js'
+import { kindOf } from '../base/shown.js'
 import { decodeBytes, decodeInstance } from './encoded.js'
 import { readImageFile } from './location.js'
 import { fromRawPixels } from './raw.js'

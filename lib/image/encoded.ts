@@ -1,7 +1,7 @@
 /** Encoded images, and sharp instances, to RGB bytes. */
 import { readFile } from 'node:fs/promises'
 import sharp, { type Metadata, type Sharp } from 'sharp'
-import { Sam3Error } from '../errors.js'
+import { Sam3Error } from '../base/errors.js'
 import { fromRawPixels } from './raw.js'
 import type { DecodedImage } from './source.js'
 import { checkPixels, emptyImage, undecodable } from './undecodable.js'

@@ -1,8 +1,8 @@
 /** Images that are named by a string or a URL: the bytes of the file, or what to do where the string is no path. */
 import { readFile, stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { Sam3InputError } from '../errors.js'
-import { shortened } from '../shown.js'
+import { Sam3InputError } from '../base/errors.js'
+import { shortened } from '../base/shown.js'
 import { isBase64Image } from './identify.js'
 
 /** A path is shorter on every file system; what is longer is something else, and belongs in no message and no log. */

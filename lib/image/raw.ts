@@ -1,7 +1,7 @@
 /** Raw pixels to RGB bytes. */
 import { types } from 'node:util'
-import { Sam3InputError } from '../errors.js'
-import { kindOf, shown } from '../shown.js'
+import { Sam3InputError } from '../base/errors.js'
+import { kindOf, shown } from '../base/shown.js'
 import type { DecodedImage, RawImage } from './source.js'
 
 /** Largest side in pixels: far above any camera, low enough that `width * height * 3` stays a safe array length. */

@@ -1,5 +1,5 @@
 /** Pictures that sharp makes of our own pixels. */
-import { Sam3RuntimeError } from '../errors.js'
+import { Sam3RuntimeError } from '../base/errors.js'
 
 /** Our own pixels may be more than sharp opens of a stranger's file. */
 export const OWN_PIXELS = { limitInputPixels: false } as const

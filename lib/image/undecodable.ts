@@ -3,7 +3,7 @@
  * errors for the whole process, so that a message may be about, and name, an image of another call.
  */
 import sharp, { type Metadata } from 'sharp'
-import { Sam3InputError } from '../errors.js'
+import { Sam3InputError } from '../base/errors.js'
 import { identify } from './identify.js'
 import { type FileKind, TIFF } from './signatures.js'
 import { readTiffTags, tiffLayout } from './tiff-tags.js'

@@ -1,5 +1,5 @@
 /** A label: a name and a number on a rectangle of the colour of its object. */
-import { readableOn, type Rgb, toHex } from '../result/palette.js'
+import { readableOn, type Rgb, toHex } from './palette.js'
 import { cleanText } from './clean.js'
 import type { LabelFont } from './font.js'
 import { warnOfMissing } from './missing.js'

@@ -1,7 +1,7 @@
 /** One font: which characters it has, their shaping by HarfBuzz, and the outlines of its glyphs. */
 import { pathToFileURL } from 'node:url'
 import type { Buffer as ShapingBuffer, Font as HarfBuzzFont } from 'harfbuzzjs'
-import { packageRequire } from '../native/package-root.js'
+import { packageRequire } from '../base/package-root.js'
 import { isWoff, unpackWoff } from './woff.js'
 
 interface HarfBuzz {

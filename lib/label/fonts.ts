@@ -1,8 +1,8 @@
 /** Which fonts labels are drawn with: those that the caller names, then the package's own (see fonts/README.md). */
 import { readFile } from 'node:fs/promises'
 import { basename, join, resolve } from 'node:path'
-import { Sam3InputError, Sam3RuntimeError } from '../errors.js'
-import { packageRoot } from '../native/package-root.js'
+import { Sam3InputError, Sam3RuntimeError } from '../base/errors.js'
+import { packageRoot } from '../base/package-root.js'
 import { LabelFont } from './font.js'
 
 /** Latin, Greek, Cyrillic, Hebrew, Armenian, Georgian, and symbols of all kinds. */

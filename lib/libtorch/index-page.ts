@@ -1,6 +1,6 @@
 /** Reads a Python package index: its simple API, as JSON (PEP 691) or as HTML (PEP 503). */
 import { decode } from 'html-entities'
-import { HubResponseError } from '../hub/hub-fetch.js'
+import { HubResponseError } from '../download/fetch.js'
 import type { Line } from './line.js'
 
 /** A file of a project. */

@@ -1,9 +1,9 @@
 /** The connection to a download host: lib/hub's fetch, retries and patience, without a hub. */
-import { Sam3AbortError, Sam3EnvironmentError, Sam3Error, Sam3HubError } from '../errors.js'
-import { HubResponseError, hubFetch } from '../hub/hub-fetch.js'
+import { Sam3AbortError, Sam3EnvironmentError, Sam3Error, Sam3HubError } from '../base/errors.js'
+import { HubResponseError, hubFetch } from '../download/fetch.js'
 import { makeClient, type Patience } from '../hub/hub-client.js'
-import { withRetries } from '../hub/retry.js'
-import type { ByteSource } from '../hub/transfer.js'
+import { withRetries } from '../download/retry.js'
+import type { ByteSource } from '../download/transfer.js'
 
 const KEPT = 'Try again: what has arrived is kept. Behind a proxy or a mirror see docs/install.md.'
 

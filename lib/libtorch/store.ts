@@ -4,10 +4,10 @@ import { lstat, mkdir, readdir, rename, rm, stat, symlink } from 'node:fs/promis
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { randomUUID } from 'node:crypto'
-import { Sam3EnvironmentError } from '../errors.js'
+import { Sam3EnvironmentError } from '../base/errors.js'
 import { absoluteFolder } from '../hub/cache-folder.js'
 import type { Environment } from '../hub/environment.js'
-import { expandPath } from '../hub/expand.js'
+import { expandPath } from '../base/expand.js'
 
 /** Name of a LibTorch in the store, such as `2.13.0+cu126`. */
 const NAME = /^(\d+\.\d+\.\d+)\+([a-z0-9.]+)$/

@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
 import { type Entry, openPromise, type ZipFile } from 'yauzl'
-import { Sam3Error, Sam3HubError } from '../errors.js'
+import { Sam3Error, Sam3HubError } from '../base/errors.js'
 
 /** A symbolic link by the Unix mode of an entry: neither an archive nor a wheel holds any. */
 const isLink = ({ externalFileAttributes }: Entry) => ((externalFileAttributes >>> 16) & 0o170000) === 0o120000

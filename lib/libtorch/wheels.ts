@@ -1,5 +1,5 @@
 /** Chooses the wheels that make up a LibTorch: torch itself, and the libraries of NVIDIA that it says it needs. */
-import { Sam3EnvironmentError } from '../errors.js'
+import { Sam3EnvironmentError } from '../base/errors.js'
 import { type IndexFile, normaliseName, readProject } from './index-page.js'
 import { type Line, shown } from './line.js'
 import type { Flavour } from './sources.js'

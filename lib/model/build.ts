@@ -1,6 +1,6 @@
 /** Loads a model. */
 import { readFile } from 'node:fs/promises'
-import { fromNativeError, Sam3AbortError, Sam3ModelError } from '../errors.js'
+import { fromNativeError, Sam3AbortError, Sam3ModelError } from '../base/errors.js'
 import type { NativeModel } from '../native/addon.js'
 import { loadEngine } from '../native/loader.js'
 import { TextTokenizer } from '../tokenizer/tokenizer.js'

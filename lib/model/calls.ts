@@ -1,9 +1,9 @@
 /** The two questions that a model answers, for images that are encoded already and for those that are not. */
-import { Sam3Error, Sam3InputError } from '../errors.js'
+import { Sam3Error, Sam3InputError } from '../base/errors.js'
 import { decodeImage } from '../image/decode.js'
 import type { DecodedImage, ImageInput } from '../image/source.js'
 import type { NativeImage, NativeRawImage } from '../native/addon.js'
-import { checkKeys } from '../prompt/checks.js'
+import { checkKeys } from '../base/checks.js'
 import { preparePointPrompt } from '../prompt/point-prompt.js'
 import { expandPrompts, preparePrompt } from '../prompt/text-prompt.js'
 import type { CallOptions, PointPrompt, Prompt, PromptInput, PromptList } from '../prompt/types.js'

@@ -1,7 +1,7 @@
 /** What a model's config.json says about its network, held against what a program was made for. */
 import { readFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { Sam3ModelError } from '../errors.js'
+import { Sam3ModelError } from '../base/errors.js'
 
 type Config = Record<string, unknown>
 

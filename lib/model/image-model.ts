@@ -1,5 +1,5 @@
 /** The model that users hold. */
-import { recogniseInAllCopies } from '../same-class.js'
+import { recogniseInAllCopies } from '../base/same-class.js'
 import type { ImageInput } from '../image/source.js'
 import type { NativeModelInfo } from '../native/addon.js'
 import type { CallOptions, PointPrompt, PromptInput, PromptList } from '../prompt/types.js'

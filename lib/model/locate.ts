@@ -1,12 +1,12 @@
 /** Where the files of a model are: a folder, a single file, or a repository of the hub, which is downloaded if need be. */
 import { existsSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { Sam3ModelError } from '../errors.js'
+import { Sam3ModelError } from '../base/errors.js'
 import { isRepositoryName } from '../hub/layout.js'
 import { resolveRepository } from '../hub/resolve.js'
 import type { HubOptions } from '../hub/types.js'
-import { packageRoot } from '../native/package-root.js'
-import { shortened } from '../shown.js'
+import { packageRoot } from '../base/package-root.js'
+import { shortened } from '../base/shown.js'
 import { checkConfig } from './config.js'
 import { weightFileOf } from './weight-files.js'
 

@@ -1,11 +1,11 @@
 /** What a model can be built with, and the checks of it. */
 import { availableParallelism } from 'node:os'
-import { Sam3InputError } from '../errors.js'
+import { Sam3InputError } from '../base/errors.js'
 import type { HubOptions } from '../hub/types.js'
 import type { NativeLoadOptions } from '../native/addon.js'
 import { checkHubOptions } from '../hub/options.js'
-import { checkKeys, checkWholeNumber } from '../prompt/checks.js'
-import { shown } from '../shown.js'
+import { checkKeys, checkWholeNumber } from '../base/checks.js'
+import { shown } from '../base/shown.js'
 
 /** Number type of weights and activations. `'auto'`: bfloat16 where the device is fast in it, else float32. */
 export type Dtype = 'auto' | 'float32' | 'bfloat16' | 'float16'

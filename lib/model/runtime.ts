@@ -1,5 +1,5 @@
 /** A loaded model as the calls share it: the engine, the tokenizer, and the rules that hold for every call. */
-import { fromNativeError, Sam3AbortError, Sam3InputError, Sam3RuntimeError } from '../errors.js'
+import { fromNativeError, Sam3AbortError, Sam3InputError, Sam3RuntimeError } from '../base/errors.js'
 import type { NativeCancelToken, NativeEngine, NativeModel } from '../native/addon.js'
 import type { NetworkSize } from '../prompt/point-prompt.js'
 import type { CallOptions } from '../prompt/types.js'

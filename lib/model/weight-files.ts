@@ -1,7 +1,7 @@
 /** Which file of a folder holds the weights: as repositories, Meta's trainer and the usual training loops name it. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { Sam3ModelError } from '../errors.js'
+import { Sam3ModelError } from '../base/errors.js'
 
 /** By falling precedence. */
 const USUAL = [

@@ -2,13 +2,13 @@
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
-import { fromNativeError, Sam3EnvironmentError, Sam3InputError } from '../errors.js'
+import { fromNativeError, Sam3EnvironmentError, Sam3InputError } from '../base/errors.js'
 import { obstacle } from '../libtorch/flavour.js'
 import type { NativeEngine, NativeLoader } from './addon.js'
-import { checkLibtorch, findLibtorch, INSTALL_COMMAND, type Libtorch, librariesOf } from './libtorch.js'
+import { checkLibtorch, findLibtorch, INSTALL_COMMAND, type Libtorch, librariesOf } from '../libtorch/find.js'
 import { mappedLibtorch } from './mapped.js'
-import { packageRequire, packageRoot } from './package-root.js'
-import { tryOnce } from './trial.js'
+import { packageRequire, packageRoot } from '../base/package-root.js'
+import { tryOnce } from '../libtorch/trial.js'
 
 /** What is written beside the engine when it is built. */
 export interface EngineManifest {

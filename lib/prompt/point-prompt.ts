@@ -1,10 +1,10 @@
 /** A user's clicks, box and mask input, checked and turned into what the engine takes. */
-import { Sam3InputError } from '../errors.js'
+import { Sam3InputError } from '../base/errors.js'
 import type { NativePointSet } from '../native/addon.js'
-import { kindOf, shown } from '../shown.js'
-import { checkBoolean, checkKeys } from './checks.js'
-import { type ImageSize, toLabel, toUnitBox, toUnitPoint } from './geometry.js'
-import { isOneRow, toNumbers, toRows } from './numbers.js'
+import { kindOf, shown } from '../base/shown.js'
+import { checkBoolean, checkKeys } from '../base/checks.js'
+import { type ImageSize, toLabel, toUnitBox, toUnitPoint } from '../geometry/coordinates.js'
+import { isOneRow, toNumbers, toRows } from '../geometry/numbers.js'
 import type { PointPrompt, PromptLabel } from './types.js'
 
 const POINT_PROMPT_KEYS = ['points', 'labels', 'box', 'maskInput', 'multimask', 'normalized'] as const

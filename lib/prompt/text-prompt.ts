@@ -1,11 +1,11 @@
 /** A user's text and exemplar prompts, checked and turned into what the engine takes. */
-import { Sam3InputError } from '../errors.js'
+import { Sam3InputError } from '../base/errors.js'
 import type { NativePrompt } from '../native/addon.js'
 import { CONTEXT_LENGTH, type TextTokenizer } from '../tokenizer/tokenizer.js'
-import { shown } from '../shown.js'
-import { checkBoolean, checkKeys, checkThreshold, checkWholeNumber } from './checks.js'
-import { type ImageSize, toCenterBox, toLabel, toUnitBox } from './geometry.js'
-import { isOneRow, toRows } from './numbers.js'
+import { shown } from '../base/shown.js'
+import { checkBoolean, checkKeys, checkThreshold, checkWholeNumber } from '../base/checks.js'
+import { type ImageSize, toCenterBox, toLabel, toUnitBox } from '../geometry/coordinates.js'
+import { isOneRow, toRows } from '../geometry/numbers.js'
 import type { BoxPrompt, Prompt, PromptInput, PromptList } from './types.js'
 
 /** The text that the network was trained to read as "look at the exemplars". */

@@ -1,5 +1,5 @@
 /** The categories of a data set: which number stands for which text. */
-import { Sam3InputError } from '../errors.js'
+import { Sam3InputError } from '../base/errors.js'
 
 /** Name of the category of what no text found: exemplars only, clicks, masks. */
 export const UNNAMED = 'object'

@@ -1,11 +1,11 @@
 /** Results as a COCO data set, which pycocotools, CVAT, Label Studio and the like read. */
-import { Sam3InputError } from '../errors.js'
-import { checkWholeNumber } from '../prompt/checks.js'
+import { Sam3InputError } from '../base/errors.js'
+import { checkWholeNumber } from '../base/checks.js'
 import { type Categories, CategoryTable, type CocoCategory } from './categories.js'
 import { cocoPolygons } from './coco-polygons.js'
 import type { CocoRle } from './rle.js'
 import type { Instance } from './types.js'
-import { shown } from '../shown.js'
+import { shown } from '../base/shown.js'
 
 /** One image and what was found on it. */
 export interface CocoEntry {

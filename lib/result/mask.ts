@@ -1,7 +1,7 @@
 /** A binary mask and its views. */
-import { recogniseInAllCopies } from '../same-class.js'
+import { recogniseInAllCopies } from '../base/same-class.js'
 import sharp from 'sharp'
-import { Sam3InputError } from '../errors.js'
+import { Sam3InputError } from '../base/errors.js'
 import type { Box } from '../prompt/types.js'
 import { bitmapToPolygons, type Polygon, type PolygonOptions } from './polygons.js'
 import { bitmapToRuns, type CocoRle, forEachStretch, runsToString, stringToRuns, type UncompressedRle } from './rle.js'

@@ -5,7 +5,7 @@ import type { LabelFont } from '../label/font.js'
 import type { Box } from '../prompt/types.js'
 import { placeLabel, type Rectangle } from './label-layout.js'
 import type { OverlayInstance } from './overlay.js'
-import { type Rgb, toHex } from './palette.js'
+import { type Rgb, toHex } from '../label/palette.js'
 import type { Vertex } from './polygons.js'
 import { smoothOutline } from './smooth-outline.js'
 

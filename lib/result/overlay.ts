@@ -1,17 +1,17 @@
 /** A picture of a result that a person would want to look at. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import sharp from 'sharp'
-import { Sam3InputError } from '../errors.js'
+import { Sam3InputError } from '../base/errors.js'
 import { decodeImage } from '../image/decode.js'
 import type { DecodedImage, ImageInput } from '../image/source.js'
-import { checkKeys } from '../prompt/checks.js'
+import { checkKeys } from '../base/checks.js'
 import { loadNamedFonts } from '../label/fonts.js'
 import type { Box } from '../prompt/types.js'
 import type { Mask } from './mask.js'
 import { overlaySvg } from './overlay-svg.js'
 import { DEFAULT_OPACITY, fillMask } from './paint.js'
-import { instanceColor } from './palette.js'
-import { shown } from '../shown.js'
+import { instanceColor } from '../label/palette.js'
+import { shown } from '../base/shown.js'
 import { OWN_PIXELS, rendered } from '../image/render.js'
 
 /** What can be drawn: an `Instance`, or any mask with what is known about it. */

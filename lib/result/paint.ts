@@ -1,7 +1,7 @@
 /** Painting masks on RGB pixels. */
 import type { DecodedImage } from '../image/source.js'
 import type { Mask } from './mask.js'
-import type { Rgb } from './palette.js'
+import type { Rgb } from '../label/palette.js'
 
 /** How much of the picture the fill hides. */
 export const DEFAULT_OPACITY = 0.42

@@ -1,6 +1,6 @@
 /** The text side of a prompt: a sentence in, a row of token ids out. CLIP byte-pair encoding, 49408 tokens. */
 import { Tokenizer } from '@huggingface/tokenizers'
-import { Sam3ModelError } from '../errors.js'
+import { Sam3ModelError } from '../base/errors.js'
 import { cleanText } from './clean.js'
 
 /** Tokens in one row, start and end token included. */

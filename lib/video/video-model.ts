@@ -1,13 +1,13 @@
 /** The model that users hold for videos. */
-import { recogniseInAllCopies } from '../same-class.js'
-import { Sam3InputError } from '../errors.js'
+import { recogniseInAllCopies } from '../base/same-class.js'
+import { Sam3InputError } from '../base/errors.js'
 import { loadRuntime } from '../model/build.js'
 import { Sam3ImageModel } from '../model/image-model.js'
 import type { ImageModelOptions } from '../model/options.js'
 import { checkSignal, type Runtime } from '../model/runtime.js'
-import { checkSessionOptions, type SessionOptions } from './options.js'
-import { VideoSession } from './session.js'
-import { isLive, SessionState } from './session-state.js'
+import { checkSessionOptions, type SessionOptions } from './session/options.js'
+import { VideoSession } from './session/session.js'
+import { isLive, SessionState } from './session/session-state.js'
 import { openSource } from './source/open.js'
 import type { FrameSource, VideoInput } from './source/types.js'
 

@@ -1,6 +1,6 @@
 /** A signal stops a download at once, whatever it is doing at that moment. */
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { takeLock } from '../../lib/hub/blob-lock.js'
+import { takeLock } from '../../lib/download/lock.js'
 import { RepositoryLayout } from '../../lib/hub/layout.js'
 import { resolveRepository } from '../../lib/hub/resolve.js'
 import type { FaultRule } from '../support/hub-server/faults.js'

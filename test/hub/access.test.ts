@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { AccessReason } from '../../lib/errors.js'
+import type { AccessReason } from '../../lib/base/errors.js'
 import { resolveRepository } from '../../lib/hub/resolve.js'
 import { findToken } from '../../lib/hub/token.js'
 import type { Grant } from '../support/hub-server/hub-server.js'

@@ -16,7 +16,7 @@ import {
 import path from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { absoluteFolder, findCacheFolder, packageCache } from '../../lib/hub/cache-folder.js'
-import { freeSpace } from '../../lib/hub/disk-space.js'
+import { freeSpace } from '../../lib/download/disk-space.js'
 import { resolveRepository } from '../../lib/hub/resolve.js'
 import {
   bundle,

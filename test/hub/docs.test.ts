@@ -52,7 +52,7 @@ it('the example of docs/models.md has the types of the library', () => {
 })
 
 it('every code of a download is in docs/errors.md, and every reason in docs/models.md', () => {
-  const errors = read('lib/errors.ts')
+  const errors = read('lib/base/errors.ts')
   const codes = /export type HubErrorCode =([^/]*)/.exec(errors)![1]!.match(/ERR_\w+/g)!
   for (const code of codes) expect(read('docs/errors.md')).toContain(`\`${code}\``)
   const reasons = /export type AccessReason = (.*)/.exec(errors)![1]!.match(/[\w-]+(?=')/g)!

@@ -15,7 +15,7 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ownIdentity } from '../../lib/hub/process-identity.js'
+import { ownIdentity } from '../../lib/download/process-identity.js'
 import type { PullProgress } from '../../lib/hub/types.js'
 import { isRepositoryName, isSafePath, RepositoryLayout } from '../../lib/hub/layout.js'
 import { resolveRepository } from '../../lib/hub/resolve.js'

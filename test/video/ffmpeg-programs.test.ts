@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { checkFfmpeg } from '../../lib/cli/doctor-ffmpeg.js'
+import { checkFfmpeg } from '../../lib/cli/doctor/ffmpeg.js'
 import { findProgram } from '../../lib/video/ffmpeg/find.js'
 import { keepTimes } from '../../lib/video/ffmpeg/version.js'
 import { VideoWriter } from '../../lib/video/encode/video-writer.js'

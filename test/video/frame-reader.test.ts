@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { FrameSource, SourceFrame } from '../../lib/index.js'
-import { FrameReader, isBadFrame } from '../../lib/video/frame-reader.js'
+import { FrameReader, isBadFrame } from '../../lib/video/session/frame-reader.js'
 import { rejection } from '../support/model.js'
 import { TestSource, type TestSourceOptions, wanderingFrame } from '../support/video.js'
 

@@ -1,7 +1,7 @@
 /** The heuristics under their three names: the reference's (native), ours, and the documentation with its defaults. */
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
-import { checkSessionOptions, type SessionOptions } from '../../lib/video/options.js'
+import { checkSessionOptions, type SessionOptions } from '../../lib/video/session/options.js'
 import { repositoryRoot } from '../support/paths.js'
 
 const text = (path: string) => readFileSync(`${repositoryRoot}/${path}`, 'utf8')
@@ -16,7 +16,7 @@ function engineDefaults(): Map<string, string> {
 
 /** Defaults as the documentation of the options says them. */
 function documentedDefaults(): Map<string, string> {
-  const source = /interface HeuristicOptions \{(.*?)\n\}/s.exec(text('lib/video/options.ts'))![1]!
+  const source = /interface HeuristicOptions \{(.*?)\n\}/s.exec(text('lib/video/session/options.ts'))![1]!
   const options = [...source.matchAll(/\/\*\*((?:(?!\*\/).)*)\*\/\s*(\w+)\?:/gs)]
   return new Map(options.map(([, comment, name]) => [name!, /Default:? ([-\w.]+?)[.,]?(?:\s|$)/.exec(comment!)![1]!]))
 }

@@ -2,7 +2,7 @@
 import sharp from 'sharp'
 import type { DecodedImage } from '../../image/source.js'
 import type { Mask } from '../../result/mask.js'
-import type { Rgb } from '../../result/palette.js'
+import type { Rgb } from '../../label/palette.js'
 import { OWN_PIXELS, rendered } from '../../image/render.js'
 
 /** How dark the line is that keeps the coloured one visible on a background of its own colour. */

@@ -2,7 +2,7 @@
 import sharp from 'sharp'
 import { type LabelText, labelChip } from '../../label/chip.js'
 import type { LabelFont } from '../../label/font.js'
-import type { Rgb } from '../../result/palette.js'
+import type { Rgb } from '../../label/palette.js'
 import { rendered } from '../../image/render.js'
 
 /** A label as RGBA pixels. */

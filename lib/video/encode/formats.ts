@@ -1,6 +1,6 @@
 /** Kinds of videos that can be written, and how ffmpeg encodes them. */
 import { extname } from 'node:path'
-import { Sam3InputError, Sam3RuntimeError } from '../../errors.js'
+import { Sam3InputError, Sam3RuntimeError } from '../../base/errors.js'
 import { findProgram, type FoundProgram, type ProgramOptions } from '../ffmpeg/find.js'
 import { runToEnd } from '../ffmpeg/process.js'
 import { type ProgramVersion, programVersion } from '../ffmpeg/version.js'

@@ -1,13 +1,13 @@
 /** Frames into a video file, encoded by ffmpeg while they come. */
-import { recogniseInAllCopies } from '../../same-class.js'
+import { recogniseInAllCopies } from '../../base/same-class.js'
 import { rename, rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { Sam3InputError, Sam3RuntimeError } from '../../errors.js'
-import { checkWholeNumber } from '../../prompt/checks.js'
+import { Sam3InputError, Sam3RuntimeError } from '../../base/errors.js'
+import { checkWholeNumber } from '../../base/checks.js'
 import { checkProgramOptions, type ProgramOptions } from '../ffmpeg/find.js'
 import { type Exit, MediaProcess } from '../ffmpeg/process.js'
 import { keepTimes } from '../ffmpeg/version.js'
-import { Bell } from '../wake.js'
+import { Bell } from '../../base/wake.js'
 import { recipeFor } from './formats.js'
 import { frameHeader, streamHeader, TICKS_PER_SECOND } from './matroska.js'
 

@@ -1,8 +1,8 @@
 /** Results of a video as COCO's format for videos, that of YouTube-VIS, which mask trackers are trained and scored with. */
-import { recogniseInAllCopies } from '../../same-class.js'
+import { recogniseInAllCopies } from '../../base/same-class.js'
 import { parse } from 'node:path'
-import { Sam3InputError } from '../../errors.js'
-import { checkWholeNumber } from '../../prompt/checks.js'
+import { Sam3InputError } from '../../base/errors.js'
+import { checkWholeNumber } from '../../base/checks.js'
 import { type Categories, CategoryTable, type CocoCategory } from '../../result/categories.js'
 import { type CocoRle, stringToRuns, type UncompressedRle } from '../../result/rle.js'
 import type { ExportedFrame, ExportedObject } from './types.js'

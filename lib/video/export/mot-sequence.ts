@@ -1,6 +1,6 @@
 /** What belongs to the ground truth of a sequence of the MOT challenge besides its lines. */
-import { Sam3InputError } from '../../errors.js'
-import { checkWholeNumber } from '../../prompt/checks.js'
+import { Sam3InputError } from '../../base/errors.js'
+import { checkWholeNumber } from '../../base/checks.js'
 
 /** A video as a sequence. A session has the sizes, and the count and rate of frames. */
 export interface MotSequenceInfo {

@@ -1,8 +1,8 @@
 /** Results of a video as text in the formats of the MOT challenge, which tools that score trackers read. */
-import { Sam3InputError } from '../../errors.js'
-import { checkKeys } from '../../prompt/checks.js'
+import { Sam3InputError } from '../../base/errors.js'
+import { checkKeys } from '../../base/checks.js'
 import { CategoryTable } from '../../result/categories.js'
-import { recogniseInAllCopies } from '../../same-class.js'
+import { recogniseInAllCopies } from '../../base/same-class.js'
 import { FrameSet } from './frame-set.js'
 import type { ExportedFrame } from './types.js'
 

@@ -2,8 +2,8 @@
 import { accessSync, constants, realpathSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { basename, delimiter, dirname, join, resolve } from 'node:path'
-import { packageRoot } from '../../native/package-root.js'
-import { Sam3EnvironmentError, Sam3InputError } from '../../errors.js'
+import { packageRoot } from '../../base/package-root.js'
+import { Sam3EnvironmentError, Sam3InputError } from '../../base/errors.js'
 
 /** The two programs. */
 export type ProgramName = 'ffmpeg' | 'ffprobe'

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
-import { type Sam3Error, Sam3EnvironmentError, Sam3RuntimeError } from '../../errors.js'
+import { type Sam3Error, Sam3EnvironmentError, Sam3RuntimeError } from '../../base/errors.js'
 import { INSTALL_FIX } from './find.js'
 
 /** Lines of stderr that are kept for an error message. */

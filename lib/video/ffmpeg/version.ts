@@ -1,6 +1,6 @@
 /** Which ffmpeg it is, and whether it is one at all. */
 import { stat } from 'node:fs/promises'
-import { Sam3EnvironmentError } from '../../errors.js'
+import { Sam3EnvironmentError } from '../../base/errors.js'
 import { type FoundProgram, INSTALL_FIX, type ProgramName } from './find.js'
 import { runToEnd } from './process.js'
 

@@ -1,10 +1,10 @@
 /** One run of ffmpeg: the frames of a video from some time on, in order, as RGB bytes. */
-import type { Sam3Error } from '../../errors.js'
+import type { Sam3Error } from '../../base/errors.js'
 import { availableParallelism } from 'node:os'
 import type { MediaInput } from '../ffmpeg/input.js'
 import { type Exit, MediaProcess } from '../ffmpeg/process.js'
 import { keepTimes, type ProgramVersion } from '../ffmpeg/version.js'
-import { Bell } from '../wake.js'
+import { Bell } from '../../base/wake.js'
 
 /** A frame as ffmpeg gives it. */
 export interface DecodedFrame {

@@ -1,6 +1,6 @@
 /** Errors that several sources share. */
-import { Sam3InputError, Sam3RuntimeError } from '../../errors.js'
-import { shown } from '../../shown.js'
+import { Sam3InputError, Sam3RuntimeError } from '../../base/errors.js'
+import { shown } from '../../base/shown.js'
 
 interface Size {
   width: number

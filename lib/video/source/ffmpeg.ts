@@ -1,10 +1,10 @@
 /** A video file, decoded by ffmpeg frame by frame as they are asked for. */
-import { Sam3InputError } from '../../errors.js'
+import { Sam3InputError } from '../../base/errors.js'
 import { checkSignal } from '../../model/runtime.js'
 import { findProgram, type ProgramOptions } from '../ffmpeg/find.js'
 import type { MediaInput } from '../ffmpeg/input.js'
 import { type ProgramVersion, programVersion } from '../ffmpeg/version.js'
-import { Turns } from '../wake.js'
+import { Turns } from '../../base/wake.js'
 import { type DecodedFrame, Decoder } from './decoder.js'
 import { checkIndex, framePassed, sourceClosed, wrongSize } from './errors.js'
 import { FrameTimes } from './frame-times.js'

@@ -1,8 +1,8 @@
 /** Frames of an iterable: each is taken when it is asked for, and is there once. */
-import { Sam3InputError } from '../../errors.js'
+import { Sam3InputError } from '../../base/errors.js'
 import type { DecodedImage, ImageInput } from '../../image/source.js'
 import { checkSignal } from '../../model/runtime.js'
-import { abortable, Bell, Turns } from '../wake.js'
+import { abortable, Bell, Turns } from '../../base/wake.js'
 import { badFrame, checkIndex, framePassed, sourceClosed, wrongSize } from './errors.js'
 import { ownPixels } from './own-pixels.js'
 import type { FrameSource, SourceFrame } from './types.js'

@@ -1,14 +1,14 @@
 /** Frames that are pictures: a folder of them, a list, or the pages of a file. */
 import { readdir } from 'node:fs/promises'
 import { join, parse } from 'node:path'
-import { Sam3Error, Sam3InputError } from '../../errors.js'
+import { Sam3Error, Sam3InputError } from '../../base/errors.js'
 import type { DecodedImage } from '../../image/source.js'
 import { checkSignal } from '../../model/runtime.js'
-import { abortable } from '../wake.js'
+import { abortable } from '../../base/wake.js'
 import { badFrame, checkIndex, sourceClosed, wrongSize } from './errors.js'
 import type { Pictures } from './pictures.js'
 import type { FrameSource, SourceFrame } from './types.js'
-import { shortened } from '../../shown.js'
+import { shortened } from '../../base/shown.js'
 
 /** Files that are frames. BMP and HEIC are not among what sharp reads, but a frame that is silently left out would be worse. */
 const IMAGE_EXTENSIONS: ReadonlySet<string> = new Set(

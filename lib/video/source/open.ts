@@ -2,10 +2,10 @@
 import { stat } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { Sam3InputError } from '../../errors.js'
+import { Sam3InputError } from '../../base/errors.js'
 import { type ImageInput, isRawImage, isSharp } from '../../image/source.js'
 import { checkSignal } from '../../model/runtime.js'
-import { checkKeys } from '../../prompt/checks.js'
+import { checkKeys } from '../../base/checks.js'
 import { checkProgramOptions, type ProgramOptions } from '../ffmpeg/find.js'
 import { addressInput, fileInput } from '../ffmpeg/input.js'
 import { FfmpegSource } from './ffmpeg.js'
@@ -15,7 +15,7 @@ import { frameFiles, isImageName, ListSource } from './list.js'
 import { imagePictures, pagePictures } from './pictures.js'
 import { PushSource } from './push.js'
 import type { FrameSource, SourceOptions, VideoInput } from './types.js'
-import { kindOf, shortened, shown } from '../../shown.js'
+import { kindOf, shortened, shown } from '../../base/shown.js'
 
 /** Frames per second of images, which do not say. */
 const DEFAULT_RATE = 30

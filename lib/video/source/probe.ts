@@ -1,5 +1,5 @@
 /** What ffprobe knows of a video without decoding it. */
-import { Sam3InputError } from '../../errors.js'
+import { Sam3InputError } from '../../base/errors.js'
 import { checkSignal } from '../../model/runtime.js'
 import type { FoundProgram } from '../ffmpeg/find.js'
 import type { MediaInput } from '../ffmpeg/input.js'

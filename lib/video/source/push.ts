@@ -1,14 +1,14 @@
 /** Live frames: pushed in by a camera, a socket or a browser, taken out by a session. */
-import { recogniseInAllCopies } from '../../same-class.js'
-import { Sam3InputError, Sam3RuntimeError } from '../../errors.js'
+import { recogniseInAllCopies } from '../../base/same-class.js'
+import { Sam3InputError, Sam3RuntimeError } from '../../base/errors.js'
 import type { DecodedImage, ImageInput } from '../../image/source.js'
 import { checkSignal } from '../../model/runtime.js'
-import { checkKeys, checkWholeNumber } from '../../prompt/checks.js'
-import { Bell, Turns } from '../wake.js'
+import { checkKeys, checkWholeNumber } from '../../base/checks.js'
+import { Bell, Turns } from '../../base/wake.js'
 import { checkIndex, framePassed, sourceClosed, wrongSize } from './errors.js'
 import { ownPixels } from './own-pixels.js'
 import type { LiveSource, SourceFrame } from './types.js'
-import { shown } from '../../shown.js'
+import { shown } from '../../base/shown.js'
 
 /** Options of a {@link PushSource}. All have defaults. */
 export interface PushOptions {

@@ -1,0 +1,261 @@
+/** What a video session can be started with, and the checks of it. */
+import { Sam3InputError } from '../../base/errors.js'
+import type { NativeSessionOptions } from '../../native/session.js'
+import { checkBoolean, checkKeys, checkWholeNumber } from '../../base/checks.js'
+import type { FrameSource, SourceOptions } from '../source/types.js'
+import { shown } from '../../base/shown.js'
+
+/**
+ * The rules by which detections become followed objects, each under the reference's name with the reference's default.
+ * They hold for every text or exemplar prompt of a session by itself; a session of clicks only uses none of them but the
+ * last six, which are the tracker's.
+ */
+export interface HeuristicOptions {
+  /** A detection counts with a score above this, 0..1. Default 0.5. */
+  scoreThresholdDetection?: number
+  /** Of two detections with a mask IoU above this the weaker is dropped, 0..1; 0 keeps both. Default 0.1. */
+  detNmsThresh?: number
+  /** A detection belongs to each followed object with at least this mask IoU, and is then no new one, 0..1. Default 0.1. */
+  assocIouThresh?: number
+  /** A followed object was seen on a frame if a detection has at least this mask IoU with it, 0..1. Default 0.5. */
+  trkAssocIouThresh?: number
+  /** Match objects and detections one to one (Hungarian) instead of each by itself. Default false. */
+  o2oMatchingMaskletsEnable?: boolean
+  /** A detection that belongs to no object becomes one with at least this score, 0..1. Default 0.7. */
+  newDetThresh?: number
+  /** No new objects whose centre is within 2.5 % of the edge of the frame. Default false. */
+  suppressDetCloseToBoundary?: boolean
+  /** Most objects of one prompt; the best are kept. -1: no limit. Default -1. */
+  maxNumObjects?: number
+  /**
+   * Frames by which results are held back, in which objects that prove false disappear before they are shown; 0 gives
+   * every result at once. Default 15, and 0 for live frames.
+   */
+  hotstartDelay?: number
+  /** Remove an object that stays undetected on so many frames within the delay. At most the delay. Default 8. */
+  hotstartUnmatchThresh?: number
+  /** Remove an object that shares its detection with an earlier one on so many frames. At most the delay. Default 8. */
+  hotstartDupThresh?: number
+  /** Objects that stay undetected after the delay are shown all the same. Default true. */
+  suppressUnmatchedOnlyWithinHotstart?: boolean
+  /** Keep-alive count of a new object: +1 on every frame it is detected on, -1 on every other. Default 30. */
+  initTrkKeepAlive?: number
+  /** Highest keep-alive count. Default 30. */
+  maxTrkKeepAlive?: number
+  /** Lowest keep-alive count. Default -1. */
+  minTrkKeepAlive?: number
+  /** Count an object with an empty mask as undetected. Default false. */
+  decreaseTrkKeepAliveForEmptyMasklets?: boolean
+  /** Of two objects with this mask IoU the more recently hidden one is suppressed, 0..1; 0: neither. Default 0.7. */
+  suppressOverlappingBasedOnRecentOcclusionThreshold?: number
+  /** Holes and specks of a mask up to this many pixels of the network's mask grid are mended. Default 16. */
+  fillHoleArea?: number
+  /** Every so many frames sure detections replace the masks of their objects; 0: never. Default 16. */
+  reconditionEveryNthFrame?: number
+  /** They also do when the boxes of the two overlap less than this, 0..1; 0: never. Default 0. */
+  reconstructionBboxIouThresh?: number
+  /** Detection score that this needs, 0..1. Default 0. */
+  reconstructionBboxDetScore?: number
+  /** Show an object only once it was detected on several frames in a row. Default false. */
+  maskletConfirmationEnable?: boolean
+  /** How many frames in a row that are. Default 3. */
+  maskletConfirmationConsecutiveDetThresh?: number
+  /** Clicks on an object of a prompt also look at the memory of other frames. Default false. */
+  usePrevMemFrame?: boolean
+  /** The first click on an object of a prompt forgets what was followed of it. Default false. */
+  useStatelessRefinement?: boolean
+  /** Within so many frames of a click the detector's masks no longer guide its object. Default 16. */
+  refinementDetectorCondFrameRemovalWindow?: number
+  /** Most prompted frames that a frame looks back at; -1: all. Default 4. */
+  maxCondFramesInAttn?: number
+  /** The first prompted frame is always among them. Default false. */
+  keepFirstCondFrame?: boolean
+  /** Most object pointers that a frame looks back at, from 2 on (with 1 the reference divides by 0). Default 16. */
+  maxObjPtrsInEncoder?: number
+  /** Look back at frames that show the objects well instead of the last ones. Default true. */
+  useMemorySelection?: boolean
+  /** How well, 0..1. Default 0.01. */
+  mfThreshold?: number
+  /** Of more points on one object and frame, the first and the last half of so many are used. Default 16. */
+  maxPointNumInPromptEnc?: number
+}
+
+/** Options of `startSession`. All have defaults. */
+export interface SessionOptions extends HeuristicOptions, SourceOptions {
+  /**
+   * `'bounded'` (default): forward only; keeps what the network can still look at, so that any length takes the same
+   * memory. `'full'`: any frame may be prompted again and propagation may go backward; keeps the memories, results and
+   * resized pixels of every frame in host memory, up to `memoryLimit`. Results are the same.
+   */
+  history?: 'bounded' | 'full'
+  /** Bytes of host memory that a full history may take; then calls fail with `ERR_MEMORY_LIMIT`. Default 4 GiB. */
+  memoryLimit?: number
+  /**
+   * How frames are resized to the network's input: `'bilinear'` (default), as the reference's video model does, or
+   * `'bicubic'`, as its tracker does where it is used alone.
+   */
+  resample?: 'bilinear' | 'bicubic'
+  /** A damaged frame, or one of another size, ends the propagation (`'fail'`, default) or is left out (`'skip'`). */
+  onBadFrame?: 'fail' | 'skip'
+  /** Masks carry the network's logits. Default false. */
+  logits?: boolean
+}
+
+type Check = (value: unknown, name: string) => unknown
+
+function invalid(name: string, range: string, value: unknown): Sam3InputError {
+  return new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be ${range}, not ${shown(value)}.`, {
+    fix: 'Leave it out for the default of the reference.',
+  })
+}
+
+const fraction: Check = (value, name) => {
+  if (value !== undefined && !(typeof value === 'number' && value >= 0 && value <= 1)) {
+    throw invalid(name, 'a number from 0 to 1', value)
+  }
+  return value
+}
+
+const flag: Check = (value, name) => value !== undefined && checkBoolean(value, name)
+
+const whole =
+  (minimum: number, unlimited?: -1): Check =>
+  (value, name) => {
+    if (value === undefined || value === unlimited) return value
+    if (Number.isSafeInteger(value) && (value as number) >= minimum) return value
+    const also = unlimited === undefined ? '' : ', or -1 for no limit'
+    throw invalid(name, `a whole number of at least ${minimum}${also}`, value)
+  }
+
+const HEURISTICS: Readonly<Record<keyof HeuristicOptions, Check>> = {
+  scoreThresholdDetection: fraction,
+  detNmsThresh: fraction,
+  assocIouThresh: fraction,
+  trkAssocIouThresh: fraction,
+  o2oMatchingMaskletsEnable: flag,
+  newDetThresh: fraction,
+  suppressDetCloseToBoundary: flag,
+  maxNumObjects: whole(1, -1),
+  hotstartDelay: whole(0),
+  hotstartUnmatchThresh: whole(0),
+  hotstartDupThresh: whole(0),
+  suppressUnmatchedOnlyWithinHotstart: flag,
+  initTrkKeepAlive: whole(Number.MIN_SAFE_INTEGER),
+  maxTrkKeepAlive: whole(Number.MIN_SAFE_INTEGER),
+  minTrkKeepAlive: whole(Number.MIN_SAFE_INTEGER),
+  decreaseTrkKeepAliveForEmptyMasklets: flag,
+  suppressOverlappingBasedOnRecentOcclusionThreshold: fraction,
+  fillHoleArea: whole(0),
+  reconditionEveryNthFrame: whole(0),
+  reconstructionBboxIouThresh: fraction,
+  reconstructionBboxDetScore: fraction,
+  maskletConfirmationEnable: flag,
+  maskletConfirmationConsecutiveDetThresh: whole(1),
+  usePrevMemFrame: flag,
+  useStatelessRefinement: flag,
+  refinementDetectorCondFrameRemovalWindow: whole(0),
+  maxCondFramesInAttn: whole(2, -1),
+  keepFirstCondFrame: flag,
+  maxObjPtrsInEncoder: whole(2),
+  useMemorySelection: flag,
+  mfThreshold: fraction,
+  maxPointNumInPromptEnc: whole(1),
+}
+const HEURISTIC_NAMES = Object.keys(HEURISTICS) as (keyof HeuristicOptions)[]
+
+const SESSION_KEYS = ['history', 'memoryLimit', 'resample', 'onBadFrame', 'logits'] as const
+const SOURCE_KEYS = ['frameRate', 'ffmpeg', 'ffprobe', 'signal'] as const
+
+/** What the engine takes where nothing was asked, as far as one option bounds another. */
+const HOTSTART = { delay: 15, threshold: 8 }
+const KEEP_ALIVE = { init: 30, max: 30, min: -1 }
+
+/** Checked options, ready for the parts that use them. */
+export interface SessionSettings {
+  history: 'bounded' | 'full'
+  onBadFrame: 'fail' | 'skip'
+  source: SourceOptions
+  /** The engine's options for a video. */
+  native(source: FrameSource, isLive: boolean): NativeSessionOptions
+}
+
+/** @throws Sam3InputError `ERR_INVALID_ARGUMENT` */
+export function checkSessionOptions(options: SessionOptions): SessionSettings {
+  checkKeys(options, [...SESSION_KEYS, ...SOURCE_KEYS, ...HEURISTIC_NAMES], 'The options of a session')
+  const history = checkChoice(options.history, ['bounded', 'full'], 'history')
+  const onBadFrame = checkChoice(options.onBadFrame, ['fail', 'skip'], 'onBadFrame')
+  const resample = checkChoice(options.resample, ['bilinear', 'bicubic'], 'resample')
+  const logits = checkBoolean(options.logits, 'logits')
+  const memoryLimit = checkWholeNumber(options.memoryLimit, 'memoryLimit', 1)
+  const heuristics: Record<string, number | boolean> = {}
+  for (const name of HEURISTIC_NAMES) {
+    HEURISTICS[name](options[name], name)
+    const value = options[name]
+    if (value !== undefined) heuristics[name] = value
+  }
+  checkKeepAlive(options)
+  checkHotstart(options)
+  const source: SourceOptions = {}
+  for (const name of SOURCE_KEYS) if (options[name] !== undefined) Object.assign(source, { [name]: options[name] })
+
+  return {
+    history,
+    onBadFrame,
+    source,
+    native({ width, height, frameCount }, isLive) {
+      return {
+        ...heuristics,
+        ...hotstart(options.hotstartDelay ?? (isLive ? 0 : undefined), options),
+        width,
+        height,
+        numFrames: frameCount ?? -1,
+        fullHistory: history === 'full',
+        bicubic: resample === 'bicubic',
+        logits,
+        ...(memoryLimit === undefined ? {} : { memoryLimit }),
+      }
+    },
+  }
+}
+
+function checkChoice<T extends string>(value: unknown, choices: readonly [T, ...T[]], name: string): T {
+  if (value === undefined) return choices[0]
+  if (choices.includes(value as T)) return value as T
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} cannot be ${shown(value)}.`, {
+    fix: `Use ${choices.map((choice) => `'${choice}'`).join(' or ')}.`,
+  })
+}
+
+function checkKeepAlive({
+  initTrkKeepAlive: init = KEEP_ALIVE.init,
+  maxTrkKeepAlive: max = KEEP_ALIVE.max,
+  minTrkKeepAlive: min = KEEP_ALIVE.min,
+}: HeuristicOptions): void {
+  if (min <= init && init <= max) return
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `initTrkKeepAlive ${init} is not between ${min} and ${max}.`, {
+    fix: 'Choose minTrkKeepAlive <= initTrkKeepAlive <= maxTrkKeepAlive.',
+  })
+}
+
+/** An object cannot fail on more frames than are held back. */
+function checkHotstart(options: HeuristicOptions): void {
+  const { hotstartDelay: delay = HOTSTART.delay } = options
+  if (delay === 0) return
+  for (const name of ['hotstartUnmatchThresh', 'hotstartDupThresh'] as const) {
+    if ((options[name] ?? 0) <= delay) continue
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} ${options[name]} is above hotstartDelay ${delay}.`, {
+      fix: 'Raise hotstartDelay, or lower the threshold to at most the delay.',
+    })
+  }
+}
+
+/** The delay, and thresholds within it where a short one was given without them. */
+function hotstart(delay: number | undefined, options: HeuristicOptions): Record<string, number> {
+  if (delay === undefined) return {}
+  const threshold = Math.min(HOTSTART.threshold, delay)
+  return {
+    hotstartDelay: delay,
+    hotstartUnmatchThresh: options.hotstartUnmatchThresh ?? threshold,
+    hotstartDupThresh: options.hotstartDupThresh ?? threshold,
+  }
+}
