@@ -16,7 +16,7 @@ import { root, run } from './support/command.mjs'
 /** Arguments that make a script short enough, or show that it can be asked for help; one run for each entry. */
 const ARGUMENTS = {
   bench: [['--help'], ['--quick', '--only', 'overhead', '--model', 'models/demo', '--out', 'build/bench']],
-  coverage: [['test/mask.test.ts']],
+  coverage: [['test/lib/result/mask.test.ts']],
   test: [['rle']],
 }
 const LONG = ['test', 'test:long', 'test:sanitize', 'check:clone']

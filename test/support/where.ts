@@ -7,7 +7,7 @@ export const testDtype = (process.env.SAM3_TEST_DTYPE ?? 'float32') as Dtype
 /** Options of a model for the tests. */
 export const here = { device: testDevice, dtype: testDtype }
 
-/** The goldens were computed in float32: what other number types give is held against it by test/device.test.ts. */
+/** The goldens were computed in float32: what other number types give is held against it by device.test.ts. */
 export const comparesToGolden = testDtype === 'float32'
 
 /** A limit of the goldens as it holds here: a GPU adds up in another order than a CPU. */

@@ -1,0 +1,67 @@
+/** What docs/models.md and docs/docker.md say about commands, options and codes is so. */
+import { readFileSync } from 'node:fs'
+import ts from 'typescript'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { bundle, removeBundles, runProgram, Sandbox } from '../support/hub-server/sandbox.js'
+import { repositoryRoot } from '../support/paths.js'
+
+const box = new Sandbox()
+let program = ''
+beforeAll(async () => {
+  await box.start()
+  program = await bundle('lib/cli/main.ts')
+})
+afterAll(async () => {
+  await box.stop()
+  await removeBundles()
+})
+
+const read = (file: string) => readFileSync(`${repositoryRoot}/${file}`, 'utf8')
+
+it('the commands of docs/models.md run in that order', async () => {
+  box.fresh(10_000, true)
+  const commands = [...read('docs/models.md').matchAll(/^\$ npx sam3-node (.*)$/gm)].map(([, args]) => args!.split(' '))
+  expect(commands.length).toBeGreaterThan(4)
+  for (const args of commands) {
+    const yes = args.includes('rm') ? ['--yes'] : []
+    const { code, stderr } = await runProgram(process.execPath, [program, ...args, ...yes], box.processEnv())
+    expect(code, `${args.join(' ')}: ${stderr}`).toBe(0)
+  }
+})
+
+it('the example of docs/models.md has the types of the library', () => {
+  const [, code] = /```typescript\n(.*?)```/s.exec(read('docs/models.md'))!
+  const file = `${repositoryRoot}/test/package/example.ts`
+  const source = `import { buildSam3ImageModel } from '../../lib/index.js'\nconst secrets = { huggingFace: '' }\n${code}export { model, other }\n`
+  const { options } = ts.parseJsonConfigFileContent(
+    ts.readConfigFile(`${repositoryRoot}/tsconfig.json`, ts.sys.readFile).config,
+    ts.sys,
+    repositoryRoot,
+  )
+  const host = ts.createCompilerHost(options)
+  const { getSourceFile, fileExists, readFile } = host
+  host.getSourceFile = (name, ...rest) =>
+    name === file ? ts.createSourceFile(name, source, ts.ScriptTarget.ES2022) : getSourceFile.call(host, name, ...rest)
+  host.fileExists = (name) => name === file || fileExists.call(host, name)
+  host.readFile = (name) => (name === file ? source : readFile.call(host, name))
+  const checked = ts.createProgram([file], { ...options, noEmit: true, noUnusedLocals: false }, host)
+  const messages = ts
+    .getPreEmitDiagnostics(checked)
+    .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, ' '))
+  expect(messages).toEqual([])
+})
+
+it('every code of a download is in docs/errors.md, and every reason in docs/models.md', () => {
+  const errors = read('lib/base/errors.ts')
+  const codes = /export type HubErrorCode =([^/]*)/.exec(errors)![1]!.match(/ERR_\w+/g)!
+  for (const code of codes) expect(read('docs/errors.md')).toContain(`\`${code}\``)
+  const reasons = /export type AccessReason = (.*)/.exec(errors)![1]!.match(/[\w-]+(?=')/g)!
+  expect(reasons).toHaveLength(6)
+  for (const reason of reasons) expect(read('docs/models.md')).toContain(`| \`${reason}\` |`)
+})
+
+it('the line of docs/docker.md mounts the folder that the image uses', () => {
+  const folder = /^VOLUME (.*)$/m.exec(read('Dockerfile'))![1]
+  expect(read('Dockerfile')).toContain(`SAM3_CACHE_DIR=${folder} `)
+  expect(read('docs/docker.md')).toMatch(new RegExp(`docker run .*--gpus all .*-v "\\$PWD/models:${folder}"`))
+})
