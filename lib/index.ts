@@ -34,13 +34,8 @@ export { type ModelInfo, type ModelParts, type ModelStats, Sam3ImageModel } from
 export type { Dtype, ImageModelOptions, LoadProgress } from './model/options.js'
 export { ProcessorState, Sam3Processor } from './model/processor.js'
 export type {
-  Box,
-  BoxInput,
   BoxPrompt,
   CallOptions,
-  NumberArray,
-  Point,
-  PointInput,
   PointPrompt,
   Prompt,
   PromptInput,
@@ -48,6 +43,7 @@ export type {
   PromptList,
   PromptSettings,
 } from './prompt/types.js'
+export type { Box, BoxInput, MaskLogits, NumberArray, Point, PointInput } from './geometry/types.js'
 export type { Categories, CategoryChoice, CocoCategory } from './result/categories.js'
 export {
   type CocoAnnotation,
@@ -57,11 +53,11 @@ export {
   type CocoOptions,
   toCocoJson,
 } from './result/coco.js'
-export { Mask, type MaskLogits } from './result/mask.js'
-export { overlay, type OverlayInstance, type OverlayOptions } from './result/overlay.js'
+export { Mask } from './result/mask.js'
+export { overlay, type OverlayOptions } from './result/overlay.js'
 export type { Polygon, PolygonOptions, Vertex } from './result/polygons.js'
 export type { CocoRle, UncompressedRle } from './result/rle.js'
-export type { Instance, Prediction, ScoredMask, Segmentation } from './result/types.js'
+export type { Instance, OverlayInstance, Prediction, ScoredMask, Segmentation } from './result/types.js'
 export {
   CocoVideo,
   type CocoVideoAnnotation,

@@ -1,5 +1,5 @@
 /** Checks of plain values that several prompts and options share. */
-import { Sam3InputError } from './errors.js'
+import { Sam3AbortError, Sam3InputError } from './errors.js'
 import { shortened, shown } from './shown.js'
 
 /**
@@ -61,4 +61,15 @@ export function checkBoolean(value: unknown, name: string): boolean {
     })
   }
   return value ?? false
+}
+
+/** @throws Sam3AbortError when the signal has fired already, Sam3InputError when it is no AbortSignal. */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined) return
+  if (!(signal instanceof AbortSignal)) {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'signal must be an AbortSignal.', {
+      fix: 'Pass new AbortController().signal.',
+    })
+  }
+  if (signal.aborted) throw new Sam3AbortError(signal.reason)
 }

@@ -1,7 +1,8 @@
 /** Paths that environment variables hold, read as Python's `os.path` reads them, so that both find the same folder. */
 import { readFileSync } from 'node:fs'
 import { homedir, userInfo } from 'node:os'
-import type { Environment } from '../hub/environment.js'
+
+export type Environment = Readonly<Record<string, string | undefined>>
 
 /** The home of a user by name; undefined where there is none that this process can see. */
 function homeOf(name: string): string | undefined {

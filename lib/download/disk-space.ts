@@ -1,7 +1,7 @@
 /** Whether there is room, asked before the first byte: a full disk after an hour of downloading helps nobody. */
 import { statfs } from 'node:fs/promises'
 import { Sam3HubError } from '../base/errors.js'
-import { existingFolder } from '../hub/cache-folder.js'
+import { existingFolder } from '../base/folders.js'
 
 /** `3.4 GB`, in powers of ten as disks are sold. */
 export function formatBytes(bytes: number): string {

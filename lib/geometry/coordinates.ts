@@ -1,8 +1,8 @@
-/** Checks boxes, points and labels, and turns them into the network's coordinates. */
+/** Checks boxes and points, and turns them into the coordinates of the network. */
 import { Sam3InputError } from '../base/errors.js'
 import { shown } from '../base/shown.js'
 import { toNumbers } from './numbers.js'
-import type { Box, Point, PromptLabel } from '../prompt/types.js'
+import type { Box, Point } from './types.js'
 
 /** Width and height of the image that coordinates refer to. */
 export interface ImageSize {
@@ -99,18 +99,6 @@ export function toUnitPoint(point: unknown, size: ImageSize, normalized: boolean
     throw new Sam3InputError('ERR_INVALID_POINT', `${name} [${x}, ${y}] lies outside of ${where}.`, { fix: IN_PIXELS })
   }
   return [x / width, y / height]
-}
-
-/**
- * 1 for positive, 0 for negative.
- * @throws Sam3InputError `ERR_INVALID_ARGUMENT` for anything else.
- */
-export function toLabel(label: PromptLabel | undefined, name: string): 0 | 1 {
-  if (label === undefined || label === 'positive' || label === 1) return 1
-  if (label === 'negative' || label === 0) return 0
-  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `The label of ${name} is ${shown(label)}.`, {
-    fix: "Use 'positive' (or 1) or 'negative' (or 0).",
-  })
 }
 
 /** [x0, y0, x1, y1] to centre and size, the network's form of an exemplar. */

@@ -1,6 +1,6 @@
 /** Lists of numbers as callers have them: plain arrays, or typed arrays such as those of other models' outputs. */
 import { types } from 'node:util'
-import type { NumberArray } from '../prompt/types.js'
+import type { NumberArray } from './types.js'
 
 function isTyped(value: unknown): value is NumberArray {
   return types.isTypedArray(value) && !types.isBigInt64Array(value) && !types.isBigUint64Array(value)

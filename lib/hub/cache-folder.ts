@@ -1,11 +1,11 @@
 /** Decides which folder is the cache, says why, and checks that it can be used. */
 import { accessSync, constants, mkdirSync, statSync } from 'node:fs'
-import { dirname, join, posix, relative, win32 } from 'node:path'
-import { Sam3HubError, Sam3InputError } from '../base/errors.js'
+import { join, relative } from 'node:path'
+import { Sam3HubError } from '../base/errors.js'
 import { packageRoot } from '../base/package-root.js'
-import { shown } from '../base/shown.js'
-import { type Environment, huggingFaceHome } from './environment.js'
-import { expandPath, expandUser } from '../base/expand.js'
+import { huggingFaceHome } from './environment.js'
+import { type Environment, expandPath, expandUser } from '../base/expand.js'
+import { absoluteFolder, existingFolder } from '../base/folders.js'
 
 /** By falling precedence. */
 const HUGGING_FACE_VARIABLES = ['HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE', 'HF_HOME'] as const
@@ -20,54 +20,6 @@ export interface CacheFolder {
   relative?: string
   /** Whether the user chose it, rather than it being the default. */
   chosen: boolean
-}
-
-function refuse(source: string, given: string, message: string, fix: string): never {
-  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `The cache folder ${shown(given)} (${source}) ${message}`, {
-    fix,
-  })
-}
-
-/**
- * An absolute path from what a user wrote, after `~` and variables were replaced. A relative one is resolved against the working directory. On Windows both
- * slashes work; a Windows path elsewhere is refused, because it would quietly become a folder of that odd name here.
- * @throws Sam3InputError `ERR_INVALID_ARGUMENT`
- */
-export function absoluteFolder(
-  given: string,
-  source: string,
-  platform: NodeJS.Platform = process.platform,
-  workingDirectory: string = process.cwd(),
-): { path: string; relative?: string } {
-  const windows = platform === 'win32'
-  // 'C:\new' in a program's text holds a line break, 'C:\models' has lost its backslash.
-  if (/[\x00-\x1f]/.test(given)) {
-    refuse(
-      source,
-      given,
-      'holds a control character.',
-      "In code, write C:/models or 'C:\\\\models': a single backslash starts an escape.",
-    )
-  }
-  if (/^[A-Za-z]:(?![\\/])/.test(given)) {
-    refuse(
-      source,
-      given,
-      'has a drive but no slash after it.',
-      "In code, write C:/models or 'C:\\\\models': a single backslash starts an escape.",
-    )
-  }
-  if (!windows && /^(?:[A-Za-z]:[\\/]|\\\\)/.test(given)) {
-    refuse(
-      source,
-      given,
-      'is a Windows path, and this is not Windows.',
-      'Give the path as this system has it; in WSL, C:\\models is /mnt/c/models.',
-    )
-  }
-  const rules = windows ? win32 : posix
-  if (rules.isAbsolute(given)) return { path: rules.normalize(given).replace(/(?<=[^\\/:])[\\/]+$/, '') }
-  return { path: rules.resolve(workingDirectory, given), relative: given }
 }
 
 /** Folder of Hugging Face's own cache, whether or not it is there. */
@@ -98,18 +50,6 @@ export function findCacheFolder(option: string | undefined, env: Environment): C
     if (given) return { ...absoluteFolder(given, source), source, chosen: true }
   }
   return { path: packageCache(), source: 'the default: models/ of the package', chosen: false }
-}
-
-/** The nearest folder above `path` that exists, itself included. */
-export function existingFolder(path: string): string {
-  for (let folder = path; ; folder = dirname(folder)) {
-    try {
-      if (statSync(folder).isDirectory()) return folder
-    } catch {
-      // not there: its parent may be
-    }
-    if (folder === dirname(folder)) return folder
-  }
 }
 
 /** What keeps a folder from being written to, and what to do about it. */

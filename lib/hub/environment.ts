@@ -1,8 +1,6 @@
 /** What the environment says about Hugging Face, read anew on every call so that setting `process.env` in code works. */
 import { Sam3InputError } from '../base/errors.js'
-import { expandPath } from '../base/expand.js'
-
-export type Environment = Readonly<Record<string, string | undefined>>
+import { expandPath, type Environment } from '../base/expand.js'
 
 const DEFAULT_ENDPOINT = 'https://huggingface.co'
 /** The values that Python's huggingface_hub takes for true. */

@@ -1,8 +1,8 @@
 /** Finds the Hugging Face token, and keeps it out of everything that is printed. */
 import { readFileSync } from 'node:fs'
 import { Sam3HubError } from '../base/errors.js'
-import { type Environment, huggingFaceHome } from './environment.js'
-import { expandPath } from '../base/expand.js'
+import { huggingFaceHome } from './environment.js'
+import { type Environment, expandPath } from '../base/expand.js'
 
 /** A token and where it came from. `source` can be shown; `value` never is. */
 export interface Token {

@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import type { Environment } from '../hub/environment.js'
+import type { Environment } from '../base/expand.js'
 
 /** pip's files from the weakest to the strongest. */
 function configFiles(env: Environment): string[] {

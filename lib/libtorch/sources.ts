@@ -1,5 +1,5 @@
 /** Where LibTorch is downloaded from: data. What is known about a file is written down here, everything else is asked. */
-import type { Environment } from '../hub/environment.js'
+import type { Environment } from '../base/expand.js'
 
 /** Which devices a LibTorch is built for. One engine runs with every flavour of its version. */
 export type Flavour = 'cpu' | 'cu126'

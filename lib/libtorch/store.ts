@@ -5,9 +5,8 @@ import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { randomUUID } from 'node:crypto'
 import { Sam3EnvironmentError } from '../base/errors.js'
-import { absoluteFolder } from '../hub/cache-folder.js'
-import type { Environment } from '../hub/environment.js'
-import { expandPath } from '../base/expand.js'
+import { absoluteFolder } from '../base/folders.js'
+import { type Environment, expandPath } from '../base/expand.js'
 
 /** Name of a LibTorch in the store, such as `2.13.0+cu126`. */
 const NAME = /^(\d+\.\d+\.\d+)\+([a-z0-9.]+)$/

@@ -7,7 +7,8 @@ import { TextTokenizer } from '../tokenizer/tokenizer.js'
 import { Sam3ImageModel } from './image-model.js'
 import { findModel, type ModelFiles } from './locate.js'
 import { checkModelOptions, type ImageModelOptions } from './options.js'
-import { checkSignal, Runtime } from './runtime.js'
+import { Runtime } from './runtime.js'
+import { checkSignal } from '../base/checks.js'
 
 /**
  * Loads SAM 3 for images. Weights are memory-mapped and moved to the device one tensor at a time. A model that is named

@@ -3,14 +3,14 @@ import { Sam3Error, Sam3InputError } from '../base/errors.js'
 import { decodeImage } from '../image/decode.js'
 import type { DecodedImage, ImageInput } from '../image/source.js'
 import type { NativeImage, NativeRawImage } from '../native/addon.js'
-import { checkKeys } from '../base/checks.js'
+import { checkKeys, checkSignal } from '../base/checks.js'
 import { preparePointPrompt } from '../prompt/point-prompt.js'
 import { expandPrompts, preparePrompt } from '../prompt/text-prompt.js'
 import type { CallOptions, PointPrompt, Prompt, PromptInput, PromptList } from '../prompt/types.js'
 import type { Prediction, Segmentation } from '../result/types.js'
 import { EncodedImage } from './encoded-image.js'
 import { toPredictions, toSegmentation } from './results.js'
-import { checkSignal, type Runtime } from './runtime.js'
+import type { Runtime } from './runtime.js'
 
 /** The image of an item of a batch. */
 export interface BatchImage {

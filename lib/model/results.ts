@@ -1,8 +1,8 @@
 /** What the engine gives back, as the objects that users hold. */
 import type { NativeMasks, NativePrediction, NativeSegmentation } from '../native/addon.js'
 import type { PreparedPrompt } from '../prompt/text-prompt.js'
-import type { Box } from '../prompt/types.js'
-import { Mask, type MaskLogits } from '../result/mask.js'
+import type { Box, MaskLogits } from '../geometry/types.js'
+import { Mask } from '../result/mask.js'
 import type { Instance, Prediction, Segmentation } from '../result/types.js'
 
 /** One of several masks. */

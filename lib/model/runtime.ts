@@ -1,20 +1,10 @@
 /** A loaded model as the calls share it: the engine, the tokenizer, and the rules that hold for every call. */
-import { fromNativeError, Sam3AbortError, Sam3InputError, Sam3RuntimeError } from '../base/errors.js'
+import { fromNativeError, Sam3AbortError, Sam3RuntimeError } from '../base/errors.js'
+import { checkSignal } from '../base/checks.js'
 import type { NativeCancelToken, NativeEngine, NativeModel } from '../native/addon.js'
 import type { NetworkSize } from '../prompt/point-prompt.js'
 import type { CallOptions } from '../prompt/types.js'
 import type { TextTokenizer } from '../tokenizer/tokenizer.js'
-
-/** @throws Sam3AbortError when the signal has fired already, Sam3InputError when it is no AbortSignal. */
-export function checkSignal(signal: AbortSignal | undefined): void {
-  if (signal === undefined) return
-  if (!(signal instanceof AbortSignal)) {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'signal must be an AbortSignal.', {
-      fix: 'Pass new AbortController().signal.',
-    })
-  }
-  if (signal.aborted) throw new Sam3AbortError(signal.reason)
-}
 
 /** One loaded model. */
 export class Runtime {

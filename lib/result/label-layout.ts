@@ -1,5 +1,5 @@
 /** Where labels go: near their box, inside the picture, and not over each other. */
-import type { Box } from '../prompt/types.js'
+import type { Box } from '../geometry/types.js'
 
 /** An upright rectangle. */
 export interface Rectangle {

@@ -2,20 +2,10 @@
 import { recogniseInAllCopies } from '../base/same-class.js'
 import sharp from 'sharp'
 import { Sam3InputError } from '../base/errors.js'
-import type { Box } from '../prompt/types.js'
+import type { Box, MaskLogits } from '../geometry/types.js'
 import { bitmapToPolygons, type Polygon, type PolygonOptions } from './polygons.js'
 import { bitmapToRuns, type CocoRle, forEachStretch, runsToString, stringToRuns, type UncompressedRle } from './rle.js'
 import { OWN_PIXELS, rendered } from '../image/render.js'
-
-/** Mask logits as the network gives them, before they are resized to the image: above 0 means set. */
-export interface MaskLogits {
-  /** `width * height` values, row-major. */
-  data: Float32Array
-  /** Side of the network's mask grid: 288 at the default input size. */
-  width: number
-  /** Same as `width`. */
-  height: number
-}
 
 /**
  * A binary mask of the size of its image. It is held as run lengths, a few kilobytes, so keeping thousands of them is

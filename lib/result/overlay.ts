@@ -6,25 +6,13 @@ import { decodeImage } from '../image/decode.js'
 import type { DecodedImage, ImageInput } from '../image/source.js'
 import { checkKeys } from '../base/checks.js'
 import { loadNamedFonts } from '../label/fonts.js'
-import type { Box } from '../prompt/types.js'
 import type { Mask } from './mask.js'
 import { overlaySvg } from './overlay-svg.js'
 import { DEFAULT_OPACITY, fillMask } from './paint.js'
 import { instanceColor } from '../label/palette.js'
 import { shown } from '../base/shown.js'
 import { OWN_PIXELS, rendered } from '../image/render.js'
-
-/** What can be drawn: an `Instance`, or any mask with what is known about it. */
-export interface OverlayInstance {
-  /** Of the size of the image. */
-  mask: Mask
-  /** Default: the box of the mask. */
-  box?: Box
-  /** Shown in the label. */
-  score?: number
-  /** Default: the number of the instance. */
-  label?: string
-}
+import type { OverlayInstance } from './types.js'
 
 /** How an overlay is drawn. */
 export interface OverlayOptions {

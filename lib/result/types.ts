@@ -1,5 +1,5 @@
 /** What the calls give back. */
-import type { Box } from '../prompt/types.js'
+import type { Box } from '../geometry/types.js'
 import type { Mask } from './mask.js'
 
 /** One object that was found. */
@@ -52,4 +52,16 @@ export interface ScoredMask {
   mask: Mask
   /** Predicted IoU with the true object. */
   score: number
+}
+
+/** What can be drawn: an `Instance`, or any mask with what is known about it. */
+export interface OverlayInstance {
+  /** Of the size of the image. */
+  mask: Mask
+  /** Default: the box of the mask. */
+  box?: Box
+  /** Shown in the label. */
+  score?: number
+  /** Default: the number of the instance. */
+  label?: string
 }

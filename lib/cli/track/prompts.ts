@@ -1,7 +1,8 @@
 /** What is to be followed, as `track` is told of it: texts, and clicks or boxes on objects. */
 import { InvalidArgumentError } from 'commander'
 import type { ObjectPoints } from '../../video/session/prompts.js'
-import type { Box, Point, PromptLabel } from '../../prompt/types.js'
+import type { PromptLabel } from '../../prompt/types.js'
+import type { Box, Point } from '../../geometry/types.js'
 
 /** A click or a box of the command line. */
 export interface Mark {

@@ -1,5 +1,5 @@
 /** What the exports need of the results of a propagation. A `FrameResult` has it. */
-import type { Box } from '../../prompt/types.js'
+import type { Box } from '../../geometry/types.js'
 import type { Mask } from '../../result/mask.js'
 
 /** An object on one frame. */

@@ -1,6 +1,6 @@
 /** A session's way to the frames of its source: one read at a time, each frame once, bad frames told apart. */
 import { Sam3Error, Sam3InputError } from '../../base/errors.js'
-import { checkSignal } from '../../model/runtime.js'
+import { checkSignal } from '../../base/checks.js'
 import type { FrameSource, SourceFrame } from '../source/types.js'
 
 /** Frames kept after they were read: the one that is worked on and the one that was read ahead. */

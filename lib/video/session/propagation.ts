@@ -1,8 +1,7 @@
 /** Following a session's objects through the video, as an async iterator. */
 import { recogniseInAllCopies } from '../../base/same-class.js'
 import { Sam3InputError } from '../../base/errors.js'
-import { checkSignal } from '../../model/runtime.js'
-import { checkKeys, checkWholeNumber } from '../../base/checks.js'
+import { checkKeys, checkSignal, checkWholeNumber } from '../../base/checks.js'
 import type { PropagationRun, RunSettings } from './propagation-run.js'
 import { checkFrameIndex } from './prompts.js'
 import type { FrameResult } from './results.js'

@@ -1,8 +1,8 @@
 /** What a session gives back for a frame. */
 import { toMask } from '../../model/results.js'
 import type { NativeFrameResult } from '../../native/session.js'
-import type { Box } from '../../prompt/types.js'
-import type { Mask, MaskLogits } from '../../result/mask.js'
+import type { Box, MaskLogits } from '../../geometry/types.js'
+import type { Mask } from '../../result/mask.js'
 
 /** One object on one frame. */
 export interface TrackedObject {

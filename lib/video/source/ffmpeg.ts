@@ -1,6 +1,6 @@
 /** A video file, decoded by ffmpeg frame by frame as they are asked for. */
 import { Sam3InputError } from '../../base/errors.js'
-import { checkSignal } from '../../model/runtime.js'
+import { checkSignal } from '../../base/checks.js'
 import { findProgram, type ProgramOptions } from '../ffmpeg/find.js'
 import type { MediaInput } from '../ffmpeg/input.js'
 import { type ProgramVersion, programVersion } from '../ffmpeg/version.js'

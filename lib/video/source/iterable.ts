@@ -1,7 +1,7 @@
 /** Frames of an iterable: each is taken when it is asked for, and is there once. */
 import { Sam3InputError } from '../../base/errors.js'
 import type { DecodedImage, ImageInput } from '../../image/source.js'
-import { checkSignal } from '../../model/runtime.js'
+import { checkSignal } from '../../base/checks.js'
 import { abortable, Bell, Turns } from '../../base/wake.js'
 import { badFrame, checkIndex, framePassed, sourceClosed, wrongSize } from './errors.js'
 import { ownPixels } from './own-pixels.js'

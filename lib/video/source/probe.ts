@@ -1,6 +1,6 @@
 /** What ffprobe knows of a video without decoding it. */
 import { Sam3InputError } from '../../base/errors.js'
-import { checkSignal } from '../../model/runtime.js'
+import { checkSignal } from '../../base/checks.js'
 import type { FoundProgram } from '../ffmpeg/find.js'
 import type { MediaInput } from '../ffmpeg/input.js'
 import { failureOf, runToEnd } from '../ffmpeg/process.js'

@@ -15,7 +15,8 @@ import {
 } from 'node:fs'
 import path from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { absoluteFolder, findCacheFolder, packageCache } from '../../../lib/hub/cache-folder.js'
+import { findCacheFolder, packageCache } from '../../../lib/hub/cache-folder.js'
+import { absoluteFolder } from '../../../lib/base/folders.js'
 import { freeSpace } from '../../../lib/download/disk-space.js'
 import { resolveRepository } from '../../../lib/hub/resolve.js'
 import {

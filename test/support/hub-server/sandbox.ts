@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSyn
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { build } from 'esbuild'
-import type { Environment } from '../../../lib/hub/environment.js'
+import type { Environment } from '../../../lib/base/expand.js'
 import { repositoryRoot } from '../paths.js'
 import { HubServer } from './hub-server.js'
 import { type HubRepository, makeRepository, modelFiles } from './repository.js'
