@@ -54,7 +54,7 @@ export async function main({ python, libtorchVersion }, options) {
   const env = { OMP_NUM_THREADS: String(options.threads) }
   const sides = {
     ours: () => new Worker(process.execPath, ['--expose-gc', suite.ours], env),
-    reference: () => new Worker(python, [suite.reference], { ...env, ...suite.referenceEnv }),
+    reference: () => new Worker(python, ['-m', suite.reference], { ...env, ...suite.referenceEnv }),
   }
   const settings = {
     ...options,

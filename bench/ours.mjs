@@ -1,14 +1,11 @@
-// Our side of the benchmark: the built library in a process of its own, in the protocol of bench/worker.mjs.
+// Our side of the benchmark: the built library in a process of its own.
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import path from 'node:path'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { createInterface } from 'node:readline'
 import { root } from '../scripts/support/command.mjs'
-
-const megabytes = (field) =>
-  Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024
+import { megabytes, serve } from './protocol.mjs'
 
 let model
 
@@ -33,13 +30,6 @@ const operations = {
   },
 
   segment: ({ image, texts, instances }) => segment(readFileSync(image), texts, instances),
-
-  /** Peak and present resident memory; starts a new peak. */
-  memory() {
-    const answer = { peakMb: megabytes('VmHWM'), residentMb: megabytes('VmRSS') }
-    writeFileSync('/proc/self/clear_refs', '5')
-    return answer
-  },
 
   /** How late timers fire while an image is segmented: the delay beyond the sampling interval, in ms. */
   async eventLoop({ image, text, instances }) {
@@ -99,14 +89,5 @@ async function bareModel(folder) {
   return { native, stop: () => engine.exports.stop() }
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const { op, ...parameters } = JSON.parse(line)
-  let answer
-  try {
-    answer = await operations[op](parameters)
-  } catch (error) {
-    answer = { error: `${error.code ?? error.name}: ${error.message}` }
-  }
-  process.stdout.write(`${JSON.stringify(answer)}\n`)
-}
+await serve(operations)
 await model?.dispose()

@@ -1,17 +1,12 @@
-"""The Python reference for the benchmark: transformers' Sam3Model with its Sam3Processor, driven over stdin and stdout.
-
-One JSON request a line, one JSON answer a line, in the protocol of bench/worker.mjs.
-"""
+"""The Python reference for the benchmark: transformers' Sam3Model with its Sam3Processor."""
 
 import json
-import os
-import resource
 import sys
 import time
 from io import BytesIO
 from pathlib import Path
 
-STARTED = time.perf_counter()
+from bench.protocol import STARTED, Reference, memory_mb, serve
 
 
 def import_torchvision() -> None:
@@ -33,14 +28,7 @@ def import_torchvision() -> None:
         import torchvision  # noqa: F401
 
 
-def memory_mb(field: str) -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-class Reference:
+class Images(Reference):
     def load(self, *, model: str, device: str, dtype: str, threads: int) -> dict:
         import_torchvision()
         import torch
@@ -64,10 +52,6 @@ class Reference:
         self.synchronize()
         ready = time.perf_counter()
         return {"ms": (ready - imported) * 1e3, "startToReadyMs": (ready - STARTED) * 1e3, "baseMb": base_mb}
-
-    def synchronize(self) -> None:
-        if self.device.startswith("cuda"):
-            self.torch.cuda.synchronize()
 
     def segment(self, *, image: str, texts: list[str], instances: int) -> dict:
         """JPEG bytes to binary masks of the best instances at the image's own size, one call of the reference a text."""
@@ -96,29 +80,6 @@ class Reference:
             counts.append(len(results[0]["masks"].to("cpu")))
         return {"ms": (time.perf_counter() - begun) * 1e3, "instances": counts}
 
-    def memory(self) -> dict:
-        """Peak and present resident memory, and the GPU's peak; starts a new peak."""
-        answer = {"peakMb": memory_mb("VmHWM"), "residentMb": memory_mb("VmRSS")}
-        Path("/proc/self/clear_refs").write_text("5")
-        if self.device.startswith("cuda"):
-            answer["gpuPeakMb"] = self.torch.cuda.max_memory_allocated() / 2**20
-            self.torch.cuda.reset_peak_memory_stats()
-        return answer
-
-
-def main() -> None:
-    answers = os.fdopen(os.dup(1), "w")  # whatever the libraries print goes to stderr, the answers alone to stdout
-    os.dup2(2, 1)
-    reference = Reference()
-    for line in sys.stdin:
-        request = json.loads(line)
-        operation = request.pop("op")
-        try:
-            answer = getattr(reference, operation)(**request)
-        except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=answers, flush=True)
-
 
 if __name__ == "__main__":
-    main()
+    serve(Images())

@@ -4,21 +4,21 @@ import { MEASURES } from './measures.mjs'
 import { VIDEO_MEASURES } from './video/measures.mjs'
 
 /**
- * What can be measured: the processes of the two sides, what has to be set up for them, and the measures. Only the image
- * reference may see the torchvision that is kept for it: where that does not fit torch, transformers' video models fail
- * to import because of it.
+ * What can be measured: the processes of the two sides (a script, a Python module), what has to be set up for them, and
+ * the measures. Only the image reference may see the torchvision that is kept for it: where that does not fit torch,
+ * transformers' video models fail to import because of it.
  */
 export const SUITES = {
   image: {
     ours: 'bench/ours.mjs',
-    reference: 'bench/reference.py',
+    reference: 'bench.reference',
     setup: 'bench-packages',
     referenceEnv: { PYTHONPATH: path.join(root, 'bench/.cache/python') },
     measures: MEASURES,
   },
   video: {
     ours: 'bench/video/ours.mjs',
-    reference: 'bench/video/reference.py',
+    reference: 'bench.video.reference',
     setup: 'test-packages',
     referenceEnv: {},
     measures: VIDEO_MEASURES,

@@ -1,11 +1,7 @@
-// Our side of the video measures: the built library in a process of its own, in the protocol of bench/worker.mjs.
+// Our side of the video measures: the built library in a process of its own.
 
-import { readFileSync, writeFileSync } from 'node:fs'
-import { createInterface } from 'node:readline'
+import { megabytes, serve } from '../protocol.mjs'
 import { noiseFrames } from './clip.mjs'
-
-const megabytes = (field) =>
-  Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024
 
 let model
 let session
@@ -72,24 +68,8 @@ const operations = {
     session = undefined
     return { curve, ms }
   },
-
-  /** Peak and present resident memory; starts a new peak. */
-  memory() {
-    const answer = { peakMb: megabytes('VmHWM'), residentMb: megabytes('VmRSS') }
-    writeFileSync('/proc/self/clear_refs', '5')
-    return answer
-  },
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const { op, ...parameters } = JSON.parse(line)
-  let answer
-  try {
-    answer = await operations[op](parameters)
-  } catch (error) {
-    answer = { error: `${error.code ?? error.name}: ${error.message}` }
-  }
-  process.stdout.write(`${JSON.stringify(answer)}\n`)
-}
+await serve(operations)
 await session?.close()
 await model?.dispose()

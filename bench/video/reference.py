@@ -1,26 +1,17 @@
-"""The Python reference for videos: transformers' Sam3TrackerVideoModel (clicks) and Sam3VideoModel (texts), driven over stdin and stdout.
+"""The Python reference for videos: transformers' Sam3TrackerVideoModel (clicks) and Sam3VideoModel (texts).
 
-One JSON request a line, one JSON answer a line, in the protocol of bench/worker.mjs. Frames are read and resized before the clock
-starts, so that no processor (and no torchvision) is needed; masks are resized to the video and cut at 0, as the processors do.
+Frames are read and resized before the clock starts, so that no processor (and no torchvision) is needed; masks are resized to the
+video and cut at 0, as the processors do.
 """
 
 import json
-import os
-import sys
 import time
 from pathlib import Path
 
-STARTED = time.perf_counter()
+from bench.protocol import STARTED, Reference, serve
 
 
-def memory_mb(field: str) -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{field}:"):
-            return int(line.split()[1]) / 1024
-    raise RuntimeError(f"/proc/self/status has no {field}")
-
-
-class Reference:
+class Videos(Reference):
     def load(self, *, kind: str, model: str, device: str, dtype: str, threads: int) -> dict:
         import torch
         import transformers
@@ -119,29 +110,6 @@ class Reference:
         masks = [mask.reshape(1, 1, *mask.shape[-2:]) for mask in output.obj_id_to_mask.values()]
         return self.torch.cat(masks) if masks else None
 
-    def memory(self) -> dict:
-        """Peak and present resident memory, and the GPU's peak; starts a new peak."""
-        answer = {"peakMb": memory_mb("VmHWM"), "residentMb": memory_mb("VmRSS")}
-        Path("/proc/self/clear_refs").write_text("5")
-        if self.device.startswith("cuda"):
-            answer["gpuPeakMb"] = self.torch.cuda.max_memory_allocated() / 2**20
-            self.torch.cuda.reset_peak_memory_stats()
-        return answer
-
-
-def main() -> None:
-    answers = os.fdopen(os.dup(1), "w")  # whatever the libraries print goes to stderr, the answers alone to stdout
-    os.dup2(2, 1)
-    reference = Reference()
-    for line in sys.stdin:
-        request = json.loads(line)
-        operation = request.pop("op")
-        try:
-            answer = getattr(reference, operation)(**request)
-        except Exception as error:
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), file=answers, flush=True)
-
 
 if __name__ == "__main__":
-    main()
+    serve(Videos())
