@@ -23,7 +23,8 @@ export {
   Sam3ModelError,
   Sam3RuntimeError,
 } from './base/errors.js'
-export type { HubOptions, PullProgress } from './hub/types.js'
+export type { HubOptions } from './hub/types.js'
+export type { PullProgress } from './download/types.js'
 export type { ImageInput, RawImage } from './image/source.js'
 export { type DrawnObject, objectLabel, overlayFrame, type OverlayFrameOptions } from './video/draw/overlay-frame.js'
 export { VideoWriter, type VideoWriterOptions, type WritableFrame } from './video/encode/video-writer.js'

@@ -1,7 +1,7 @@
 /** Shows a download: a line with a bar per file on a terminal, plain lines elsewhere. On stderr. */
 import cliProgress from 'cli-progress'
 import { formatBytes } from '../download/disk-space.js'
-import type { PullProgress } from '../hub/types.js'
+import type { PullProgress } from '../download/types.js'
 
 /** Milliseconds between two plain lines about the same file. */
 const PLAIN_INTERVAL = 10_000

@@ -16,15 +16,22 @@ export async function freeSpace(folder: string): Promise<number> {
   return bavail * bsize
 }
 
-/** @param needed bytes, where that is known */
-export function diskFull(folder: string, needed: number | undefined, free: number, cause?: unknown): Sam3HubError {
+/** Bytes that are needed, where that is known, and that are free; how a user names another folder. */
+export interface Shortage {
+  needed?: number
+  free: number
+  elsewhere: string
+  cause?: unknown
+}
+
+export function diskFull(folder: string, { needed, free, elsewhere, cause }: Shortage): Sam3HubError {
   const what = needed === undefined ? '' : `${formatBytes(needed)} are needed, `
   return new Sam3HubError(
     'ERR_DISK_FULL',
     `There is not enough room in ${folder}: ${what}${formatBytes(free)} are free.`,
     {
       cause,
-      fix: 'Free some space, or choose another folder with SAM3_CACHE_DIR or the option cacheDir.',
+      fix: `Free some space, or choose another folder with ${elsewhere}.`,
     },
   )
 }
@@ -36,7 +43,7 @@ export function isDiskFull(error: unknown): boolean {
 }
 
 /** @throws Sam3HubError `ERR_DISK_FULL` with what is needed, what is free, and where. */
-export async function checkSpace(folder: string, needed: number): Promise<void> {
+export async function checkSpace(folder: string, needed: number, elsewhere: string): Promise<void> {
   const free = await freeSpace(folder)
-  if (needed > free) throw diskFull(folder, needed, free)
+  if (needed > free) throw diskFull(folder, { needed, free, elsewhere })
 }

@@ -1,14 +1,13 @@
 /**
- * The `fetch` that @huggingface/hub is given: it sends the token to the hub and to no other host, follows redirects
- * itself for that reason, ends what hangs, and turns the hub's refusals into errors that can be told apart.
+ * A `fetch` for downloads from one host: it sends the token to it and to no other, follows redirects itself for that
+ * reason, ends what hangs, and turns refusals into errors that can be told apart. @huggingface/hub is given it too.
  */
-import type { Token } from '../hub/token.js'
 
-/** The hub, or the server it sent us to, refused. */
-export class HubResponseError extends Error {
+/** The host, or the server it sent us to, refused. */
+export class HttpError extends Error {
   constructor(
     readonly status: number,
-    /** `X-Error-Code`, such as `GatedRepo`, `RevisionNotFound`, `EntryNotFound`. */
+    /** `X-Error-Code` of the hub, such as `GatedRepo`, `RevisionNotFound`, `EntryNotFound`. */
     readonly errorCode: string,
     /** What the server said. */
     readonly said: string,
@@ -36,7 +35,7 @@ export function parseRetryAfter(header: string | null, now: number = Date.now())
   return Number.isFinite(wait) ? Math.max(0, wait) : undefined
 }
 
-async function refusal(response: Response): Promise<HubResponseError> {
+async function refusal(response: Response): Promise<HttpError> {
   const text = (await response.text().catch(() => '')).slice(0, MAX_ERROR_TEXT)
   let said = response.headers.get('x-error-message') ?? ''
   if (!said && response.headers.get('content-type')?.includes('json')) {
@@ -47,7 +46,7 @@ async function refusal(response: Response): Promise<HubResponseError> {
     }
   }
   const code = response.headers.get('x-error-code') ?? ''
-  return new HubResponseError(response.status, code, said, parseRetryAfter(response.headers.get('retry-after')))
+  return new HttpError(response.status, code, said, parseRetryAfter(response.headers.get('retry-after')))
 }
 
 /** Whether a range that begins after the start was honoured. */
@@ -58,15 +57,15 @@ function isRangeHonoured(asked: string | null, response: Response): boolean {
 }
 
 /** What a fetch is made of. */
-export interface HubFetchOptions {
+export interface HostFetchOptions {
   endpoint: string
-  token: Token | undefined
+  token: string | undefined
   signal?: AbortSignal
   answerTimeout?: number
 }
 
-/** Makes the fetch. Errors: {@link HubResponseError}, {@link RangeIgnoredError}, and those of the network. */
-export function hubFetch({ endpoint, token, signal, answerTimeout = ANSWER_TIMEOUT }: HubFetchOptions): typeof fetch {
+/** Makes the fetch. Errors: {@link HttpError}, {@link RangeIgnoredError}, and those of the network. */
+export function hostFetch({ endpoint, token, signal, answerTimeout = ANSWER_TIMEOUT }: HostFetchOptions): typeof fetch {
   const home = new URL(endpoint).origin
 
   const once = async (url: URL, init: RequestInit, headers: Headers): Promise<Response> => {
@@ -85,12 +84,12 @@ export function hubFetch({ endpoint, token, signal, answerTimeout = ANSWER_TIMEO
 
   return async (input, init = {}) => {
     let url = new URL(input instanceof Request ? input.url : String(input))
-    const isHub = url.origin === home
+    const isHome = url.origin === home
     const headers = new Headers(init.headers)
     // Sizes and ranges are those of the files themselves.
     headers.set('accept-encoding', 'identity')
     // Xet's own servers have tokens of their own, which @huggingface/hub sets.
-    if (isHub && token && !headers.has('authorization')) headers.set('authorization', `Bearer ${token.value}`)
+    if (isHome && token && !headers.has('authorization')) headers.set('authorization', `Bearer ${token}`)
     for (let redirects = 0; ; redirects++) {
       const response = await once(url, init, headers)
       const location = response.headers.get('location')
@@ -103,7 +102,7 @@ export function hubFetch({ endpoint, token, signal, answerTimeout = ANSWER_TIMEO
         continue
       }
       // Refusals of Xet's servers are answered by @huggingface/hub itself, which asks for a new token.
-      if (!isHub) return response
+      if (!isHome) return response
       if (!response.ok) throw await refusal(response)
       if (!isRangeHonoured(headers.get('range'), response)) {
         await response.body?.cancel()

@@ -1,5 +1,5 @@
 /** Adds up how far the files of a download have come, and how fast. */
-import type { PullProgress, RemoteFile } from '../hub/types.js'
+import type { PromisedFile, PullProgress } from './types.js'
 
 /** Milliseconds over which a rate is taken. */
 const WINDOW = 4_000
@@ -37,7 +37,7 @@ export class ProgressBoard {
   readonly #rate = new Rate()
 
   constructor(
-    files: readonly RemoteFile[],
+    files: readonly Pick<PromisedFile, 'path' | 'size'>[],
     readonly onProgress: ((progress: PullProgress) => void) | undefined,
     /** Told what `onProgress` throws. */
     readonly onError: (error: unknown) => void,
@@ -46,7 +46,7 @@ export class ProgressBoard {
     for (const { path } of files) this.#bytes.set(path, 0)
   }
 
-  file({ path, size }: RemoteFile): FileReporter {
+  file({ path, size }: Pick<PromisedFile, 'path' | 'size'>): FileReporter {
     const rate = new Rate()
     let last: { state?: PullProgress['state']; time: number } = { time: -Infinity }
     return {

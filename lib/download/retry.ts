@@ -1,7 +1,7 @@
 /** Tries again what may succeed the next time. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Sam3Error } from '../base/errors.js'
-import { HubResponseError } from './fetch.js'
+import { HttpError } from './fetch.js'
 
 /** Times in milliseconds. */
 export interface RetryPolicy {
@@ -20,7 +20,7 @@ const RETRYABLE = new Set([408, 425, 429, 500, 502, 503, 504])
 
 /** Whether an error may be gone the next time: overload, a broken connection, a hanging server. */
 export function isPassing(error: unknown): boolean {
-  if (error instanceof HubResponseError) return RETRYABLE.has(error.status)
+  if (error instanceof HttpError) return RETRYABLE.has(error.status)
   if (error instanceof Sam3Error) return false
   const { code, name } = error as NodeJS.ErrnoException
   // The disk's own errors have a code and a path or a system call; those of the network come wrapped by fetch.
@@ -32,7 +32,7 @@ export function isPassing(error: unknown): boolean {
 /** How long to wait before try number `attempt` (from 1), or undefined to give up. */
 export function pauseBefore(attempt: number, error: unknown, policy: RetryPolicy): number | undefined {
   if (attempt >= policy.attempts || !isPassing(error)) return undefined
-  const asked = error instanceof HubResponseError ? error.retryAfter : undefined
+  const asked = error instanceof HttpError ? error.retryAfter : undefined
   if (asked !== undefined) return asked <= policy.longestRetryAfter ? asked : undefined
   const pause = Math.min(policy.longestPause, policy.pause * 2 ** (attempt - 1))
   return pause * (0.75 + Math.random() / 2)

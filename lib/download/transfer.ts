@@ -5,12 +5,12 @@ import type { Hash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Sam3HubError } from '../base/errors.js'
 import { diskFull, freeSpace, isDiskFull } from './disk-space.js'
-import { etagHash, hashFile } from './hashes.js'
-import type { HubClient } from '../hub/hub-client.js'
-import { HubResponseError, RangeIgnoredError } from './fetch.js'
+import { contentHash, hashFile } from './hashes.js'
+import type { Connection } from './connection.js'
+import { HttpError, RangeIgnoredError } from './fetch.js'
 import type { FileReporter } from './progress.js'
 import { pauseBefore } from './retry.js'
-import type { RemoteFile } from '../hub/types.js'
+import type { PromisedFile } from './types.js'
 
 /** Bytes that are gathered before they are written. */
 const WRITE_SIZE = 1 << 18
@@ -36,28 +36,29 @@ export interface ByteSource {
 
 /** What is fetched, and into which file. */
 export interface Transfer {
-  /** `etag`: its hash, see {@link etagHash}. */
-  file: Pick<RemoteFile, 'path' | 'size' | 'etag'>
+  file: PromisedFile
   partial: string
   source: ByteSource
-  client: Pick<HubClient, 'signal' | 'retry' | 'stallTimeout'>
+  connection: Pick<Connection, 'signal' | 'retry' | 'stallTimeout'>
+  /** How a user names another folder, where this one is full. */
+  elsewhere: string
   reporter: FileReporter
 }
 
 /**
  * Leaves `partial` complete and with the right hash, or as far as it came for the next time.
- * @throws HubResponseError and errors of the network when they last; Sam3HubError `ERR_DOWNLOAD_CORRUPT`,
+ * @throws HttpError and errors of the network when they last; Sam3HubError `ERR_DOWNLOAD_CORRUPT`,
  * `ERR_DISK_FULL`; the signal's reason
  */
 export async function transfer(job: Transfer): Promise<void> {
-  const { file, partial, client } = job
+  const { file, partial, connection, elsewhere } = job
   // Nobody may lead our writing elsewhere by a link with the name of the partial file.
   const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0)
   const handle = await open(partial, flags, 0o666)
   try {
     for (let wrong = 0; ; ) {
       const hash = await fetchAll(job, handle)
-      if (hash.digest('hex') === file.etag) break
+      if (hash.digest('hex') === file.hash) break
       await handle.truncate(0)
       if (++wrong >= MAX_WRONG) throw wrongHash(job)
     }
@@ -65,31 +66,31 @@ export async function transfer(job: Transfer): Promise<void> {
   } catch (error) {
     if (!isDiskFull(error)) throw error
     const missing = file.size - (await handle.stat()).size
-    throw diskFull(partial, missing, await freeSpace(partial).catch(() => 0), error)
+    throw diskFull(partial, { needed: missing, free: await freeSpace(partial).catch(() => 0), elsewhere, cause: error })
   } finally {
     await handle.close()
   }
-  client.signal?.throwIfAborted()
+  connection.signal?.throwIfAborted()
 }
 
 function wrongHash({ file, source }: Transfer): Sam3HubError {
   return new Sam3HubError(
     'ERR_DOWNLOAD_CORRUPT',
-    `${file.path} came with another content than ${source.origin} promised (${file.etag}), ${MAX_WRONG} times.`,
+    `${file.path} came with another content than ${source.origin} promised (${file.hash}), ${MAX_WRONG} times.`,
     { fix: source.fix },
   )
 }
 
 /** Receives what is missing, in as many tries as it takes. Gives the hash of all bytes. */
 async function fetchAll(job: Transfer, handle: FileHandle): Promise<Hash> {
-  const { file, partial, client, reporter } = job
+  const { file, partial, connection, reporter } = job
   let offset = (await handle.stat()).size
   if (offset > file.size) {
     await handle.truncate(0)
     offset = 0
   }
-  let hash = etagHash(file.etag, file.size)
-  await hashFile(partial, offset, hash, client.signal, (done) => reporter.report('verifying', done))
+  let hash = contentHash(file)
+  await hashFile(partial, offset, hash, connection.signal, (done) => reporter.report('verifying', done))
   for (let attempt = 1; offset < file.size; ) {
     const start = offset
     try {
@@ -102,20 +103,20 @@ async function fetchAll(job: Transfer, handle: FileHandle): Promise<Hash> {
       }
       if (offset < file.size) throw new Error(`the connection ended after ${offset} of ${file.size} bytes`)
     } catch (error) {
-      client.signal?.throwIfAborted()
-      if (error instanceof RangeIgnoredError || (error instanceof HubResponseError && error.status === 416)) {
+      connection.signal?.throwIfAborted()
+      if (error instanceof RangeIgnoredError || (error instanceof HttpError && error.status === 416)) {
         // The server cannot continue where we stopped, so it has to begin again.
         await handle.truncate(0)
         offset = 0
-        hash = etagHash(file.etag, file.size)
+        hash = contentHash(file)
         if (start === 0) throw error
         continue
       }
       attempt = offset > start ? 1 : attempt
-      const pause = pauseBefore(attempt++, error, client.retry)
+      const pause = pauseBefore(attempt++, error, connection.retry)
       if (pause === undefined) throw error
       reporter.report('retrying', offset)
-      await sleep(pause, undefined, { signal: client.signal })
+      await sleep(pause, undefined, { signal: connection.signal })
     }
   }
   return hash
@@ -123,13 +124,13 @@ async function fetchAll(job: Transfer, handle: FileHandle): Promise<Hash> {
 
 /** The bytes from `offset` on, in batches. Ends early where the connection does. */
 async function* receive(
-  { file, source, client }: Transfer,
+  { file, source, connection }: Transfer,
   offset: number,
   attempt: number,
 ): AsyncGenerator<Uint8Array[]> {
-  const { stallTimeout } = client
+  const { stallTimeout } = connection
   const stop = new AbortController()
-  const signal = client.signal ? AbortSignal.any([client.signal, stop.signal]) : stop.signal
+  const signal = connection.signal ? AbortSignal.any([connection.signal, stop.signal]) : stop.signal
   const { stream, failure } = await source.open(offset, attempt, signal)
   const reader = stream.getReader()
   const cancel = () => void reader.cancel().catch(() => {})

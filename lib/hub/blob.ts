@@ -3,9 +3,10 @@ import { copyFile, mkdir, rename, rm, stat } from 'node:fs/promises'
 import { constants } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { takeLock } from '../download/lock.js'
-import { isBlobRight, isKnownGood, rememberGood } from '../download/hashes.js'
-import type { HubClient } from './hub-client.js'
-import { hubSource } from './hub-source.js'
+import { isBlobRight, isKnownGood, rememberGood } from './verified.js'
+import { ELSEWHERE } from './cache-folder.js'
+import type { HubClient } from './client.js'
+import { hubSource } from './source.js'
 import type { RepositoryLayout } from './layout.js'
 import type { FileReporter } from '../download/progress.js'
 import { isFlocked } from './python-lock.js'
@@ -31,13 +32,13 @@ async function isThere(
   client: HubClient,
   reporter: FileReporter,
 ): Promise<boolean> {
-  const path = layout.blob(file.etag)
+  const path = layout.blob(file.hash)
   const size = await sizeOf(path)
   if (size === undefined) return false
   if (size === file.size) {
-    if (await isKnownGood(layout, file.etag)) return true
-    if (await isBlobRight(layout, file.etag, client.signal, (done) => reporter.report('verifying', done))) {
-      await rememberGood(layout, file.etag)
+    if (await isKnownGood(layout, file.hash)) return true
+    if (await isBlobRight(layout, file.hash, client.signal, (done) => reporter.report('verifying', done))) {
+      await rememberGood(layout, file.hash)
       return true
     }
   }
@@ -52,8 +53,8 @@ async function waitForPython(
   client: HubClient,
   reporter: FileReporter,
 ): Promise<void> {
-  while ((await sizeOf(layout.blob(file.etag))) === undefined && (await isFlocked(layout.pythonLock(file.etag)))) {
-    reporter.report('waiting', await partialSize(layout.partial(file.etag)))
+  while ((await sizeOf(layout.blob(file.hash))) === undefined && (await isFlocked(layout.pythonLock(file.hash)))) {
+    reporter.report('waiting', await partialSize(layout.partial(file.hash)))
     await sleep(PYTHON_POLL, undefined, { signal: client.signal })
   }
 }
@@ -77,16 +78,16 @@ export async function ensureBlob(
   client: HubClient,
   reporter: FileReporter,
 ): Promise<boolean> {
-  const blob = layout.blob(file.etag)
-  const partial = layout.partial(file.etag)
-  if ((await sizeOf(blob)) === file.size && (await isKnownGood(layout, file.etag))) {
+  const blob = layout.blob(file.hash)
+  const partial = layout.partial(file.hash)
+  if ((await sizeOf(blob)) === file.size && (await isKnownGood(layout, file.hash))) {
     reporter.report('cached', file.size)
     return false
   }
   await mkdir(layout.blobs, { recursive: true })
   const onWait = async () => reporter.report('waiting', (await sizeOf(blob)) ?? (await partialSize(partial)))
   for (;;) {
-    const lock = await takeLock(layout.lock(file.etag), { signal: client.signal, onWait, timing: client.lock })
+    const lock = await takeLock(layout.lock(file.hash), { signal: client.signal, onWait, timing: client.lock })
     try {
       await waitForPython(layout, file, client, reporter)
       if (await isThere(layout, file, client, reporter)) {
@@ -94,11 +95,12 @@ export async function ensureBlob(
         return false
       }
       if (!lock.alone) await copyPartial(partial)
-      await transfer({ file, partial, source: hubSource(snapshot, file, client), client, reporter })
+      const source = hubSource(snapshot, file, client)
+      await transfer({ file, partial, source, connection: client, elsewhere: ELSEWHERE, reporter })
       // A process that slept through its turn must leave the file to the one that has the lock now.
       if (!(await lock.isMine())) continue
       await rename(partial, blob)
-      await rememberGood(layout, file.etag)
+      await rememberGood(layout, file.hash)
       reporter.report('done', file.size)
       return true
     } finally {

@@ -7,6 +7,9 @@ import { huggingFaceHome } from './environment.js'
 import { type Environment, expandPath, expandUser } from '../base/expand.js'
 import { absoluteFolder, existingFolder } from '../base/folders.js'
 
+/** How a user names another folder. */
+export const ELSEWHERE = 'SAM3_CACHE_DIR or the option cacheDir'
+
 /** By falling precedence. */
 const HUGGING_FACE_VARIABLES = ['HF_HUB_CACHE', 'HUGGINGFACE_HUB_CACHE', 'HF_HOME'] as const
 
@@ -73,7 +76,7 @@ function notWritable(folder: CacheFolder, cause: unknown): Sam3HubError {
   return new Sam3HubError(
     'ERR_CACHE_NOT_WRITABLE',
     `The model cache ${folder.path} (${folder.source}) is not writable: ${why}.`,
-    { cause, fix: `${fix} Or choose another folder with SAM3_CACHE_DIR or the option cacheDir.` },
+    { cause, fix: `${fix} Or choose another folder with ${ELSEWHERE}.` },
   )
 }
 

@@ -1,7 +1,7 @@
 /** What lies in a cache folder. */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { RepositoryLayout } from './layout.js'
+import { isCommit, RepositoryLayout } from './layout.js'
 import { followPointer, trustedFolders } from './links.js'
 import { listNames, readRef } from './snapshot.js'
 
@@ -40,7 +40,7 @@ export async function listCache(cache: string): Promise<CachedRepository[]> {
 }
 
 async function describeRepository(layout: RepositoryLayout): Promise<CachedRepository> {
-  const commits = (await readdir(layout.snapshots).catch(() => [])).filter((name) => /^[0-9a-f]{40}$/.test(name)).sort()
+  const commits = (await readdir(layout.snapshots).catch(() => [])).filter(isCommit).sort()
   const described = await Promise.all(commits.map((commit) => describeRevision(layout, commit)))
   const revisions = described.map(({ revision }) => revision)
   for (const ref of await listNames(join(layout.folder, 'refs'))) {

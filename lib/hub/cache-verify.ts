@@ -1,8 +1,8 @@
 /** Hashes what lies in a cache, and compares it with what it is called. */
 import { readdir, stat } from 'node:fs/promises'
-import { etagHash, hashFile, rememberGood } from '../download/hashes.js'
-import { RepositoryLayout } from './layout.js'
+import { isHash, RepositoryLayout } from './layout.js'
 import { type CachedRepository, listCache } from './cache-list.js'
+import { isBlobRight, rememberGood } from './verified.js'
 
 /** The verdict on one file of a cache. */
 export interface Verdict {
@@ -34,10 +34,8 @@ async function* verifyRepository(cache: string, { repo, revisions }: CachedRepos
     )
     if (size === undefined) yield { repo, name, size: 0, state: 'broken' }
     else if (name.endsWith('.incomplete')) yield { repo, name, size, state: 'partial' }
-    else if (/^(?:[0-9a-f]{40}|[0-9a-f]{64})$/.test(name)) {
-      const hash = etagHash(name, size)
-      await hashFile(path, size, hash)
-      const isRight = hash.digest('hex') === name
+    else if (isHash(name)) {
+      const isRight = await isBlobRight(layout, name)
       if (isRight) await rememberGood(layout, name)
       yield { repo, name, size, state: isRight ? 'right' : 'wrong' }
     }

@@ -46,6 +46,12 @@ function unsafe(what: string, value: string): Sam3HubError {
   })
 }
 
+/** @throws Sam3HubError `ERR_UNSAFE_PATH` for what is no commit: it becomes a part of a path. */
+export function checkCommit(commit: string): string {
+  if (isCommit(commit)) return commit
+  throw unsafe('the commit', commit)
+}
+
 /** Paths of one repository in one cache folder. */
 export class RepositoryLayout {
   /** `models--owner--name` */
@@ -115,8 +121,7 @@ export class RepositoryLayout {
   }
 
   snapshot(commit: string): string {
-    if (!isCommit(commit)) throw unsafe('the commit', commit)
-    return join(this.snapshots, commit)
+    return join(this.snapshots, checkCommit(commit))
   }
 
   pointer(commit: string, path: string): string {

@@ -4,17 +4,18 @@ import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { Sam3AbortError, Sam3HubError } from '../base/errors.js'
 import { ensureBlob } from './blob.js'
-import { asCacheError, type CacheFolder, prepareFolder, probeFolder } from './cache-folder.js'
+import { asCacheError, type CacheFolder, ELSEWHERE, prepareFolder, probeFolder } from './cache-folder.js'
 import { checkSpace, diskFull, freeSpace, isDiskFull } from '../download/disk-space.js'
-import { type HubClient, hubError, readRemote } from './hub-client.js'
+import { type HubClient, hubError, readRemote } from './client.js'
 import { isCommit, RepositoryLayout } from './layout.js'
 import { followPointer, linkPointer, type TrustedFolders, trustedFolders } from './links.js'
-import { etagHash, hashFile } from '../download/hashes.js'
+import { hasContent } from '../download/hashes.js'
 import { selectFiles, WEIGHTS_KINDS, type WeightsKind } from './needed-files.js'
 import { type FileReporter, ProgressBoard } from '../download/progress.js'
 import { findSnapshot, readRef } from './snapshot.js'
 import { partialSize } from '../download/transfer.js'
-import type { PullProgress, RemoteFile, RemoteSnapshot } from './types.js'
+import type { RemoteFile, RemoteSnapshot } from './types.js'
+import type { PullProgress } from '../download/types.js'
 
 /** Files that are downloaded at the same time. */
 const FILES_AT_A_TIME = 4
@@ -59,14 +60,16 @@ export async function pullSnapshot(job: PullJob): Promise<PullResult> {
     const files = job.only
       ? await presentOf(snapshot, job.only, layout)
       : neededFiles(snapshot, job.weights ?? (await kindInCache(layout, snapshot)))
-    await checkSpace(folder.path, await bytesToCome(layout, snapshot, files))
+    await checkSpace(folder.path, await bytesToCome(layout, snapshot, files), ELSEWHERE)
     const downloaded = await bringAll(layout, snapshot, files, job)
     if (!isCommit(revision)) await writeRef(layout, revision, snapshot.commit)
     return { folder: layout.snapshot(snapshot.commit), commit: snapshot.commit, files, downloaded }
   } catch (error) {
     if (error instanceof CallbackError) throw error.cause
     if (client.signal?.aborted) throw new Sam3AbortError(client.signal.reason)
-    if (isDiskFull(error)) throw diskFull(folder.path, undefined, await freeSpace(folder.path), error)
+    if (isDiskFull(error)) {
+      throw diskFull(folder.path, { free: await freeSpace(folder.path), elsewhere: ELSEWHERE, cause: error })
+    }
     const known = asCacheError(error, folder)
     throw isFileError(known) ? known : hubError(known, repo, revision, client)
   }
@@ -125,12 +128,12 @@ async function bytesToCome(
   files: readonly RemoteFile[],
 ): Promise<number> {
   const missing = await Promise.all(
-    files.map(async ({ etag, size, path }) => {
-      for (const place of [layout.blob(etag), layout.pointer(commit, path)]) {
+    files.map(async ({ hash, size, path }) => {
+      for (const place of [layout.blob(hash), layout.pointer(commit, path)]) {
         const there = await stat(place).catch(() => undefined)
         if (there?.size === size) return 0
       }
-      return Math.max(0, size - (await partialSize(layout.partial(etag))))
+      return Math.max(0, size - (await partialSize(layout.partial(hash))))
     }),
   )
   return missing.reduce((sum, size) => sum + size, 0)
@@ -140,16 +143,15 @@ async function bytesToCome(
 async function isCopied(
   pointer: string,
   trusted: TrustedFolders,
-  { size, etag }: RemoteFile,
+  file: RemoteFile,
   signal: AbortSignal,
   reporter: FileReporter,
 ): Promise<boolean> {
   const there = await followPointer(pointer, trusted)
-  if (there.kind !== 'file' || there.etag !== undefined || (await stat(there.path)).size !== size) return false
-  const hash = etagHash(etag, size)
-  await hashFile(there.path, size, hash, signal, (done) => reporter.report('verifying', done))
-  if (hash.digest('hex') !== etag) return false
-  reporter.report('cached', size)
+  if (there.kind !== 'file' || there.etag !== undefined || (await stat(there.path)).size !== file.size) return false
+  const isRight = await hasContent(there.path, file, signal, (done) => reporter.report('verifying', done))
+  if (!isRight) return false
+  reporter.report('cached', file.size)
   return true
 }
 
@@ -175,7 +177,7 @@ async function bringAll(
         const reporter = board.file(file)
         if (await isCopied(pointer, trusted, file, client.signal, reporter)) continue
         if (await ensureBlob(layout, snapshot, file, client, reporter)) downloaded.push(file.path)
-        await linkPointer(layout.blob(file.etag), pointer, layout.scratch)
+        await linkPointer(layout.blob(file.hash), pointer, layout.scratch)
       } catch (error) {
         failed.abort(error) // the first reason stays
       }

@@ -1,8 +1,13 @@
 /** Chooses the flavour of LibTorch for this machine. */
-import type { NativeLoader } from '../native/addon.js'
 import type { Flavour } from './sources.js'
 
-export type Gpus = ReturnType<NativeLoader['probeGpu']>
+/** What the GPU driver says. */
+export interface Gpus {
+  /** Newest CUDA that it serves, such as `12.6`; null without a driver. */
+  driver: string | null
+  /** `capability`: compute capability, such as `9.0`. */
+  devices: readonly { name: string; capability: string }[]
+}
 
 /** CUDA 12.6 runs on every driver for CUDA 12, and has code for GPUs from 5.0 to 9.x. */
 const DRIVER = 12

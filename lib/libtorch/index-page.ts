@@ -1,6 +1,6 @@
 /** Reads a Python package index: its simple API, as JSON (PEP 691) or as HTML (PEP 503). */
 import { decode } from 'html-entities'
-import { HubResponseError } from '../download/fetch.js'
+import { HttpError } from '../download/fetch.js'
 import type { Line } from './line.js'
 
 /** A file of a project. */
@@ -76,7 +76,7 @@ export async function readProject(index: string, name: string, line: Line): Prom
     const { text, type, url } = await line.text(page, ACCEPT)
     return type.includes('json') ? fromJson(text, url) : fromHtml(text, url)
   } catch (error) {
-    if (error instanceof HubResponseError && (error.status === 404 || error.status === 403)) return []
+    if (error instanceof HttpError && (error.status === 404 || error.status === 403)) return []
     throw error
   }
 }

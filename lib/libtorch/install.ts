@@ -5,12 +5,12 @@ import { join } from 'node:path'
 import { takeLock } from '../download/lock.js'
 import { checkSpace } from '../download/disk-space.js'
 import { ProgressBoard } from '../download/progress.js'
-import type { Patience } from '../hub/hub-client.js'
+import type { Patience } from '../download/connection.js'
 import { partialSize, transfer } from '../download/transfer.js'
-import type { PullProgress } from '../hub/types.js'
+import type { PullProgress } from '../download/types.js'
 import { downloadError, Line } from './line.js'
 import type { Flavour, Source } from './sources.js'
-import { place, removeStale, stagingFolder } from './store.js'
+import { ELSEWHERE, place, removeStale, stagingFolder } from './store.js'
 import { readText, unpack, unpackedSize } from './unpack.js'
 import { checkFlavour, companionsOf, findCompanion, findTorch } from './wheels.js'
 
@@ -53,7 +53,7 @@ export async function installLibtorch(job: InstallJob): Promise<{ folder: string
     await mkdir(store, { recursive: true })
     const lock = await takeLock(join(store, '.lock'), {
       signal,
-      timing: line.client.lock,
+      timing: line.connection.lock,
       onWait: () => job.onStep?.('another process is installing: waiting for it'),
     })
     try {
@@ -119,9 +119,10 @@ async function fetchAll(job: InstallJob, line: Line, parts: readonly Part[]): Pr
   await checkSpace(
     store,
     missing.reduce((sum, size) => sum + size, 0),
+    ELSEWHERE,
   )
   let failed: unknown
-  const files = parts.map((part) => ({ path: part.name, size: part.size, etag: part.sha256, xet: false }))
+  const files = parts.map(({ name, size, sha256 }) => ({ path: name, size, hash: sha256 }))
   const board = new ProgressBoard(files, job.onProgress, (error) => {
     failed ??= error
   })
@@ -132,7 +133,8 @@ async function fetchAll(job: InstallJob, line: Line, parts: readonly Part[]): Pr
     const reporter = board.file(files[index]!)
     if (!existsSync(path)) {
       const partial = `${path}.partial`
-      await transfer({ file: files[index]!, partial, source: line.source(part.url), client: line.client, reporter })
+      const [file, source] = [files[index]!, line.source(part.url)]
+      await transfer({ file, partial, source, connection: line.connection, elsewhere: ELSEWHERE, reporter })
       await rename(partial, path)
     }
     reporter.report('done', part.size)
@@ -144,6 +146,7 @@ async function unpackAll({ store, signal, onStep }: InstallJob, parts: readonly 
   await checkSpace(
     store,
     sizes.reduce((sum, size) => sum + size, 0),
+    ELSEWHERE,
   )
   for (const part of parts) {
     onStep?.(`unpacking ${part.name}`)

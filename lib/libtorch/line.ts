@@ -1,9 +1,10 @@
-/** The connection to a download host: lib/hub's fetch, retries and patience, without a hub. */
+/** The line to a host of LibTorch: texts and files by fetch, with retries, and errors that say what to do. */
 import { Sam3AbortError, Sam3EnvironmentError, Sam3Error, Sam3HubError } from '../base/errors.js'
-import { HubResponseError, hubFetch } from '../download/fetch.js'
-import { makeClient, type Patience } from '../hub/hub-client.js'
+import { HttpError, hostFetch } from '../download/fetch.js'
+import { type Connection, connection, type Patience } from '../download/connection.js'
 import { withRetries } from '../download/retry.js'
 import type { ByteSource } from '../download/transfer.js'
+import { ELSEWHERE } from './store.js'
 
 const KEPT = 'Try again: what has arrived is kept. Behind a proxy or a mirror see docs/install.md.'
 
@@ -14,13 +15,13 @@ export function shown(url: string): string {
 }
 
 export class Line {
-  readonly client
+  readonly connection: Connection
 
   constructor(signal: AbortSignal | undefined, patience: Patience = {}) {
-    this.client = makeClient({ endpoint: '', token: undefined, signal, ...patience })
+    this.connection = connection(signal, patience)
   }
 
-  /** @throws HubResponseError, RangeIgnoredError, errors of the network */
+  /** @throws HttpError, RangeIgnoredError, errors of the network */
   #fetch(url: string, headers: Record<string, string>, signal?: AbortSignal): Promise<Response> {
     const target = new URL(url)
     const { username, password } = target
@@ -29,7 +30,7 @@ export class Line {
       const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`
       headers = { ...headers, authorization: `Basic ${Buffer.from(pair).toString('base64')}` }
     }
-    return hubFetch({ endpoint: target.origin, token: undefined, signal: signal ?? this.client.signal })(target, {
+    return hostFetch({ endpoint: target.origin, token: undefined, signal: signal ?? this.connection.signal })(target, {
       headers,
     })
   }
@@ -41,8 +42,8 @@ export class Line {
         const response = await this.#fetch(url, { accept })
         return { text: await response.text(), type: response.headers.get('content-type') ?? '', url: response.url }
       },
-      this.client.retry,
-      this.client.signal,
+      this.connection.retry,
+      this.connection.signal,
     )
   }
 
@@ -57,12 +58,12 @@ export class Line {
         if (!Number.isSafeInteger(size) || size <= 0) throw new Error(`${shown(url)} does not say how long it is`)
         return size
       },
-      this.client.retry,
-      this.client.signal,
+      this.connection.retry,
+      this.connection.signal,
     )
   }
 
-  /** A file as a source for lib/hub's transfer. */
+  /** A file as a source of a transfer. */
   source(url: string): ByteSource {
     return {
       origin: new URL(url).origin,
@@ -80,18 +81,13 @@ export class Line {
 /** A typed error with the fix for whatever went wrong while LibTorch was fetched or unpacked into `folder`. */
 export function downloadError(error: unknown, what: string, folder: string, signal: AbortSignal | undefined): Error {
   if (signal?.aborted) return new Sam3AbortError(signal.reason)
-  if (error instanceof Sam3HubError && error.code === 'ERR_DISK_FULL') {
-    const text = error.message.slice(0, -error.fix.length).trim()
-    const fix = 'Free some space, or choose another folder with --dir or SAM3_LIBTORCH_DIR.'
-    return new Sam3HubError('ERR_DISK_FULL', text, { cause: error.cause, fix })
-  }
   if (error instanceof Sam3Error) return error
   if (/^(?:EACCES|EPERM|EROFS|ENOTDIR|EEXIST)$/.test((error as NodeJS.ErrnoException).code ?? '')) {
     const text = `The folder of LibTorch ${folder} is not writable: ${(error as Error).message}.`
-    const fix = 'Make it writable for this user, or choose another one with --dir or SAM3_LIBTORCH_DIR.'
+    const fix = `Make it writable for this user, or choose another one with ${ELSEWHERE}.`
     return new Sam3HubError('ERR_CACHE_NOT_WRITABLE', text, { cause: error, fix })
   }
-  if (error instanceof HubResponseError)
+  if (error instanceof HttpError)
     return new Sam3EnvironmentError('ERR_LIBTORCH_DOWNLOAD', `${what}: ${error.message}.`, { cause: error, fix: KEPT })
   const root = error instanceof Error && error.cause instanceof Error ? error.cause : error
   if (root instanceof Error && 'syscall' in root && 'path' in root) return root // the disk's own

@@ -8,6 +8,9 @@ import { Sam3EnvironmentError } from '../base/errors.js'
 import { absoluteFolder } from '../base/folders.js'
 import { type Environment, expandPath } from '../base/expand.js'
 
+/** How a user names another folder. */
+export const ELSEWHERE = '--dir or SAM3_LIBTORCH_DIR'
+
 /** Name of a LibTorch in the store, such as `2.13.0+cu126`. */
 const NAME = /^(\d+\.\d+\.\d+)\+([a-z0-9.]+)$/
 

@@ -8,7 +8,6 @@ import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Sam3EnvironmentError } from '../base/errors.js'
 import { storeFolder } from './store.js'
-import type { NativeEngineInfo } from '../native/addon.js'
 
 /** What is opened. */
 export interface Trial {
@@ -36,17 +35,17 @@ if (engine) {
 console.log('works ' + JSON.stringify(info))`
 
 /**
- * @returns what the engine says about itself, where one was opened
+ * @returns what `info()` of the engine gives, where one was opened, else null
  * @throws Sam3EnvironmentError `ERR_LIBTORCH_LOAD`
  */
-export function tryInChild({ loader, libraries, engine = '' }: Trial, fix: string): Promise<NativeEngineInfo | null> {
+export function tryInChild({ loader, libraries, engine = '' }: Trial, fix: string): Promise<unknown> {
   // Electron's own executable is Node only when it is asked to be.
   const env = { ...process.env, ELECTRON_RUN_AS_NODE: '1' }
   const args = ['-e', PROGRAM, loader, engine, ...libraries]
   return new Promise((resolve, reject) => {
     execFile(process.execPath, args, { env, timeout: TIMEOUT }, (error, stdout, stderr) => {
       const works = /^works (.*)$/m.exec(stdout)?.[1]
-      if (!error && works) return resolve(JSON.parse(works) as NativeEngineInfo | null)
+      if (!error && works) return resolve(JSON.parse(works))
       const said = /^(?:Error: )?(.*(?:could not be loaded|undefined symbol|not found|cannot open).*)$/m.exec(
         stderr,
       )?.[1]

@@ -102,7 +102,7 @@ export const failed = (value: unknown): value is { error: unknown } =>
 async function tryOut(files: NativeFiles, libtorch: Libtorch): Promise<Machine['opened']> {
   const { loaderPath: loader, enginePath: engine } = files
   try {
-    return await tryInChild({ loader, engine, libraries: librariesOf(libtorch) }, LOAD_FIX)
+    return (await tryInChild({ loader, engine, libraries: librariesOf(libtorch) }, LOAD_FIX)) as NativeEngineInfo
   } catch (error) {
     return { error }
   }

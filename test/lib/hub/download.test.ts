@@ -12,7 +12,7 @@ import {
 import path from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { resolveRepository } from '../../../lib/hub/resolve.js'
-import type { PullProgress } from '../../../lib/hub/types.js'
+import type { PullProgress } from '../../../lib/download/types.js'
 import { etagOf } from '../../support/hub-server/repository.js'
 import { filesBelow, REPO, Sandbox, TOKEN } from '../../support/hub-server/sandbox.js'
 import { rejection } from '../../support/model.js'

@@ -2,10 +2,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { hubFetch, parseRetryAfter } from '../../../lib/download/fetch.js'
+import { hostFetch, parseRetryAfter } from '../../../lib/download/fetch.js'
 import { resolveRepository } from '../../../lib/hub/resolve.js'
 import type { RetryPolicy } from '../../../lib/download/retry.js'
-import type { PullProgress } from '../../../lib/hub/types.js'
+import type { PullProgress } from '../../../lib/download/types.js'
 import type { Fault } from '../../support/hub-server/faults.js'
 import * as hashes from '../../support/hub-server/repository.js'
 import { filesBelow, REPO, Sandbox, wrongBlobs } from '../../support/hub-server/sandbox.js'
@@ -181,7 +181,7 @@ it('takes the new content of a file that changed between two runs', async () => 
 
 it('ends a request to a server that does not answer, and a circle of redirects', async () => {
   box.fresh()
-  const fetch = hubFetch({ endpoint: server.endpoint, token: undefined, answerTimeout: 200 })
+  const fetch = hostFetch({ endpoint: server.endpoint, token: undefined, answerTimeout: 200 })
   server.faults = [({ path }) => ({ status: 302, headers: { location: path } })]
   await expect(fetch(`${server.endpoint}/a`)).rejects.toThrow('circle')
   const { createServer } = await import('node:net')

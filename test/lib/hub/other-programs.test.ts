@@ -3,7 +3,7 @@ import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSyn
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { resolveRepository } from '../../../lib/hub/resolve.js'
-import type { PullProgress } from '../../../lib/hub/types.js'
+import type { PullProgress } from '../../../lib/download/types.js'
 import { findModel, locateModel } from '../../../lib/model/locate.js'
 import {
   commit as addCommit,

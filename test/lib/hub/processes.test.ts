@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { resolveRepository } from '../../../lib/hub/resolve.js'
-import type { PullProgress } from '../../../lib/hub/types.js'
+import type { PullProgress } from '../../../lib/download/types.js'
 import * as hashes from '../../support/hub-server/repository.js'
 import {
   bundle,

@@ -16,7 +16,7 @@ import {
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ownIdentity } from '../../../lib/download/process-identity.js'
-import type { PullProgress } from '../../../lib/hub/types.js'
+import type { PullProgress } from '../../../lib/download/types.js'
 import { isRepositoryName, isSafePath, RepositoryLayout } from '../../../lib/hub/layout.js'
 import { resolveRepository } from '../../../lib/hub/resolve.js'
 import * as hashes from '../../support/hub-server/repository.js'

@@ -1,6 +1,6 @@
 /** The bytes of a file of the hub: by Xet where the hub has it there, else by plain HTTP. */
-import { type HubClient, hubLibrary } from './hub-client.js'
-import { HubResponseError, hubFetch } from '../download/fetch.js'
+import { type HubClient, hubFetch, hubLibrary } from './client.js'
+import { HttpError } from '../download/fetch.js'
 import type { ByteSource } from '../download/transfer.js'
 import type { RemoteFile, RemoteSnapshot } from './types.js'
 
@@ -30,9 +30,9 @@ export function hubSource(snapshot: RemoteSnapshot, file: RemoteFile, client: Hu
       const url = `${hubUrl}/${repo}/resolve/${commit}/${file.path.split('/').map(encodeURIComponent).join('/')}`
       // Only for Xet does the hub have to be asked where the bytes are.
       const xet = file.xet && attempt <= XET_TRIES
-      const info = xet ? await fileDownloadInfo(place) : { size: file.size, etag: file.etag, url }
+      const info = xet ? await fileDownloadInfo(place) : { size: file.size, etag: file.hash, url }
       const blob = info && (await downloadFile({ ...place, downloadInfo: { ...info, size: file.size } }))
-      if (!blob) throw new HubResponseError(404, 'EntryNotFound', `${file.path} is gone`, undefined)
+      if (!blob) throw new HttpError(404, 'EntryNotFound', `${file.path} is gone`, undefined)
       return { stream: (blob.slice(offset) as Blob).stream(), failure: () => failure }
     },
   }

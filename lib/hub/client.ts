@@ -1,40 +1,26 @@
 /** Asks the hub about a repository, through @huggingface/hub, and gives its refusals their place among our errors. */
 import { Sam3AbortError, Sam3Error, Sam3HubError, Sam3ModelError } from '../base/errors.js'
 import { accessError, accessReason } from './access-error.js'
-import { DEFAULT_TIMING, type LockTiming } from '../download/lock.js'
-import { HubResponseError, hubFetch } from '../download/fetch.js'
-import { isCommit, RepositoryLayout } from './layout.js'
-import { DEFAULT_RETRY, type RetryPolicy, withRetries } from '../download/retry.js'
+import { type Connection, connection, type Patience } from '../download/connection.js'
+import { HttpError, hostFetch } from '../download/fetch.js'
+import { checkCommit } from './layout.js'
+import { withRetries } from '../download/retry.js'
 import { redact, type Token } from './token.js'
 import type { RemoteFile, RemoteSnapshot } from './types.js'
 
 /** Where and as whom to ask. */
-export interface HubClient {
+export interface HubClient extends Connection {
   endpoint: string
   token: Token | undefined
-  signal?: AbortSignal
-  retry: RetryPolicy
-  /** Milliseconds without a byte after which a connection counts as dead. */
-  stallTimeout: number
-  lock: LockTiming
-}
-
-const STALL_TIMEOUT = 30_000
-
-/** How long to wait for what. The defaults are those of a user; tests are less patient. */
-export interface Patience {
-  retry?: Partial<RetryPolicy>
-  stallTimeout?: number
-  lock?: LockTiming
 }
 
 export function makeClient(from: Pick<HubClient, 'endpoint' | 'token' | 'signal'> & Patience): HubClient {
-  return {
-    ...from,
-    retry: { ...DEFAULT_RETRY, ...from.retry },
-    stallTimeout: from.stallTimeout ?? STALL_TIMEOUT,
-    lock: from.lock ?? DEFAULT_TIMING,
-  }
+  return { endpoint: from.endpoint, token: from.token, ...connection(from.signal, from) }
+}
+
+/** The fetch of a client: its token goes to the hub, and to no other host. */
+export function hubFetch({ endpoint, token, signal }: HubClient): typeof fetch {
+  return hostFetch({ endpoint, token: token?.value, signal })
 }
 
 /** The package is loaded only when the network is needed: a model from the cache starts without it. */
@@ -47,9 +33,9 @@ export function hubError(error: unknown, repo: string, revision: string, client:
   if (client.signal?.aborted) return new Sam3AbortError(client.signal.reason)
   if (error instanceof Sam3Error) return error
   const { endpoint, token } = client
-  if (error instanceof HubResponseError) {
+  if (error instanceof HttpError) {
     const said = redact(error.said, token)
-    const cause = new HubResponseError(error.status, error.errorCode, said, error.retryAfter)
+    const cause = new HttpError(error.status, error.errorCode, said, error.retryAfter)
     const reason = accessReason({ status: error.status, code: error.errorCode, message: error.said }, token)
     // The hub does not tell apart what is private and what does not exist, unless a valid token is sent.
     if (error.status === 404 || error.errorCode === 'RepoNotFound') return notThere(cause, repo, revision, client)
@@ -68,7 +54,7 @@ export function hubError(error: unknown, repo: string, revision: string, client:
   })
 }
 
-function notThere(cause: HubResponseError, repo: string, revision: string, { endpoint, token }: HubClient): Sam3Error {
+function notThere(cause: HttpError, repo: string, revision: string, { endpoint, token }: HubClient): Sam3Error {
   if (cause.errorCode === 'RevisionNotFound') {
     return new Sam3HubError('ERR_REVISION_NOT_FOUND', `${repo} has no revision ${revision}.`, {
       cause,
@@ -101,7 +87,7 @@ export async function readRemote(repo: string, revision: string, client: HubClie
       retry,
       signal,
     )
-    if (!isCommit(sha)) new RepositoryLayout('', repo).snapshot(sha) // refuses it
+    checkCommit(sha)
     const files = await withRetries(
       async () => {
         const list: RemoteFile[] = []
@@ -113,7 +99,7 @@ export async function readRemote(repo: string, revision: string, client: HubClie
           fetch,
         })) {
           if (type === 'file')
-            list.push({ path, size: lfs?.size ?? size, etag: lfs?.oid ?? oid, xet: xetHash !== undefined })
+            list.push({ path, size: lfs?.size ?? size, hash: lfs?.oid ?? oid, xet: xetHash !== undefined })
         }
         return list
       },
