@@ -17,11 +17,19 @@ export interface PullProgress {
    * `retrying`: the connection failed, and is tried again. `verifying`: its hash is computed. `done`: it can be used.
    */
   state: 'cached' | 'waiting' | 'downloading' | 'retrying' | 'verifying' | 'done'
-  /** Bytes of the file on disk, and of the whole file. */
+  /** Bytes of the file on disk. */
   bytes: number
+  /** Bytes of the whole file. */
   total: number
   /** Bytes per second of this file over the last seconds; 0 while nothing is known. */
   rate: number
   /** The same over all files of the download. */
-  overall: { bytes: number; total: number; rate: number }
+  overall: {
+    /** Bytes on disk. */
+    bytes: number
+    /** Bytes of all files. */
+    total: number
+    /** Bytes per second over the last seconds. */
+    rate: number
+  }
 }

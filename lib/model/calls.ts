@@ -6,26 +6,10 @@ import type { NativeImage, NativeRawImage } from '../native/addon.js'
 import { checkKeys, checkSignal } from '../base/checks.js'
 import { preparePointPrompt } from '../prompt/point-prompt.js'
 import { expandPrompts, preparePrompt } from '../prompt/text-prompt.js'
-import type { CallOptions, PointPrompt, Prompt, PromptInput, PromptList } from '../prompt/types.js'
+import type { CallOptions, PointPrompt, Prompt, PromptInput, PromptList, Prompts } from '../prompt/types.js'
 import type { Prediction, Segmentation } from '../result/types.js'
-import { EncodedImage } from './encoded-image.js'
 import { toPredictions, toSegmentation } from './results.js'
 import type { Runtime } from './runtime.js'
-
-/** The image of an item of a batch. */
-export interface BatchImage {
-  /** Anything that `segment` takes. */
-  image: ImageInput | EncodedImage
-}
-
-/** Several prompts of an item of a batch, each with settings of its own. */
-export interface BatchPrompts {
-  /** Texts or prompts. */
-  prompts: readonly PromptInput[]
-}
-
-/** One image of a batch with its prompt: `{ image, text: 'cat' }`, `{ image, text: ['cat', 'dog'] }` or `{ image, prompts: […] }`. */
-export type BatchItem = BatchImage & (Prompt | PromptList | BatchPrompts)
 
 /** Images decoded and handed to the engine at a time: a thousand decoded photographs would fill the memory. */
 const IMAGES_AT_A_TIME = 8
@@ -43,17 +27,30 @@ export function checkCall(runtime: Runtime, options: CallOptions): void {
 
 type EngineImage = NativeImage | NativeRawImage
 
+/** An image that was encoded before: it lends its features to a call of the model that made them. */
+export interface FeatureLender {
+  acquire(runtime: Runtime): NativeImage
+  /** The call is over. */
+  release(): void
+}
+
+type AskedImage = ImageInput | FeatureLender
+
+function isLender(image: AskedImage): image is FeatureLender {
+  return typeof image === 'object' && image !== null && 'acquire' in image && 'release' in image
+}
+
 /** Runs `work` with images as the engine takes them: features where an image was encoded, else its pixels. */
 async function withImages<T>(
   runtime: Runtime,
-  images: readonly (ImageInput | EncodedImage)[],
+  images: readonly AskedImage[],
   work: (images: Promise<EngineImage>[]) => Promise<T>,
 ): Promise<T> {
-  const lent: EncodedImage[] = []
+  const lent: FeatureLender[] = []
   try {
     return await work(
       images.map(async (image) => {
-        if (!(image instanceof EncodedImage)) return decodeImage(image)
+        if (!isLender(image)) return decodeImage(image)
         const features = image.acquire(runtime)
         lent.push(image)
         return features
@@ -67,8 +64,8 @@ async function withImages<T>(
 /** Segments one image with one or several prompts; the answers come in the order of the prompts. */
 export async function segmentImage(
   runtime: Runtime,
-  image: ImageInput | EncodedImage,
-  input: PromptInput | PromptList | readonly PromptInput[],
+  image: AskedImage,
+  input: Prompts,
   options: CallOptions,
 ): Promise<Segmentation | Segmentation[]> {
   checkCall(runtime, options)
@@ -77,10 +74,12 @@ export async function segmentImage(
   return isList ? results! : results![0]!
 }
 
+type AskedItem = { image: AskedImage } & (Prompt | PromptList | { prompts: readonly PromptInput[] })
+
 /** Segments several images, each with its own prompts. Result: [item][prompt]. */
 export async function segmentItems(
   runtime: Runtime,
-  items: readonly BatchItem[],
+  items: readonly AskedItem[],
   options: CallOptions,
 ): Promise<Segmentation[][]> {
   checkCall(runtime, options)
@@ -90,7 +89,7 @@ export async function segmentItems(
     })
   }
   // What can be checked without the images is checked before the first one is read.
-  const expanded = (items as readonly BatchItem[]).map((item, index) => {
+  const expanded = (items as readonly AskedItem[]).map((item, index) => {
     try {
       return expandItem(item)
     } catch (error) {
@@ -118,11 +117,11 @@ export async function segmentItems(
 }
 
 interface ExpandedItem {
-  image: ImageInput | EncodedImage
+  image: AskedImage
   prompts: Prompt[]
 }
 
-function expandItem(item: BatchItem): ExpandedItem {
+function expandItem(item: AskedItem): ExpandedItem {
   if (typeof item !== 'object' || item === null || !('image' in item)) {
     throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'it has no image.', {
       fix: "Pass { image: 'a.jpg', text: 'cat' }.",
@@ -174,7 +173,7 @@ function segmentChunk(
 /** Answers one click prompt, or several in one call. */
 export async function predictImage(
   runtime: Runtime,
-  image: ImageInput | EncodedImage,
+  image: AskedImage,
   input: PointPrompt | readonly PointPrompt[],
   options: CallOptions,
 ): Promise<Prediction | Prediction[]> {
@@ -185,7 +184,7 @@ export async function predictImage(
 
 function predictAll(
   runtime: Runtime,
-  image: ImageInput | EncodedImage,
+  image: AskedImage,
   prompts: readonly PointPrompt[],
   options: CallOptions,
   isBatch = false,
@@ -217,9 +216,9 @@ function predictAll(
 }
 
 /** Encodes one image for many questions. */
-export async function encodeImage(runtime: Runtime, image: ImageInput, options: CallOptions): Promise<EncodedImage> {
+export async function encodeImage(runtime: Runtime, image: ImageInput, options: CallOptions): Promise<NativeImage> {
   checkCall(runtime, options)
   const decoded: DecodedImage = await decodeImage(image)
   const [native] = await runtime.run(options, (token) => runtime.native.encode([decoded], token))
-  return new EncodedImage(runtime, native!)
+  return native!
 }

@@ -2,7 +2,7 @@
 import { recogniseInAllCopies } from '../base/same-class.js'
 import { Sam3InputError, Sam3RuntimeError } from '../base/errors.js'
 import type { NativeImage } from '../native/addon.js'
-import type { CallOptions, PointPrompt, PromptInput, PromptList } from '../prompt/types.js'
+import type { CallOptions, PointPrompt, PromptInput, PromptList, Prompts } from '../prompt/types.js'
 import type { Prediction, Segmentation } from '../result/types.js'
 import { predictImage, segmentImage } from './calls.js'
 import type { Runtime } from './runtime.js'
@@ -45,10 +45,7 @@ export class EncodedImage {
    */
   segment(prompt: PromptInput, options?: CallOptions): Promise<Segmentation>
   segment(prompts: PromptList | readonly PromptInput[], options?: CallOptions): Promise<Segmentation[]>
-  async segment(
-    prompt: PromptInput | PromptList | readonly PromptInput[],
-    options: CallOptions = {},
-  ): Promise<Segmentation | Segmentation[]> {
+  async segment(prompt: Prompts, options: CallOptions = {}): Promise<Segmentation | Segmentation[]> {
     return segmentImage(this.#runtime, this, prompt, options)
   }
 

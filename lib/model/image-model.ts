@@ -2,10 +2,10 @@
 import { recogniseInAllCopies } from '../base/same-class.js'
 import type { ImageInput } from '../image/source.js'
 import type { NativeModelInfo } from '../native/addon.js'
-import type { CallOptions, PointPrompt, PromptInput, PromptList } from '../prompt/types.js'
+import type { CallOptions, PointPrompt, Prompt, PromptInput, PromptList, Prompts } from '../prompt/types.js'
 import type { Prediction, Segmentation } from '../result/types.js'
-import { type BatchItem, encodeImage, predictImage, segmentImage, segmentItems } from './calls.js'
-import type { EncodedImage } from './encoded-image.js'
+import { encodeImage, predictImage, segmentImage, segmentItems } from './calls.js'
+import { EncodedImage } from './encoded-image.js'
 import type { Runtime } from './runtime.js'
 
 /** What a loaded model says about itself. */
@@ -52,6 +52,21 @@ export interface ModelStats {
   calls: number
 }
 
+/** The image of an item of a batch. */
+export interface BatchImage {
+  /** Anything that `segment` takes. */
+  image: ImageInput | EncodedImage
+}
+
+/** Several prompts of an item of a batch, each with settings of its own. */
+export interface BatchPrompts {
+  /** Texts or prompts. */
+  prompts: readonly PromptInput[]
+}
+
+/** One image of a batch with its prompt: `{ image, text: 'cat' }`, `{ image, text: ['cat', 'dog'] }` or `{ image, prompts: […] }`. */
+export type BatchItem = BatchImage & (Prompt | PromptList | BatchPrompts)
+
 /**
  * SAM 3 for images. Calls only enqueue: one engine thread runs them, several together where that is faster, and the
  * event loop stays free. Built by {@link buildSam3ImageModel}.
@@ -91,7 +106,7 @@ export class Sam3ImageModel {
   ): Promise<Segmentation[]>
   async segment(
     image: ImageInput | EncodedImage,
-    prompt: PromptInput | PromptList | readonly PromptInput[],
+    prompt: Prompts,
     options: CallOptions = {},
   ): Promise<Segmentation | Segmentation[]> {
     return segmentImage(this.#runtime, image, prompt, options)
@@ -119,7 +134,7 @@ export class Sam3ImageModel {
    * @throws Sam3InputError for a bad image, Sam3RuntimeError, Sam3AbortError
    */
   async encode(image: ImageInput, options: CallOptions = {}): Promise<EncodedImage> {
-    return encodeImage(this.#runtime, image, options)
+    return new EncodedImage(this.#runtime, await encodeImage(this.#runtime, image, options))
   }
 
   /**

@@ -7,7 +7,7 @@ import { checkBoolean, checkKeys, checkThreshold, checkWholeNumber } from '../ba
 import { type ImageSize, toCenterBox, toUnitBox } from '../geometry/coordinates.js'
 import { toLabel } from './labels.js'
 import { isOneRow, toRows } from '../geometry/numbers.js'
-import type { BoxPrompt, Prompt, PromptInput, PromptList } from './types.js'
+import type { BoxPrompt, Prompt, PromptInput, PromptList, Prompts } from './types.js'
 
 /** The text that the network was trained to read as "look at the exemplars". */
 export const EXEMPLARS_ONLY_TEXT = 'visual'
@@ -27,7 +27,7 @@ export interface PreparedPrompt {
 }
 
 /** One prompt, its text list spelt out, or a list of prompts: always as a list, and whether the user gave a list. */
-export function expandPrompts(input: PromptInput | PromptList | readonly PromptInput[]): {
+export function expandPrompts(input: Prompts): {
   prompts: Prompt[]
   isList: boolean
 } {

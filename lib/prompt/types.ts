@@ -46,6 +46,9 @@ export interface PromptList extends PromptSettings {
 /** A prompt, or just its text. */
 export type PromptInput = string | Prompt
 
+/** One prompt, or several for one image. */
+export type Prompts = PromptInput | PromptList | readonly PromptInput[]
+
 /** "Segment this": clicks, a box, a previous mask, as in SAM 1 and 2. At least one of the three. */
 export interface PointPrompt {
   /** Clicks, inside of the image. A typed array holds two numbers for each. */

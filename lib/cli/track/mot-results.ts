@@ -5,7 +5,7 @@ import { join, parse } from 'node:path'
 import { finished } from 'node:stream/promises'
 import { MotText } from '../../video/export/mot.js'
 import { motSequenceInfo } from '../../video/export/mot-sequence.js'
-import type { Sink, TrackSettings } from './results.js'
+import type { Sink, TrackSettings } from './sink.js'
 
 /** The results of a tracker, in one file. */
 export function motSink(path: string): Sink {

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import sharp from 'sharp'
 import { Sam3InputError } from '../../base/errors.js'
-import { overlayFrame, type OverlayFrameOptions } from '../../video/draw/overlay-frame.js'
+import { overlayFrame } from '../../video/draw/overlay-frame.js'
 import { VideoWriter } from '../../video/encode/video-writer.js'
 import { CocoVideo } from '../../video/export/coco-video.js'
 import type { FrameResult } from '../../video/session/results.js'
@@ -14,6 +14,7 @@ import type { SourceFrame } from '../../video/source/types.js'
 import { motGroundTruthSink, motSink } from './mot-results.js'
 import { checkOutputFile, checkOutputFolder, checkVideoOrFolder, isVideoOutput } from '../outputs.js'
 import { OWN_PIXELS, rendered } from '../../image/render.js'
+import type { TrackSettings, Sink } from './sink.js'
 
 /** Where results go. */
 export interface TrackOutputs {
@@ -23,32 +24,6 @@ export interface TrackOutputs {
   mot: string | undefined
   /** A folder. */
   motGt: string | undefined
-}
-
-/** The video that is tracked, and how it is drawn. */
-export interface TrackSettings {
-  video: string
-  width: number
-  height: number
-  frameCount: number | undefined
-  frameRate: number | undefined
-  /** Names of the frames of a folder. */
-  fileNames: readonly string[] | undefined
-  /** What objects can be called, found or not. */
-  categories: readonly string[]
-  quality: number | undefined
-  ffmpeg: string | undefined
-  draw: OverlayFrameOptions
-}
-
-/** One kind of result. */
-export interface Sink {
-  path: string
-  add(frame: SourceFrame | undefined, result: FrameResult): Promise<void>
-  /** Completes it. */
-  close(): Promise<void>
-  /** Deletes what is not complete. */
-  abort(): Promise<void>
 }
 
 /**

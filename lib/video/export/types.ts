@@ -22,5 +22,6 @@ export interface ExportedObject {
 export interface ExportedFrame {
   /** From 0. */
   frameIndex: number
+  /** In any order. */
   objects: readonly ExportedObject[]
 }

@@ -5,7 +5,6 @@ import type { NativeCancelToken } from '../../native/addon.js'
 import type { NativeFrameResult, NativeSession } from '../../native/session.js'
 import { FrameReader } from './frame-reader.js'
 import type { SessionSettings } from './options.js'
-import type { PropagationRun } from './propagation-run.js'
 import { type FrameResult, toFrameResult } from './results.js'
 import type { FrameSource, LiveSource, SourceFrame } from '../source/types.js'
 
@@ -31,7 +30,7 @@ export class SessionState {
   /** Texts by concept; undefined for exemplars only. */
   readonly texts = new Map<number, string | undefined>()
   /** The propagation under way. */
-  run: PropagationRun | undefined
+  run: { end(error?: Sam3Error): Promise<void> } | undefined
   readonly #onClosed: (state: SessionState) => void
   #closing: Promise<void> | undefined
 

@@ -6,7 +6,7 @@ import type { NativeCancelToken } from '../../native/addon.js'
 import type { NativeFrameResult, NativeSession, NativeSessionStats } from '../../native/session.js'
 import { checkKeys, checkSignal, checkWholeNumber } from '../../base/checks.js'
 import type { CallOptions } from '../../prompt/types.js'
-import { checkPropagateOptions, type PropagateOptions, Propagation } from './propagation.js'
+import { checkPropagateOptions, type PropagateOptions } from './propagate-options.js'
 import { PropagationRun, type RunSettings } from './propagation-run.js'
 import {
   checkFrameIndex,
@@ -283,3 +283,79 @@ export class VideoSession {
   }
 }
 recogniseInAllCopies(VideoSession, 'VideoSession')
+
+/** Ends runs whose iterator nobody holds any more. */
+const abandoned = new FinalizationRegistry<PropagationRun>((run) => void run.end())
+
+/**
+ * The results of a propagation, frame by frame: an async iterator. Nothing happens before the first result is asked for,
+ * and the network works only while one is; meanwhile the next frame is decoded. Leaving the loop ends the propagation.
+ */
+export class Propagation implements AsyncIterableIterator<FrameResult> {
+  readonly #session: VideoSession // keeps it from being collected, and so closed
+  readonly #start: () => PropagationRun
+  #run: PropagationRun | undefined
+  #done = false
+
+  /** @internal Made by `session.propagate`. `start` checks the options and may throw. */
+  constructor(session: VideoSession, start: () => PropagationRun) {
+    this.#session = session
+    this.#start = start
+  }
+
+  /**
+   * The next frame's objects.
+   * @throws Sam3RuntimeError `ERR_SESSION_BUSY`, `ERR_SESSION_CLOSED`, `ERR_HISTORY_REQUIRED`, `ERR_MEMORY_LIMIT`,
+   * `ERR_OUT_OF_MEMORY`, `ERR_DISPOSED`; Sam3InputError `ERR_NO_PROMPT`, `ERR_INVALID_FRAME`, `ERR_FRAME_SIZE` and
+   * others of the source; Sam3AbortError. It has then ended; the session stays usable unless it was closed.
+   */
+  async next(): Promise<IteratorResult<FrameResult, undefined>> {
+    if (this.#done) return { done: true, value: undefined }
+    try {
+      if (!this.#run) {
+        this.#run = this.#start()
+        abandoned.register(this, this.#run, this)
+      }
+      const result = await this.#run.next()
+      if (result.done) this.#finish()
+      return result
+    } catch (error) {
+      this.#finish()
+      throw error
+    }
+  }
+
+  /** Ends it. Results that were held back are dropped; the session is free for another propagation. */
+  async return(): Promise<IteratorResult<FrameResult, undefined>> {
+    this.#finish()
+    await this.#run?.end()
+    return { done: true, value: undefined }
+  }
+
+  /** Ends it and rejects with `error`. */
+  async throw(error?: unknown): Promise<IteratorResult<FrameResult, undefined>> {
+    await this.return()
+    throw error
+  }
+
+  /** Itself. */
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  /** {@link Propagation.return}, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return()
+  }
+
+  /** The session whose objects are followed. */
+  get session(): VideoSession {
+    return this.#session
+  }
+
+  #finish(): void {
+    this.#done = true
+    abandoned.unregister(this)
+  }
+}
+recogniseInAllCopies(Propagation, 'Propagation')
