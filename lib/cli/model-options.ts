@@ -31,11 +31,13 @@ export function addModelOptions(command: Command): Command {
       parseCount,
     )
     .option('--threads <n>', 'CPU threads (default: all cores but one)', parseCount)
-    .option('--libtorch <folder>', 'where LibTorch is (default: LIBTORCH, then Python environments)')
+    .option(
+      '--libtorch <folder>',
+      'where LibTorch is (default: LIBTORCH, then what libtorch install brought, then Python environments)',
+    )
 }
 
-/** Those that were given, for the library. */
+/** For the library, to which an option without a value is one that was not given. */
 export function chosenModel({ model, device, dtype, inputSize, threads, libtorch }: ModelChoice): ImageModelOptions {
-  const all = { model, device, dtype, inputSize, threads, libtorch }
-  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
+  return { model, device, dtype, inputSize, threads, libtorch }
 }

@@ -3,6 +3,9 @@ import cliProgress from 'cli-progress'
 import { formatBytes } from '../download/disk-space.js'
 import type { PullProgress } from '../download/types.js'
 
+/** The last words of a download that was ended early. */
+export const DOWNLOAD_STOPPED = 'Stopped. What has arrived is kept: the same command continues.'
+
 /** Milliseconds between two plain lines about the same file. */
 const PLAIN_INTERVAL = 10_000
 const NAME_WIDTH = 18

@@ -12,7 +12,8 @@ import { checkLibtorch, type Libtorch, librariesOf, torchOfPython } from '../../
 import { libtorchFor, LOAD_FIX, type NativeFiles, nativeFiles } from '../../native/loader.js'
 import { tryInChild } from '../../libtorch/trial.js'
 import { table } from '../output.js'
-import { startPullView } from '../pull-progress.js'
+import { interruptible } from '../interrupt.js'
+import { DOWNLOAD_STOPPED, startPullView } from '../pull-progress.js'
 import { shown } from '../../base/shown.js'
 
 interface InstallOptions {
@@ -103,18 +104,14 @@ async function runInstall(options: InstallOptions): Promise<void> {
       : { flavour: options.flavour, reason: 'as asked' }
   const source = sourceOf(version, flavour, options.index)
   process.stderr.write(`LibTorch ${version} for ${flavour} (${reason}) into ${store}\n`)
-
-  const stop = new AbortController()
-  const interrupt = () => stop.abort(new Error('interrupted'))
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
-  const view = startPullView()
-  try {
+  await interruptible(async (signal) => {
+    const view = startPullView()
     const { folder, present } = await installLibtorch({
       version,
       flavour,
       source,
       store,
-      signal: stop.signal,
+      signal,
       onProgress: view.update,
       onStep: (text) => process.stderr.write(`${text}\n`),
       test: (staged) => tryFolder(checkLibtorch(staged, 'What was downloaded', version), files),
@@ -125,13 +122,7 @@ async function runInstall(options: InstallOptions): Promise<void> {
       process.stderr.write(
         `To have it found there, set SAM3_LIBTORCH_DIR=${store} (or LIBTORCH to the folder above).\n`,
       )
-  } catch (error) {
-    if (!stop.signal.aborted) throw error
-    process.stderr.write('Stopped. What has arrived is kept: the same command continues.\n')
-    process.exitCode = 130
-  } finally {
-    process.removeListener('SIGINT', interrupt).removeListener('SIGTERM', interrupt)
-  }
+  }, DOWNLOAD_STOPPED)
 }
 
 /** Remembers a LibTorch that is on this machine already. */

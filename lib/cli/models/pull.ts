@@ -12,7 +12,8 @@ import { findSnapshot } from '../../hub/snapshot.js'
 import { findToken } from '../../hub/token.js'
 import { DEFAULT_MODEL } from '../../model/locate.js'
 import { cacheFolder, checkRepository, describeFolder } from './hub-options.js'
-import { startPullView } from '../pull-progress.js'
+import { interruptible } from '../interrupt.js'
+import { DOWNLOAD_STOPPED, startPullView } from '../pull-progress.js'
 
 interface PullOptions {
   revision: string
@@ -63,16 +64,9 @@ async function run(name: string, { revision, cacheDir, token, weights }: PullOpt
     }
   }
   process.stderr.write(`${repo} at ${revision} into ${describeFolder(folder)}\n`)
-  const stop = new AbortController()
-  const interrupt = () => stop.abort(new Error('interrupted'))
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
-  const client = makeClient({
-    endpoint: hubEndpoint(process.env),
-    token: findToken(token, process.env),
-    signal: stop.signal,
-  })
-  const view = startPullView()
-  try {
+  await interruptible(async (signal) => {
+    const client = makeClient({ endpoint: hubEndpoint(process.env), token: findToken(token, process.env), signal })
+    const view = startPullView()
     const onProgress = view.update
     // The bars end before the last word, or they would be drawn over it.
     const result = await pullSnapshot({ repo, revision, folder, client, weights, onProgress }).finally(view.stop)
@@ -80,11 +74,5 @@ async function run(name: string, { revision, cacheDir, token, weights }: PullOpt
     const done = result.downloaded.length === 0 ? 'Everything was there' : `${result.downloaded.length} downloaded`
     process.stderr.write(`${done}: ${result.files.length} files, ${formatBytes(size)}, commit ${result.commit}.\n`)
     process.stdout.write(`${result.folder}\n`)
-  } catch (error) {
-    if (!stop.signal.aborted) throw error
-    process.stderr.write('Stopped. What has arrived is kept: the same command continues.\n')
-    process.exitCode = 130
-  } finally {
-    process.removeListener('SIGINT', interrupt).removeListener('SIGTERM', interrupt)
-  }
+  }, DOWNLOAD_STOPPED)
 }

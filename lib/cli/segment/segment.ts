@@ -148,8 +148,8 @@ function byConcept(texts: string[] | undefined, positive: Box[], negative: Box[]
       ...negative.map((box): BoxPrompt => ({ box, label: 'negative' })),
     ],
     normalized: options.normalized === true,
-    ...(options.threshold === undefined ? {} : { threshold: options.threshold }),
-    ...(options.maxInstances === undefined ? {} : { maxInstances: options.maxInstances }),
+    threshold: options.threshold,
+    maxInstances: options.maxInstances,
   }
   const prompts: Prompt[] = texts ? texts.map((text) => ({ ...settings, text })) : [settings]
   return async (model, file) => {
@@ -171,7 +171,7 @@ function byClicks(positive: Point[], negative: Point[], box: Box | undefined, no
     // A single click is ambiguous: the best of three masks is better than the one mask.
     multimask: positive.length + negative.length === 1 && !box,
     normalized,
-    ...(box ? { box } : {}),
+    box,
   }
   return async (model, file) => {
     const { width, height, best } = await model.predict(file, prompt)
@@ -253,14 +253,14 @@ function toJson(reports: readonly FileReport[]): object {
               width: result.width,
               height: result.height,
               instances: result.instances.map(({ label, score, box, mask }) => ({
-                ...(label === undefined ? {} : { label }),
+                label,
                 score,
                 box,
                 area: mask.area,
                 rle: mask.toRle(),
               })),
               warnings: result.warnings,
-              ...(written && written.length > 0 ? { written } : {}),
+              written: written?.length ? written : undefined,
             },
           ]
         : [],

@@ -7,42 +7,57 @@ const PLAIN_INTERVAL = 10_000
 /** The speed is that of the last frames, so that the time left follows a change. */
 const SPEED_FRAMES = 20
 
-export interface TrackView {
-  /** So many frames were read, so many objects are on the last one of which the result has come. */
-  update(frames: number, objects: number | undefined): void
-  stop(): void
-}
-
 /** `4.2 fps`, or what one frame takes where that is long. */
 export function formatSpeed(framesPerSecond: number): string {
   if (!Number.isFinite(framesPerSecond) || framesPerSecond <= 0) return ''
   return framesPerSecond >= 1 ? `${framesPerSecond.toFixed(1)} fps` : `${(1 / framesPerSecond).toFixed(1)} s a frame`
 }
 
-/** @param total Frames that are to be tracked, or undefined where it is not known. */
-export function startTrackView(total: number | undefined, stream: NodeJS.WriteStream = process.stderr): TrackView {
-  const times: number[] = []
-  const speed = () => (times.length < 2 ? 0 : ((times.length - 1) * 1000) / (times.at(-1)! - times[0]!))
-  const describe = (frames: number, objects: number | undefined) => {
-    const left = total !== undefined && speed() > 0 ? `${formatTime((total - frames) / speed())} left` : ''
-    const seen = objects === undefined ? '' : `${objects} object${objects === 1 ? '' : 's'}`
-    return [formatSpeed(speed()), left, seen].filter(Boolean).join(', ')
+/** How far the tracking of a video has come. Nothing is shown before it begins and after it has stopped. */
+export class TrackView {
+  readonly #stream: NodeJS.WriteStream
+  readonly #times: number[] = []
+  #shown: Shown | undefined
+  #total: number | undefined
+  #frames = 0
+  /** Unknown until the first result, which comes after the hotstart delay. */
+  #objects: number | undefined
+
+  constructor(stream: NodeJS.WriteStream = process.stderr) {
+    this.#stream = stream
   }
-  const view = stream.isTTY ? barView(total, stream) : plainView(total, stream)
-  let done = 0
-  let stopped = false
-  return {
-    update: (frames, objects) => {
-      if (stopped) return
-      if (frames > done) times.push(performance.now())
-      if (times.length > SPEED_FRAMES) times.shift()
-      done = frames
-      view.show(frames, () => describe(frames, objects))
-    },
-    stop: () => {
-      if (!stopped) view.stop()
-      stopped = true
-    },
+
+  /** @param total Frames that are to be tracked, or undefined where it is not known. */
+  begin(total: number | undefined): void {
+    this.#total = total
+    this.#shown = this.#stream.isTTY ? barView(total, this.#stream) : plainView(total, this.#stream)
+  }
+
+  /** So many frames were read. */
+  read(frames: number): void {
+    if (!this.#shown) return
+    if (frames > this.#frames) this.#times.push(performance.now())
+    if (this.#times.length > SPEED_FRAMES) this.#times.shift()
+    this.#frames = frames
+    this.#shown.show(frames, () => this.#describe())
+  }
+
+  /** So many objects are on the last frame of which the result has come. */
+  found(objects: number): void {
+    this.#objects = objects
+  }
+
+  stop(): void {
+    this.#shown?.stop()
+    this.#shown = undefined
+  }
+
+  #describe(): string {
+    const [times, objects, total] = [this.#times, this.#objects, this.#total]
+    const speed = times.length < 2 ? 0 : ((times.length - 1) * 1000) / (times.at(-1)! - times[0]!)
+    const left = total !== undefined && speed > 0 ? `${formatTime((total - this.#frames) / speed)} left` : ''
+    const seen = objects === undefined ? '' : `${objects} object${objects === 1 ? '' : 's'}`
+    return [formatSpeed(speed), left, seen].filter(Boolean).join(', ')
   }
 }
 

@@ -13,11 +13,12 @@ import { frameFiles } from '../../video/source/list.js'
 import { openSource } from '../../video/source/open.js'
 import { buildSam3VideoModel } from '../../video/video-model.js'
 import { collect, parseCount, parseNumber, parsePhrase } from '../arguments.js'
+import { INTERRUPTED_EXIT_CODE, interruptible } from '../interrupt.js'
 import { KeptFrames } from './kept-frames.js'
 import { addModelOptions, chosenModel, type ModelChoice } from '../model-options.js'
 import { isVideoOutput } from '../outputs.js'
 import { startPullView } from '../pull-progress.js'
-import { formatSpeed, startTrackView, type TrackView } from './progress.js'
+import { formatSpeed, TrackView } from './progress.js'
 import { type Mark, objectPrompts, parseMarkedBox, parseMarkedPoint } from './prompts.js'
 import { checkOutputs, openResults, type TrackOutputs, type TrackResults } from './results.js'
 
@@ -156,18 +157,10 @@ async function run(name: string, options: TrackOptions): Promise<void> {
   checkOutputs(name, outputs)
   checkSessionOptions(chosenSession(options))
   await loadNamedFonts(options.font) // a font that is none is told now, not after the work
-  const stop = new AbortController()
-  const interrupt = () => stop.abort(new Error('interrupted'))
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
-  try {
-    await trackVideo(name, outputs, options, stop.signal)
-  } catch (error) {
-    if (!stop.signal.aborted) throw error
-    process.stderr.write('Stopped before the first result; nothing was written.\n')
-    process.exitCode = 130
-  } finally {
-    process.removeListener('SIGINT', interrupt).removeListener('SIGTERM', interrupt)
-  }
+  await interruptible(
+    (signal) => trackVideo(name, outputs, options, signal),
+    'Stopped before the first result; nothing was written.',
+  )
 }
 
 async function trackVideo(
@@ -179,9 +172,8 @@ async function trackVideo(
   // Before the model is loaded, which takes a while.
   if (outputs.out !== undefined && isVideoOutput(outputs.out)) await recipeFor(outputs.out, { ffmpeg: options.ffmpeg })
   const source = await openSource(toLocation(name), { ...chosenSource(options), signal })
-  let view: TrackView | undefined
-  let objects: number | undefined // unknown until the first result, which comes after the hotstart delay
-  const frames = new KeptFrames(source, (read) => view?.update(read, objects))
+  const view = new TrackView()
+  const frames = new KeptFrames(source, (read) => view.read(read))
   try {
     const download = startPullView()
     const onProgress = download.update
@@ -189,13 +181,10 @@ async function trackVideo(
     try {
       const session = await model.startSession(frames, { ...chosenSession(options), signal })
       const results = await openResults(outputs, await settingsOf(name, session, options))
-      view = startTrackView(plannedFrames(session, options))
-      const onObjects = (count: number) => {
-        objects = count
-      }
-      await track(session, frames, results, options, signal, onObjects, view.stop)
+      view.begin(plannedFrames(session, options))
+      await track({ session, frames, results, view, options, signal })
     } finally {
-      view?.stop()
+      view.stop()
       await model.dispose()
     }
   } finally {
@@ -213,19 +202,19 @@ function toLocation(name: string): string | URL {
 }
 
 function chosenSource({ fps, ffmpeg, ffprobe }: TrackOptions) {
-  return { ...(fps === undefined ? {} : { frameRate: fps }), ffmpeg, ffprobe }
+  return { frameRate: fps, ffmpeg, ffprobe }
 }
 
 function chosenSession({ threshold, hotstartDelay, maxObjects, onBadFrame, set }: TrackOptions): SessionOptions {
-  const chosen: SessionOptions = {
+  return {
     newDetThresh: threshold,
     // What is not detected cannot be followed.
     scoreThresholdDetection: threshold !== undefined && threshold < 0.5 ? threshold : undefined,
     hotstartDelay,
     maxNumObjects: maxObjects,
     onBadFrame,
+    ...set,
   }
-  return { ...Object.fromEntries(Object.entries(chosen).filter(([, value]) => value !== undefined)), ...set }
 }
 
 async function settingsOf(name: string, session: VideoSession, options: TrackOptions) {
@@ -246,7 +235,7 @@ async function settingsOf(name: string, session: VideoSession, options: TrackOpt
     draw: {
       boxes: options.drawBoxes === true,
       fonts: options.font ?? [],
-      ...(options.labels ? {} : { labels: false as const }),
+      labels: options.labels ? undefined : (false as const),
     },
   }
 }
@@ -275,15 +264,18 @@ async function addPrompts(session: VideoSession, options: TrackOptions, signal: 
   for (const prompt of clicks.filter(isLater)) await session.addPoints(prompt, { signal })
 }
 
-async function track(
-  session: VideoSession,
-  frames: KeptFrames,
-  results: TrackResults,
-  options: TrackOptions,
-  signal: AbortSignal,
-  onObjects: (count: number) => void,
-  onEnd: () => void,
-): Promise<void> {
+/** One run over a video. */
+interface TrackRun {
+  session: VideoSession
+  frames: KeptFrames
+  results: TrackResults
+  view: TrackView
+  options: TrackOptions
+  signal: AbortSignal
+}
+
+/** Follows what the options say, and writes each result. What ends early is completed with what there is. */
+async function track({ session, frames, results, view, options, signal }: TrackRun): Promise<void> {
   const begun = performance.now()
   const names = new Map<number, string>()
   let done = 0
@@ -296,14 +288,14 @@ async function track(
       const frame = frames.take(result.frameIndex)
       await results.add(frame, result)
       for (const { id, prompt } of result.objects) names.set(id, prompt ?? 'clicked')
-      onObjects(result.objects.length)
+      view.found(result.objects.length)
       last = result
       done++
     }
   } catch (error) {
     failure = error
   }
-  onEnd() // the progress, or the last words would be drawn over it
+  view.stop() // or the last words would be drawn over it
   if (!last) {
     await results.abort()
     throw failure
@@ -320,7 +312,7 @@ async function track(
     throw failure
   }
   process.stderr.write(`Stopped at frame ${last.frameIndex}. The files are complete up to there.\n`)
-  process.exitCode = 130
+  process.exitCode = INTERRUPTED_EXIT_CODE
 }
 
 function summary(frames: number, seconds: number, names: ReadonlyMap<number, string>): string {
