@@ -2,6 +2,9 @@
 import { Sam3AbortError, Sam3InputError } from './errors.js'
 import { shortened, shown } from './shown.js'
 
+/** A check of one option, which may be left out: throws a Sam3InputError that names it. */
+export type Check = (value: unknown, name: string) => unknown
+
 /**
  * Refuses keys that nobody reads: a misspelt option would otherwise be ignored in silence.
  * @throws Sam3InputError `ERR_INVALID_ARGUMENT`
@@ -53,6 +56,14 @@ export function checkWholeNumber(value: unknown, name: string, minimum: number):
   return value as number
 }
 
+/** @throws Sam3InputError `ERR_INVALID_ARGUMENT` unless `value` is undefined or a function that is told of progress. */
+export function checkListener(value: unknown, name: string): void {
+  if (value === undefined || typeof value === 'function') return
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be a function.`, {
+    fix: 'Leave it out for no progress.',
+  })
+}
+
 /** @throws Sam3InputError `ERR_INVALID_ARGUMENT` unless `value` is undefined or a boolean. */
 export function checkBoolean(value: unknown, name: string): boolean {
   if (value !== undefined && typeof value !== 'boolean') {
@@ -64,7 +75,7 @@ export function checkBoolean(value: unknown, name: string): boolean {
 }
 
 /** @throws Sam3AbortError when the signal has fired already, Sam3InputError when it is no AbortSignal. */
-export function checkSignal(signal: AbortSignal | undefined): void {
+export function checkSignal(signal: unknown): void {
   if (signal === undefined) return
   if (!(signal instanceof AbortSignal)) {
     throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'signal must be an AbortSignal.', {

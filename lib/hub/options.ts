@@ -1,24 +1,26 @@
 /** The checks of what a user passes about downloads. */
+import { type Check, checkBoolean, checkListener, checkSignal } from '../base/checks.js'
 import { Sam3InputError } from '../base/errors.js'
-import { checkBoolean } from '../base/checks.js'
 import { checkRevision } from './layout.js'
 import type { HubOptions } from './types.js'
 
-/** @throws Sam3InputError `ERR_INVALID_ARGUMENT`. The value of a token is in no message. */
-export function checkHubOptions(options: HubOptions): void {
-  for (const name of ['accessToken', 'cacheDir', 'revision'] as const) {
-    const value: unknown = options[name]
-    if (value !== undefined && (typeof value !== 'string' || value === '')) {
-      throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be a text that is not empty.`, {
-        fix: 'Leave it out for the default.',
-      })
-    }
-  }
-  if (options.revision !== undefined) checkRevision(options.revision)
-  checkBoolean(options.offline, 'offline')
-  if (options.onProgress !== undefined && typeof options.onProgress !== 'function') {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'onProgress must be a function.', {
-      fix: 'Leave it out for no progress.',
-    })
-  }
+/** The value of a token is in no message. */
+const text: Check = (value, name) => {
+  if (value === undefined || (typeof value === 'string' && value !== '')) return
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be a text that is not empty.`, {
+    fix: 'Leave it out for the default.',
+  })
+}
+
+/** One for each option. They throw Sam3InputError `ERR_INVALID_ARGUMENT`, Sam3AbortError. */
+export const HUB_CHECKS: Readonly<Record<keyof HubOptions, Check>> = {
+  accessToken: text,
+  cacheDir: text,
+  revision: (value, name) => {
+    text(value, name)
+    if (value !== undefined) checkRevision(value as string)
+  },
+  offline: checkBoolean,
+  onProgress: checkListener,
+  signal: checkSignal,
 }

@@ -1,6 +1,7 @@
 /** Loads a model. */
 import { readFile } from 'node:fs/promises'
-import { fromNativeError, Sam3AbortError, Sam3ModelError } from '../base/errors.js'
+import { fromNativeError, Sam3ModelError } from '../base/errors.js'
+import { abortable } from '../base/wake.js'
 import type { NativeModel } from '../native/addon.js'
 import { loadEngine } from '../native/loader.js'
 import { TextTokenizer } from '../tokenizer/tokenizer.js'
@@ -37,7 +38,6 @@ export async function buildSam3ImageModel(options: ImageModelOptions = {}): Prom
  */
 export async function loadRuntime(options: ImageModelOptions, forVideo = false): Promise<Runtime> {
   const engineOptions = checkModelOptions(options)
-  checkSignal(options.signal)
   const { tokenizer: tokenizerPath, ...files } = await findModel(options.model, options)
   checkSignal(options.signal) // it may have fired while the model was looked for
   const engine = await loadEngine(options.libtorch)
@@ -46,29 +46,16 @@ export async function loadRuntime(options: ImageModelOptions, forVideo = false):
     { ...engineOptions, ...files, forVideo },
     onLoadProgress && ((done, total) => onLoadProgress({ done, total })),
   )
-  const native = await abortable(loading, options.signal)
+  const native = await abortable(loading, options.signal).catch((error: unknown) => {
+    loading.then((model) => model.dispose()).catch(() => {}) // nobody waits for it any more
+    throw fromNativeError(error)
+  })
   try {
     return new Runtime(engine.CancelToken, native, await readTokenizer(native, tokenizerPath, files))
   } catch (error) {
     await native.dispose()
     throw error
   }
-}
-
-/** Stops waiting when the signal fires; a model that becomes ready after that is freed. */
-async function abortable(loading: Promise<NativeModel>, signal: AbortSignal | undefined): Promise<NativeModel> {
-  const typed = loading.catch((error: unknown) => {
-    throw fromNativeError(error)
-  })
-  if (!signal) return typed
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      reject(new Sam3AbortError(signal.reason))
-      loading.then((model) => model.dispose()).catch(() => {}) // nobody waits for it any more
-    }
-    signal.addEventListener('abort', abort, { once: true })
-    typed.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })
 }
 
 async function readTokenizer(native: NativeModel, path: string | undefined, files: ModelFiles): Promise<TextTokenizer> {

@@ -3,9 +3,10 @@ import { availableParallelism } from 'node:os'
 import { Sam3InputError } from '../base/errors.js'
 import type { HubOptions } from '../hub/types.js'
 import type { NativeLoadOptions } from '../native/addon.js'
-import { checkHubOptions } from '../hub/options.js'
-import { checkKeys, checkWholeNumber } from '../base/checks.js'
+import { HUB_CHECKS } from '../hub/options.js'
+import { type Check, checkKeys, checkListener, checkWholeNumber } from '../base/checks.js'
 import { shown } from '../base/shown.js'
+import { withoutUndefined } from '../base/without-undefined.js'
 
 /** Number type of weights and activations. `'auto'`: bfloat16 where the device is fast in it, else float32. */
 export type Dtype = 'auto' | 'float32' | 'bfloat16' | 'float16'
@@ -48,78 +49,58 @@ export interface ImageModelOptions extends HubOptions {
   signal?: AbortSignal
 }
 
-const OPTION_KEYS = [
-  'model',
-  'device',
-  'dtype',
-  'inputSize',
-  'threads',
-  'queueLimit',
-  'memoryBudget',
-  'maxBatch',
-  'libtorch',
-  'onLoadProgress',
-  'signal',
-  'accessToken',
-  'cacheDir',
-  'revision',
-  'offline',
-  'onProgress',
-] as const
-const DTYPES: readonly string[] = ['auto', 'float32', 'bfloat16', 'float16']
+const DTYPES: readonly unknown[] = ['auto', 'float32', 'bfloat16', 'float16']
+
+const path: Check = (value, name) => {
+  if (value === undefined || (typeof value === 'string' && value !== '')) return
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be a path, not ${shown(value)}.`, {
+    fix: 'Leave it out for the default.',
+  })
+}
+
+const count: Check = (value, name) => checkWholeNumber(value, name, 1)
+
+const CHECKS: Readonly<Record<keyof ImageModelOptions, Check>> = {
+  ...HUB_CHECKS,
+  model: path,
+  libtorch: path,
+  device: (value) => {
+    if (value === undefined || (typeof value === 'string' && /^(auto|cpu|cuda(:\d+)?)$/.test(value))) return
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `There is no device ${shown(value)}.`, {
+      fix: "Use 'auto', 'cpu', 'cuda' or 'cuda:N'.",
+    })
+  },
+  dtype: (value) => {
+    if (value === undefined || DTYPES.includes(value)) return
+    throw new Sam3InputError('ERR_INVALID_DTYPE', `There is no dtype ${shown(value)}.`, {
+      fix: `Use one of ${DTYPES.join(', ')}.`,
+    })
+  },
+  inputSize: (value) => {
+    if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= 1)) return
+    const message = `inputSize must be a whole number of pixels, not ${shown(value)}.`
+    throw new Sam3InputError('ERR_INVALID_INPUT_SIZE', message, {
+      fix: 'Leave it out for the size of the model (1008).',
+    })
+  },
+  onLoadProgress: checkListener,
+  threads: count,
+  queueLimit: count,
+  memoryBudget: count,
+  maxBatch: count,
+}
+const NAMES = Object.keys(CHECKS) as (keyof ImageModelOptions)[]
 
 /**
  * Checks the options and gives those that the engine takes as they are.
- * @throws Sam3InputError `ERR_INVALID_ARGUMENT`, `ERR_INVALID_DTYPE`, `ERR_INVALID_INPUT_SIZE`
+ * @throws Sam3InputError `ERR_INVALID_ARGUMENT`, `ERR_INVALID_DTYPE`, `ERR_INVALID_INPUT_SIZE`; Sam3AbortError
  */
 export function checkModelOptions(
   options: ImageModelOptions,
 ): Omit<NativeLoadOptions, 'program' | 'names' | 'weights'> {
-  checkKeys(options, OPTION_KEYS, 'The options of a model')
-  const { device = 'auto', dtype = 'auto', inputSize } = options
-  checkHubOptions(options)
-  for (const name of ['model', 'libtorch'] as const) {
-    if (options[name] !== undefined && (typeof options[name] !== 'string' || options[name] === '')) {
-      throw new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be a path, not ${shown(options[name])}.`, {
-        fix: 'Leave it out for the default.',
-      })
-    }
-  }
-  if (typeof device !== 'string' || !/^(auto|cpu|cuda(:\d+)?)$/.test(device)) {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `There is no device ${shown(device)}.`, {
-      fix: "Use 'auto', 'cpu', 'cuda' or 'cuda:N'.",
-    })
-  }
-  if (!DTYPES.includes(dtype)) {
-    throw new Sam3InputError('ERR_INVALID_DTYPE', `There is no dtype ${shown(dtype)}.`, {
-      fix: `Use one of ${DTYPES.join(', ')}.`,
-    })
-  }
-  if (inputSize !== undefined && (!Number.isSafeInteger(inputSize) || inputSize < 1)) {
-    throw new Sam3InputError(
-      'ERR_INVALID_INPUT_SIZE',
-      `inputSize must be a whole number of pixels, not ${shown(inputSize)}.`,
-      {
-        fix: 'Leave it out for the size of the model (1008).',
-      },
-    )
-  }
-  if (options.onLoadProgress !== undefined && typeof options.onLoadProgress !== 'function') {
-    throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'onLoadProgress must be a function.', {
-      fix: 'Leave it out for no progress.',
-    })
-  }
-  return withoutUndefined({
-    device,
-    dtype,
-    inputSize,
-    threads: checkWholeNumber(options.threads, 'threads', 1) ?? Math.max(1, availableParallelism() - 1),
-    queueLimit: checkWholeNumber(options.queueLimit, 'queueLimit', 1),
-    memoryBudget: checkWholeNumber(options.memoryBudget, 'memoryBudget', 1),
-    maxBatch: checkWholeNumber(options.maxBatch, 'maxBatch', 1),
-  })
-}
-
-function withoutUndefined<T extends object>(value: T): T {
-  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as T
+  checkKeys(options, NAMES, 'The options of a model')
+  for (const name of NAMES) CHECKS[name](options[name], name)
+  const { device = 'auto', dtype = 'auto', threads = Math.max(1, availableParallelism() - 1) } = options
+  const { inputSize, queueLimit, memoryBudget, maxBatch } = options
+  return withoutUndefined({ device, dtype, inputSize, threads, queueLimit, memoryBudget, maxBatch })
 }

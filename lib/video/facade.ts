@@ -249,8 +249,8 @@ export class Sam3VideoPredictor {
       const prompt = {
         frameIndex,
         normalized: true,
-        ...(text === undefined ? {} : { text }),
-        ...(boxes === undefined ? {} : { boxes: toBoxPrompts(boxes, request.bounding_box_labels) }),
+        text,
+        boxes: boxes === undefined ? undefined : toBoxPrompts(boxes, request.bounding_box_labels),
       }
       await session.reset()
       return toResponse(await session.addPrompt(prompt))
@@ -261,8 +261,7 @@ export class Sam3VideoPredictor {
       })
     }
     const { obj_id: objectId, point_labels: labels } = request
-    const clicks = { frameIndex, objectId, points, normalized: true, ...(labels ? { labels } : {}) }
-    return toResponse(await session.addPoints(clicks))
+    return toResponse(await session.addPoints({ frameIndex, objectId, points, labels, normalized: true }))
   }
 
   #session(id: string): VideoSession {

@@ -1,9 +1,10 @@
 /** What a video session can be started with, and the checks of it. */
 import { Sam3InputError } from '../../base/errors.js'
 import type { NativeSessionOptions } from '../../native/session.js'
-import { checkBoolean, checkKeys, checkWholeNumber } from '../../base/checks.js'
+import { type Check, checkBoolean, checkKeys, checkWholeNumber } from '../../base/checks.js'
 import type { FrameSource, SourceOptions } from '../source/types.js'
 import { shown } from '../../base/shown.js'
+import { withoutUndefined } from '../../base/without-undefined.js'
 
 /**
  * The rules by which detections become followed objects, each under the reference's name with the reference's default.
@@ -101,8 +102,6 @@ export interface SessionOptions extends HeuristicOptions, SourceOptions {
   logits?: boolean
 }
 
-type Check = (value: unknown, name: string) => unknown
-
 function invalid(name: string, range: string, value: unknown): Sam3InputError {
   return new Sam3InputError('ERR_INVALID_ARGUMENT', `${name} must be ${range}, not ${shown(value)}.`, {
     fix: 'Leave it out for the default of the reference.',
@@ -187,23 +186,18 @@ export function checkSessionOptions(options: SessionOptions): SessionSettings {
   const resample = checkChoice(options.resample, ['bilinear', 'bicubic'], 'resample')
   const logits = checkBoolean(options.logits, 'logits')
   const memoryLimit = checkWholeNumber(options.memoryLimit, 'memoryLimit', 1)
-  const heuristics: Record<string, number | boolean> = {}
-  for (const name of HEURISTIC_NAMES) {
-    HEURISTICS[name](options[name], name)
-    const value = options[name]
-    if (value !== undefined) heuristics[name] = value
-  }
+  for (const name of HEURISTIC_NAMES) HEURISTICS[name](options[name], name)
   checkKeepAlive(options)
   checkHotstart(options)
-  const source: SourceOptions = {}
-  for (const name of SOURCE_KEYS) if (options[name] !== undefined) Object.assign(source, { [name]: options[name] })
+  const { frameRate, ffmpeg, ffprobe, signal } = options
+  const heuristics = Object.fromEntries(HEURISTIC_NAMES.map((name) => [name, options[name]]))
 
   return {
     history,
     onBadFrame,
-    source,
+    source: { frameRate, ffmpeg, ffprobe, signal },
     native({ width, height, frameCount }, isLive) {
-      return {
+      return withoutUndefined({
         ...heuristics,
         ...hotstart(options.hotstartDelay ?? (isLive ? 0 : undefined), options),
         width,
@@ -212,8 +206,8 @@ export function checkSessionOptions(options: SessionOptions): SessionSettings {
         fullHistory: history === 'full',
         bicubic: resample === 'bicubic',
         logits,
-        ...(memoryLimit === undefined ? {} : { memoryLimit }),
-      }
+        memoryLimit,
+      })
     },
   }
 }
