@@ -26,14 +26,15 @@ def differentiates(x: Tensor, weight: Optional[Tensor] = None) -> bool:
 def differentiable_attention(
     q: Tensor, k: Tensor, v: Tensor, mask: Optional[Tensor] = None, causal: bool = False
 ) -> Tensor:
-    """The plain operations, for training: the derivative of the CPU's fused kernel takes two to six times as long as theirs.
+    """The plain operations, for training: the derivative of the CPU's fused kernel takes two to six times as long as theirs, and those
+    of a GPU want masks of their own kind.
 
     q [B,H,N,D], k and v [B,H,L,D]; mask bool (False: not seen) or additive, broadcastable to [B,H,N,L].
     """
     if mask is not None and mask.dtype != torch.bool:
         mask = mask.to(q.dtype)
-    if q.device.type != "cpu":
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+    if q.device.type != "cpu" and mask is None:
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
     if causal:
         mask = torch.ones(q.shape[-2], k.shape[-2], dtype=torch.bool).tril()

@@ -116,6 +116,9 @@ def main() -> int:
             write_model(program_of(state), config, tokenizer, options.out)
             return 0
         torch.set_num_threads(options.threads)
+        torch.set_float32_matmul_precision(
+            "high"
+        )  # on a GPU: what autocast leaves in fp32 need not be exact to the last bit
         (train if options.command == "train" else measure)(options)
     except (FileNotFoundError, StopIteration) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from scripts.export.program import Sam3Program
 
+from .click_heads import watched
 from .clicks import Chosen, answer_losses, choose_objects, correction, decode_prompt, first_points
 from .learner import Learner
 from .phases import Phase
@@ -25,7 +26,7 @@ def click_step(world: World, learner: Learner, phase: Phase, seed: int) -> dict[
     chosen = choose_objects(scenes, phase.per_scene, torch.Generator().manual_seed(seed_of(seed, 1)))
     rng = torch.Generator(world.device).manual_seed(seed_of(seed, 2))
     levels = _levels(learner.program, scenes.pixels)
-    return _clicked(learner.program, [x[chosen.scene] for x in levels], chosen, rng)[0]
+    return _clicked(learner, [x[chosen.scene] for x in levels], chosen, rng)[0]
 
 
 def _levels(program: Sam3Program, pixels: Tensor) -> Levels:
@@ -34,8 +35,14 @@ def _levels(program: Sam3Program, pixels: Tensor) -> Levels:
     return program.neck_track(vit)
 
 
-def _clicked(program: Sam3Program, levels: list[Tensor], chosen: Chosen, rng: torch.Generator):
-    """The losses of a first prompt and of a correction, and what was answered last; `levels` have a row for each object."""
+def _clicked(learner: Learner, levels: list[Tensor], chosen: Chosen, rng: torch.Generator):
+    """The losses of a first prompt and of a correction, and what was answered first; `levels` have a row for each object."""
+    with watched(learner.program.sam_mask_decoder) as seen:
+        losses, first = _answers(learner.program, levels, chosen, rng)
+    return losses | learner.clicks(seen, chosen), first
+
+
+def _answers(program: Sam3Program, levels: list[Tensor], chosen: Chosen, rng: torch.Generator):
     t0, t1, t2 = levels
     image = t2 + program.memory_attention.no_memory_embed.view(1, -1, 1, 1)
     side = chosen.mask.shape[-1]
@@ -71,7 +78,7 @@ def tracker_step(world: World, learner: Learner, phase: Phase, seed: int) -> dic
         return [x[t::frames][chosen.scene] for x in levels]
 
     memory = Memory()
-    losses, first = _clicked(program, of_frame(0), chosen, rng)
+    losses, first = _clicked(learner, of_frame(0), chosen, rng)
     image = of_frame(0)[2]
     if torch.rand(1, generator=torch.Generator().manual_seed(seed_of(seed, 3))) < 0.6:
         pointer, mask = given_mask(program, tuple(of_frame(0)), chosen.mask)

@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from scripts.export.config import Sam3Config
 from scripts.export.neck import Neck
 
+from .click_heads import ClickHeads
 from .dense import DenseHeads
 from .detector import DetectorHeads
 from .model import new_program
+from .muon import Muon
 from .phases import Phase
 
 # Parts of the program that a kind of phase trains; the rest is left alone.
@@ -30,7 +32,7 @@ PARTS = {
     "clicks": CLICKS,
     "tracker": (*CLICKS, "object_pointers", "memory_encoder", "memory_attention"),
 }
-HEADS = {"dense": ("dense",), "detector": ("dense", "detector"), "clicks": (), "tracker": ()}
+HEADS = {"dense": ("dense",), "detector": ("dense", "detector"), "clicks": ("clicks",), "tracker": ("clicks",)}
 
 
 class Learner(nn.Module):
@@ -42,6 +44,7 @@ class Learner(nn.Module):
         self.program = new_program(config, seed)
         self.dense = DenseHeads(config, items)
         self.detector = DetectorHeads(config)
+        self.clicks = ClickHeads(config)
 
     def trained(self, kind: str) -> list[tuple[str, nn.Parameter]]:
         """The parameters of a kind of phase, by name."""
@@ -108,20 +111,19 @@ class Optimizers:
             plain.append({"params": [p for p in rest if p.dim() <= 1], "weight_decay": 0.0, "scale": scale})
         plain, turned = ([g for g in groups if g["params"]] for groups in (plain, turned))
         rate = phase.learning_rate
-        self.all: list[torch.optim.Optimizer] = [torch.optim.AdamW(plain, lr=rate, betas=(0.9, 0.98))]
+        fused = self.parameters[0].is_cuda
+        self.all: list[torch.optim.Optimizer] = [torch.optim.AdamW(plain, lr=rate, betas=(0.9, 0.98), fused=fused)]
         if turned:
-            self.all.append(
-                torch.optim.Muon(turned, lr=rate, weight_decay=phase.weight_decay, adjust_lr_fn="match_rms_adamw")
-            )
+            self.all.append(Muon(turned, lr=rate, weight_decay=phase.weight_decay, adjust_lr_fn="match_rms_adamw"))
 
-    def step(self, loss: Tensor, rate: float, largest_norm: float = 1.0) -> float:
+    def step(self, loss: Tensor, rate: float, largest_norm: float = 1.0) -> Tensor:
         """One step down the gradient of `loss`, clipped; returns the norm of the gradient."""
         for optimizer in self.all:
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["scale"]
         loss.backward()
-        norm = float(nn.utils.clip_grad_norm_(self.parameters, largest_norm))
+        norm = nn.utils.clip_grad_norm_(self.parameters, largest_norm)
         for optimizer in self.all:
             optimizer.step()
         return norm

@@ -18,16 +18,20 @@ FILE = Path(__file__).with_name("phases.json")
 class Phase:
     """One part of the training.
 
+    A phase ends after `steps`, or, where `minutes` are given, after those of wall time: on a machine that is lent for a time only.
+    `ahead`: the scenes of so many steps are painted at once, which on a GPU costs little more than one.
     `trunk_rate`: the learning rate of what was trained before, as a share of that of the rest.
     `prepare`: what is done with the weights before it (`Trainer.begin`). `per_scene`: objects of a scene that are clicked on. The learning rate rises over `warmup` steps and falls along a cosine to `floor` of its height.
     """
 
     name: str
     kind: str
-    steps: int
     batch: int
     learning_rate: float
     losses: dict[str, float]
+    steps: int = 0
+    minutes: float = 0.0
+    ahead: int = 1
     warmup: int = 100
     floor: float = 0.02
     optimizer: str = "adamw"
@@ -56,10 +60,14 @@ class Phase:
             values["motion"] = ClipSettings(**values["motion"])
         return cls(**values)
 
-    def rate(self, step: int) -> float:
-        """The learning rate of a step."""
+    def done(self, step: int, seconds: float) -> float:
+        """The share of the phase that is over after so many steps and seconds: 1 at its end."""
+        return min(1.0, seconds / (60 * self.minutes) if self.minutes else step / self.steps)
+
+    def rate(self, step: int, seconds: float = 0.0) -> float:
+        """The learning rate of a step that begins after `seconds` of the phase."""
         warm = min(1.0, (step + 1) / self.warmup)
-        cosine = 0.5 + 0.5 * math.cos(math.pi * min(1.0, step / self.steps))
+        cosine = 0.5 + 0.5 * math.cos(math.pi * self.done(step, seconds))
         return self.learning_rate * warm * (self.floor + (1 - self.floor) * cosine)
 
 

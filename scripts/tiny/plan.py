@@ -48,6 +48,11 @@ class Plan:
     def __len__(self) -> int:
         return len(self.look)
 
+    @classmethod
+    def joined(cls, plans: list[Plan]) -> Plan:
+        """The scenes of all plans, in order."""
+        return cls(**{f.name: torch.cat([getattr(plan, f.name) for plan in plans]) for f in fields(cls)})
+
     def rows(self, index: Tensor) -> Plan:
         """The scenes of these rows."""
         return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})

@@ -48,62 +48,64 @@ class Prompter:
     def __init__(self, vocabulary: Vocabulary, settings: PromptSettings):
         self.vocabulary = vocabulary
         self.settings = settings
-        self.truth = vocabulary.truth
+        # As sets and lists: thousands of questions a second are drawn one by one.
+        self.concepts_of = [frozenset(torch.nonzero(row).squeeze(1).tolist()) for row in vocabulary.truth]
 
     def draw(self, scenes: Scenes, rng: random.Random) -> Prompts:
         """`per_scene` prompts for each scene."""
         s, found = self.settings, Prompts([], [], [], [], [], [], [])
-        boxes = xyxy_to_cxcywh(scenes.boxes).cpu()
-        for b, items in enumerate(scenes.items):
-            shown = self.truth[items]  # [K,concepts]; item -1 is the empty last row
+        boxes = xyxy_to_cxcywh(scenes.boxes).tolist()
+        for b, items in enumerate(scenes.items.tolist()):
+            shown = [self.concepts_of[item] for item in items]  # item -1 is the empty last row
+            present = frozenset().union(*shown)
             for _ in range(s.per_scene):
-                concept, text = self._words(shown.any(0), rng)
-                answer = shown[:, concept] if concept >= 0 else torch.zeros(len(items), dtype=torch.bool)
+                concept, text = self._words(present, rng)
+                answer = [concept in concepts for concepts in shown]
                 exemplars: list[tuple[int, int]] = []
-                if answer.any() and rng.random() < s.exemplar:
+                if any(answer) and rng.random() < s.exemplar:
                     concept, text, answer, exemplars = self._exemplar(concept, text, answer, items, rng)
                 found.scene.append(b)
                 found.texts.append(text)
                 found.concept.append(concept)
                 found.answer.append(answer)
-                found.boxes.append([boxes[b, k] for k, _ in exemplars])
+                found.boxes.append([boxes[b][k] for k, _ in exemplars])
                 found.labels.append([label for _, label in exemplars])
         return self._packed(found, scenes.boxes.device)
 
-    def _words(self, present: Tensor, rng: random.Random) -> tuple[int, str]:
+    def _words(self, present: frozenset[int], rng: random.Random) -> tuple[int, str]:
         """A concept that is shown, or is not, and a phrase for it."""
-        s, names = self.settings, self.vocabulary.concepts
+        s, count = self.settings, len(self.vocabulary.concepts)
         if rng.random() < s.unknown:
             return -1, self.vocabulary.unknown_phrase(rng)
-        shown = torch.nonzero(present).squeeze(1).tolist()
-        if shown and rng.random() > s.absent:
-            concept = rng.choice(shown)
+        if present and rng.random() > s.absent:
+            concept = rng.choice(sorted(present))
             return concept, self.vocabulary.phrase(concept, rng)
-        siblings = [c for known in shown for c in self.vocabulary.siblings[known] if not present[c]]
+        siblings = [c for known in sorted(present) for c in self.vocabulary.siblings[known] if c not in present]
         if siblings and rng.random() < s.hard:
             concept = rng.choice(siblings)
         else:
-            concept = rng.choice([c for c in range(len(names)) if not present[c]])
+            concept = rng.choice([c for c in range(count) if c not in present])
         return concept, self.vocabulary.phrase(concept, rng)
 
-    def _exemplar(self, concept: int, text: str, answer: Tensor, items: Tensor, rng: random.Random):
+    def _exemplar(self, concept: int, text: str, answer: list[bool], items: list[int], rng: random.Random):
         """Adds boxes: one of the answer's objects, and perhaps one of what is not meant.
 
         Without text the answer is whatever has the noun and the colour of the boxed object. With a group's name, a negative box takes
         the objects of that noun out of the answer.
         """
         s, known = self.settings, self.vocabulary.items
-        alike = [(known[i].noun, known[i].colour) if i >= 0 else None for i in items.tolist()]
-        chosen = rng.choice(torch.nonzero(answer).squeeze(1).tolist())
+        alike = [(known[i].noun, known[i].colour) if i >= 0 else None for i in items]
+        meant = [k for k, wanted in enumerate(answer) if wanted]
+        chosen = rng.choice(meant)
         exemplars = [(chosen, 1)]
         if rng.random() < s.boxes_only:
             concept, text = -1, NO_TEXT
-            answer = torch.tensor([a is not None and a == alike[chosen] for a in alike])
+            answer = [a is not None and a == alike[chosen] for a in alike]
         elif rng.random() < s.negative:
-            others = [k for k in torch.nonzero(answer).squeeze(1).tolist() if alike[k] != alike[chosen]]
+            others = [k for k in meant if alike[k] != alike[chosen]]
             if others:
                 excluded = rng.choice(others)
-                answer = answer & torch.tensor([a != alike[excluded] for a in alike])
+                answer = [wanted and a != alike[excluded] for wanted, a in zip(answer, alike)]
                 return concept, text, answer, rng.choice(([(excluded, 0)], [*exemplars, (excluded, 0)]))
         outside = [k for k, a in enumerate(alike) if a is not None and not answer[k]]
         if outside and rng.random() < s.negative:
@@ -112,11 +114,10 @@ class Prompter:
 
     def _packed(self, found: Prompts, device: torch.device) -> Prompts:
         count, most = len(found.texts), max((len(b) for b in found.boxes), default=0)
-        boxes, labels = torch.zeros(count, most, 4), torch.zeros(count, most, dtype=torch.long)
-        valid = torch.zeros(count, most, dtype=torch.bool)
-        for p, (rows, marks) in enumerate(zip(found.boxes, found.labels)):
-            for n, (box, mark) in enumerate(zip(rows, marks)):
-                boxes[p, n], labels[p, n], valid[p, n] = box, mark, True
-        scene, answer = torch.tensor(found.scene), torch.stack(found.answer)
-        moved = [t.to(device) for t in (scene, answer, boxes, labels, valid)]
-        return Prompts(moved[0], found.texts, found.concept, *moved[1:])
+        empty = [0.0] * 4
+        boxes = torch.tensor([[*rows, *[empty] * (most - len(rows))] for rows in found.boxes]).view(count, most, 4)
+        labels = torch.tensor([[*marks, *[-1] * (most - len(marks))] for marks in found.labels], dtype=torch.long)
+        labels = labels.view(count, most)
+        moved = torch.tensor(found.scene), torch.tensor(found.answer), boxes, labels.clamp(min=0), labels >= 0
+        scene, answer, boxes, labels, valid = (t.to(device, non_blocking=True) for t in moved)
+        return Prompts(scene, found.texts, found.concept, answer, boxes, labels, valid)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -194,7 +194,10 @@ def seed_of(seed: int, step: int) -> int:
     return (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + 1) % (1 << 63)
 
 
-def draw_scenes(planner: Planner, painter: Painter, count: int, side: int, seed: int) -> Scenes:
-    """`count` scenes of side x side pixels; equal seeds give equal scenes."""
-    plan = planner.draw(count, torch.Generator().manual_seed(seed))
-    return painter.paint(plan, side, torch.Generator(painter.device).manual_seed(seed))
+def draw_scenes(planner: Planner, painter: Painter, wanted: list[tuple[int, int]], side: int) -> list[Scenes]:
+    """Scenes of side x side pixels for each (count, seed), painted in one go; their noise follows from the first seed."""
+    plans = [planner.draw(count, torch.Generator().manual_seed(seed)) for count, seed in wanted]
+    noise = torch.Generator(painter.device).manual_seed(wanted[0][1])
+    painted = painter.paint(Plan.joined(plans), side, noise)
+    parts = [getattr(painted, f.name).split([len(plan) for plan in plans]) for f in fields(painted)]
+    return [Scenes(*part) for part in zip(*parts)]

@@ -21,6 +21,8 @@ from .steps import STEPS
 from .world import World
 
 CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+# A step that took longer was stopped in between: the rest does not count as time of its phase. Seconds.
+LONGEST_STEP = 5.0
 
 
 class Trainer:
@@ -34,7 +36,9 @@ class Trainer:
         self.average = Average(self.learner.program)
         self.phase, self.step = phases[0], 0
         self.total = 0  # steps of all phases: what seeds count by
-        self.seconds = 0.0
+        self.seconds = 0.0  # of the processor, in all phases
+        self.elapsed = 0.0  # wall time of the steps of this phase, seconds
+        self.painted: tuple[str, int] | None = None  # the phase and the first step of the scenes that are painted ahead
         self.optimizers: Optimizers | None = None
         self.stopping = False
         out.mkdir(parents=True, exist_ok=True)
@@ -64,7 +68,12 @@ class Trainer:
         self.average.steps = 0
 
     def _enter(self, name: str) -> None:
-        self.phase, self.step, self.optimizers = next(p for p in self.phases if p.name == name), 0, None
+        self.phase, self.step, self.elapsed, self.optimizers = (
+            next(p for p in self.phases if p.name == name),
+            0,
+            0.0,
+            None,
+        )
 
     def run(
         self,
@@ -77,18 +86,16 @@ class Trainer:
     ) -> None:
         """Trains to the end of the last phase, or for `stop_after` steps or `seconds`. `evaluate` gives numbers for the log."""
         begun_at = saved = measured = time.perf_counter()
-        sums: dict[str, float] = {}
-        counted, norms, begun = 0, 0.0, time.process_time()
+        sums: dict[str, torch.Tensor] = {}
+        counted, begun = 0, time.process_time()
         while not self.stopping and (stop_after is None or stop_after > 0):
-            if self.step >= self.phase.steps:
+            if self.phase.done(self.step, self.elapsed) >= 1:
                 if not self._next_phase():
                     break
-                sums, counted, norms = {}, 0, 0.0
-            losses, norm = self.take_step()
-            norms += norm
+                sums, counted = {}, 0
+            for name, value in self.take_step().items():
+                sums[name] = sums.get(name, 0.0) + value
             counted += 1
-            for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + float(value)
             stop_after = None if stop_after is None else stop_after - 1
             now = time.perf_counter()
             if seconds is not None and now - begun_at > seconds:
@@ -96,8 +103,8 @@ class Trainer:
             if self.step % log_every == 0:
                 self.seconds += time.process_time() - begun
                 begun = time.process_time()
-                self._log({"norm": norms / counted} | {k: v / counted for k, v in sums.items()})
-                sums, counted, norms = {}, 0, 0.0
+                self._log({k: float(v) / counted for k, v in sums.items()})
+                sums, counted = {}, 0
             if now - saved > save_every:
                 self.save()
                 saved = now
@@ -110,20 +117,31 @@ class Trainer:
         """Ends `run` after the present step; it saves and returns."""
         self.stopping = True
 
-    def take_step(self) -> tuple[dict[str, torch.Tensor], float]:
-        """One step of the present phase: its losses and the norm of the gradient."""
-        phase = self.phase
+    def take_step(self) -> dict[str, torch.Tensor]:
+        """One step of the present phase: its losses and the norm of the gradient, still on the device."""
+        phase, begun = self.phase, time.perf_counter()
         if self.optimizers is None:
             self.optimizers = Optimizers(self.learner.trained(phase.kind), phase)
         seed = seed_of(self.seed, self.total)
+        if phase.ahead > 1:
+            self._paint_ahead()
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.bf16):
             losses = STEPS[phase.kind](self.world, self.learner, phase, seed)
         total = sum(weight * losses[name] for name, weight in phase.losses.items())
-        norm = self.optimizers.step(total, phase.rate(self.step))
+        norm = self.optimizers.step(total, phase.rate(self.step, self.elapsed))
         self.average.update(self.learner.program, phase.ema)
         self.step += 1
         self.total += 1
-        return {k: v.detach() for k, v in losses.items()}, norm
+        self.elapsed += min(time.perf_counter() - begun, LONGEST_STEP)
+        return {"norm": norm} | {k: v.detach() for k, v in losses.items()}
+
+    def _paint_ahead(self) -> None:
+        """Paints the scenes of this step and of those after it, where it is the first of `ahead` steps, or a stopped run goes on among them."""
+        phase, first = self.phase, self.total - self.step % self.phase.ahead
+        if self.painted != (phase.name, first):
+            self.painted = (phase.name, first)
+            seeds = [seed_of(self.seed, first + i) for i in range(phase.ahead)]
+            self.world.paint_ahead(phase.scenes, phase.batch, self.learner.config.image_size, seeds)
 
     def averaged(self) -> Sam3Program:
         """The network with the averaged weights, as it would be exported."""
@@ -152,6 +170,7 @@ class Trainer:
             "step": self.step,
             "total": self.total,
             "seconds": self.seconds,
+            "elapsed": self.elapsed,
             "config": self.learner.config.to_dict(),
         }
         part = path.with_suffix(".part")
@@ -163,7 +182,7 @@ class Trainer:
         self.average.weights, self.average.steps = state["average"], state["average_steps"]
         self.total, self.seconds = state["total"], state["seconds"]
         self._enter(state["phase"])
-        self.step = state["step"]
+        self.step, self.elapsed = state["step"], state.get("elapsed", 0.0)
         if state["optimizers"]:
             self.optimizers = Optimizers(self.learner.trained(self.phase.kind), self.phase)
             self.optimizers.load_state_dict(state["optimizers"])
@@ -175,7 +194,7 @@ class Trainer:
             "total": self.total,
             "core_minutes": round(self.seconds / 60, 2),
         }
-        entry |= {"rate": self.phase.rate(self.step)} | values
+        entry |= {"rate": self.phase.rate(self.step, self.elapsed)} | values
         rounded = {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in entry.items()}
         with (self.out / LOG).open("a") as file:
             file.write(json.dumps(rounded) + "\n")

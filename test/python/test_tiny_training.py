@@ -18,7 +18,8 @@ from scripts.tiny.boxes import assign, generalized_iou, xyxy_to_cxcywh
 from scripts.tiny.detector import decode
 from scripts.tiny.export import program_of, write_model
 from scripts.tiny.learner import Learner, Optimizers
-from scripts.tiny.phases import Phase, read_phases
+from scripts.tiny.muon import Muon
+from scripts.tiny.phases import FILE, Phase, read_phases
 from scripts.tiny.steps import STEPS, encode_prompts
 from scripts.tiny.trainer import CHECKPOINT, LOG, Trainer
 
@@ -209,3 +210,45 @@ def test_phases_name_only_what_steps_give(world):
         assert set(entry.losses) <= set(losses)
     for entry in phases:
         assert entry.rate(0) < entry.rate(entry.warmup) and entry.rate(entry.steps) < 0.05 * entry.learning_rate
+
+
+def test_muon_steps_as_torch_does():
+    torch.manual_seed(0)
+    shapes = [(24, 24)] * 3 + [(40, 16)] * 2 + [(16, 40)]
+    ours = [torch.nn.Parameter(torch.randn(shape)) for shape in shapes]
+    theirs = [torch.nn.Parameter(p.detach().clone()) for p in ours]
+    settings = {"lr": 0.01, "weight_decay": 0.05, "adjust_lr_fn": "match_rms_adamw"}
+    optimizers = Muon(ours, **settings), torch.optim.Muon(theirs, **settings)
+    for _ in range(4):
+        for own, other in zip(ours, theirs):
+            own.grad = torch.randn_like(own)
+            other.grad = own.grad.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    for own, other in zip(ours, theirs):
+        torch.testing.assert_close(own, other, atol=1e-6, rtol=0)
+
+
+def test_scenes_painted_ahead_are_those_of_their_seeds(world, tmp_path):
+    settings = phase("dense").scenes
+    alone = [world.scenes(settings, 3, CONFIG.image_size, seed) for seed in (7, 8)]
+    world.paint_ahead(settings, 3, CONFIG.image_size, [7, 8])
+    for one, seed in zip(alone, (7, 8)):
+        ahead = world.scenes(settings, 3, CONFIG.image_size, seed)
+        assert torch.equal(one.owner, ahead.owner) and torch.equal(one.items, ahead.items)
+    # A run that stops among them goes on as if it had not.
+    phases = [phase("dense", steps=5, ahead=3)]
+    whole = Trainer(world, CONFIG, phases, tmp_path / "whole", bf16=False)
+    whole.run()
+    for steps in (2, 3):
+        part = Trainer(world, CONFIG, phases, tmp_path / "parts", bf16=False)
+        part.run(stop_after=steps)
+    assert all(torch.equal(w, part.average.weights[n]) for n, w in whole.average.weights.items())
+
+
+def test_a_phase_may_be_as_long_as_the_time_that_is_lent(world, tmp_path):
+    run = Trainer(world, CONFIG, [phase("dense", steps=0, minutes=0.03)], tmp_path, bf16=False)
+    run.run()
+    assert run.step > 1 and 1.8 <= run.elapsed < 1.8 + 5
+    assert run.phase.rate(run.step, run.elapsed) == pytest.approx(2e-3 * 0.02)
+    assert all(p.minutes > 0 for p in read_phases(FILE.with_name("phases-gpu.json")))
