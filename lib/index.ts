@@ -1,9 +1,6 @@
 /**
  * SAM 3 (Segment Anything with Concepts) for Node.js: text, exemplar boxes, clicks and masks, on images and videos.
  *
- * A request goes from here to `model/calls.ts` (checks, decoding, tokens), to the native engine (`binding/`, then
- * `native/`), to the network (a TorchScript program made by `scripts/export`), and back to `model/results.ts`.
- *
  * @packageDocumentation
  */
 // Models and images

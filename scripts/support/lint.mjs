@@ -1,4 +1,4 @@
-// The checks of lint: style of every language here, types, and what the scripts import before set-up.
+// The checks of lint: style of every language here, types, the API reference, and what the scripts import before set-up.
 
 import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
@@ -30,6 +30,7 @@ export async function lint({ python, fix = false }) {
   const checks = [
     ['biome', bin('biome'), ['check', '--error-on-warnings', ...(fix ? ['--write'] : [])]],
     ['tsc', bin('tsc'), ['--noEmit']],
+    ['typedoc', bin('typedoc'), ['--logLevel', 'Warn']],
     ['ruff check', python, [...ruff, 'check', '--quiet', ...(fix ? ['--fix'] : []), '.']],
     ['ruff format', python, [...ruff, 'format', '--quiet', ...(fix ? [] : ['--check', '--diff']), '.']],
     ['hadolint', hadolintOf(python), ['Dockerfile']],
