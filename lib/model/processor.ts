@@ -10,6 +10,7 @@ import type { Box, NumberArray } from '../geometry/types.js'
 import type { Mask } from '../result/mask.js'
 import type { Segmentation } from '../result/types.js'
 import { shown } from '../base/shown.js'
+import { Turns } from '../base/wake.js'
 import type { EncodedImage } from './encoded-image.js'
 import type { Sam3ImageModel } from './image-model.js'
 
@@ -23,6 +24,7 @@ export class ProcessorState {
   boxPrompts: BoxPrompt[] = []
   /** The last result, if any prompt was given. */
   result: Segmentation | undefined
+  readonly #turns = new Turns()
 
   /** @internal */
   constructor(image: EncodedImage) {
@@ -42,6 +44,11 @@ export class ProcessorState {
   /** Scores of the last result. */
   get scores(): number[] {
     return this.result?.instances.map(({ score }) => score) ?? []
+  }
+
+  /** @internal Runs `work` when the earlier calls with this state are over: each begins with what the last one left. */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    return this.#turns.take(work)
   }
 
   /** Gives the image's device memory back. */
@@ -86,7 +93,7 @@ export class Sam3Processor {
 
   /** Sets or replaces the text, keeps the boxes, and runs. */
   async setTextPrompt(prompt: string, state: ProcessorState, options: CallOptions = {}): Promise<ProcessorState> {
-    return this.#run(state, { text: prompt, boxPrompts: state.boxPrompts }, options)
+    return state.inTurn(() => this.#run(state, { text: prompt, boxPrompts: state.boxPrompts }, options))
   }
 
   /**
@@ -113,7 +120,7 @@ export class Sam3Processor {
       box: [cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2],
       label: label ? 'positive' : 'negative',
     }
-    return this.#run(state, { text: state.text, boxPrompts: [...state.boxPrompts, added] }, options)
+    return state.inTurn(() => this.#run(state, { text: state.text, boxPrompts: [...state.boxPrompts, added] }, options))
   }
 
   /** Forgets text, boxes and results; the image stays encoded. */
@@ -130,8 +137,7 @@ export class Sam3Processor {
     options: CallOptions = {},
   ): Promise<ProcessorState | undefined> {
     this.#threshold = checkThreshold(threshold)
-    if (state?.result) return this.#run(state, state, options)
-    return state
+    return state?.inTurn(async () => (state.result ? this.#run(state, state, options) : state))
   }
 
   /** The state changes only when the run succeeds. */

@@ -8,6 +8,7 @@ import type { BoxPrompt, PromptLabel } from '../prompt/types.js'
 import type { NumberArray, PointInput } from '../geometry/types.js'
 import type { Mask } from '../result/mask.js'
 import { shown } from '../base/shown.js'
+import { Turns } from '../base/wake.js'
 import type { SessionOptions } from './session/options.js'
 import type { PropagationDirection } from './session/propagate-options.js'
 import type { FrameResult } from './session/results.js'
@@ -158,6 +159,17 @@ function toResponse({ frameIndex, width, height, objects, tracked, dropped }: Fr
   }
 }
 
+/** A session, and the requests that wait for it. */
+interface OpenSession {
+  session: VideoSession
+  turns: Turns
+}
+
+/** Runs `work` when the earlier requests of its session are answered: some take several calls of the session. */
+function inTurn<T>({ session, turns }: OpenSession, work: (session: VideoSession) => Promise<T>): Promise<T> {
+  return turns.take(() => work(session))
+}
+
 /**
  * `Sam3VideoPredictor` of the Python reference, with its requests, responses and units, for people who port code. A text
  * or a box starts the session anew, as there; `model.startSession` is without this limit.
@@ -177,7 +189,9 @@ function toResponse({ frameIndex, width, height, objects, tracked, dropped }: Fr
 export class Sam3VideoPredictor {
   readonly #model: Sam3VideoModel
   readonly #options: SessionOptions
-  readonly #sessions = new Map<string, VideoSession>()
+  readonly #sessions = new Map<string, OpenSession>()
+  /** Names of sessions that are being opened. */
+  readonly #opening = new Set<string>()
 
   /** @param options Of every session. `history` is `'full'` unless said otherwise: the reference goes both ways. */
   constructor(model: Sam3VideoModel, options: SessionOptions = {}) {
@@ -200,15 +214,15 @@ export class Sam3VideoPredictor {
       case 'add_prompt':
         return this.#addPrompt(request)
       case 'remove_object':
-        await this.#session(request.session_id).removeObject(request.obj_id)
+        await inTurn(this.#session(request.session_id), (session) => session.removeObject(request.obj_id))
         return { is_success: true }
       case 'reset_session':
-        await this.#session(request.session_id).reset()
+        await inTurn(this.#session(request.session_id), (session) => session.reset())
         return { is_success: true }
       case 'close_session': {
-        const session = this.#sessions.get(request.session_id)
+        const open = this.#sessions.get(request.session_id)
         this.#sessions.delete(request.session_id)
-        await session?.close()
+        await open?.session.close()
         return { is_success: true }
       }
       default:
@@ -222,28 +236,35 @@ export class Sam3VideoPredictor {
    */
   async *handleStreamRequest(request: PropagateInVideoRequest): AsyncGenerator<FrameResponse, void, void> {
     if (request?.type !== 'propagate_in_video') throw unknownRequest(request)
-    const session = this.#session(request.session_id)
     const { propagation_direction: direction = 'both', start_frame_index: startFrame } = request
-    const options = startFrame === undefined ? { direction } : { direction, startFrame }
-    for await (const result of session.propagateDistance(options, request.max_frame_num_to_track)) {
+    const results = await inTurn(this.#session(request.session_id), async (session) =>
+      session.propagateDistance({ direction, startFrame }, request.max_frame_num_to_track),
+    )
+    for await (const result of results) {
       yield toResponse(result)
     }
   }
 
   async #start({ resource_path, session_id = randomUUID() }: StartSessionRequest): Promise<StartSessionResponse> {
-    if (this.#sessions.has(session_id)) {
+    if (this.#sessions.has(session_id) || this.#opening.has(session_id)) {
       throw new Sam3InputError('ERR_INVALID_ARGUMENT', `There is a session ${shown(session_id)} already.`, {
         fix: 'Close it first, or leave session_id out.',
       })
     }
-    this.#sessions.set(session_id, await this.#model.startSession(resource_path, this.#options))
+    this.#opening.add(session_id)
+    try {
+      const session = await this.#model.startSession(resource_path, this.#options)
+      this.#sessions.set(session_id, { session, turns: new Turns() })
+    } finally {
+      this.#opening.delete(session_id)
+    }
     return { session_id }
   }
 
   async #addPrompt(request: AddPromptRequest): Promise<FrameResponse> {
     const keys = ['text', 'points', 'point_labels', 'bounding_boxes', 'bounding_box_labels', 'obj_id'] as const
     checkKeys(request, ['type', 'session_id', 'frame_index', ...keys], 'An add_prompt request')
-    const session = this.#session(request.session_id)
+    const open = this.#session(request.session_id)
     const { frame_index: frameIndex, text, points, bounding_boxes: boxes } = request
     if (points === undefined) {
       const prompt = {
@@ -252,8 +273,11 @@ export class Sam3VideoPredictor {
         text,
         boxes: boxes === undefined ? undefined : toBoxPrompts(boxes, request.bounding_box_labels),
       }
-      await session.reset()
-      return toResponse(await session.addPrompt(prompt))
+      const answer = await inTurn(open, async (session) => {
+        await session.reset()
+        return session.addPrompt(prompt)
+      })
+      return toResponse(answer)
     }
     if (text !== undefined || boxes !== undefined || request.obj_id === undefined) {
       throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'Points go with an obj_id, and without a text or a box.', {
@@ -261,12 +285,13 @@ export class Sam3VideoPredictor {
       })
     }
     const { obj_id: objectId, point_labels: labels } = request
-    return toResponse(await session.addPoints({ frameIndex, objectId, points, labels, normalized: true }))
+    const clicks = { frameIndex, objectId, points, labels, normalized: true }
+    return toResponse(await inTurn(open, (session) => session.addPoints(clicks)))
   }
 
-  #session(id: string): VideoSession {
-    const session = this.#sessions.get(id)
-    if (session) return session
+  #session(id: string): OpenSession {
+    const open = this.#sessions.get(id)
+    if (open) return open
     throw new Sam3RuntimeError('ERR_SESSION_CLOSED', `There is no session ${shown(id)}; it may have been closed.`, {
       fix: 'Start one with a start_session request.',
     })

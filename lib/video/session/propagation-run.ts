@@ -1,9 +1,9 @@
 /** The work of a propagation: frames in, results out, one step for each time it is asked. */
-import { Sam3AbortError, Sam3Error, Sam3RuntimeError } from '../../base/errors.js'
+import { Sam3AbortError, type Sam3Error, Sam3RuntimeError } from '../../base/errors.js'
 import type { NativeFrameResult, NativePropagationPlan } from '../../native/session.js'
 import { isBadFrame } from './frame-reader.js'
 import type { FrameResult } from './results.js'
-import type { SessionState } from './session-state.js'
+import type { FrameCall, SessionState } from './session-state.js'
 import type { SourceFrame } from '../source/types.js'
 
 /** Checked options of a propagation. */
@@ -113,19 +113,11 @@ export class PropagationRun {
     }
   }
 
-  async #step({ index, image }: ReadyFrame): Promise<NativeFrameResult[]> {
-    const state = this.#state
-    const step = (pixels: SourceFrame | null) =>
-      state.call((native, token) => native.step(index, pixels, token), this.#signal)
-    try {
-      return await step(image)
-    } catch (error) {
-      // The engine held the frame when the pass began, and has let it go since.
-      const isLost = image === null && error instanceof Sam3Error && error.code === 'ERR_INVALID_FRAME'
-      const pixels = isLost && (await state.whileOpen(state.reader.read(index, this.#signal)))
-      if (!pixels) throw error
-      return step(pixels)
-    }
+  /** A frame that the engine held when the pass began may have been let go since: then it is read after all. */
+  #step({ index, image }: ReadyFrame): Promise<NativeFrameResult[]> {
+    const step: FrameCall<NativeFrameResult[]> = (native, at, pixels, token) => native.step(at, pixels, token)
+    if (!image) return this.#state.onFrame(index, step, this.#signal)
+    return this.#state.call((native, token) => step(native, index, image, token), this.#signal)
   }
 
   /** The frames of a pass in order, each while the network is busy with the one before. */

@@ -20,6 +20,14 @@ export function sessionClosed(): Sam3RuntimeError {
   })
 }
 
+/** A call of the engine's session on a frame; `image` is null where the engine may hold its pixels. */
+export type FrameCall<T> = (
+  native: NativeSession,
+  index: number,
+  image: SourceFrame | null,
+  token: NativeCancelToken | undefined,
+) => Promise<T>
+
 /** One session from its opening to its end. */
 export class SessionState {
   readonly runtime: Runtime
@@ -75,17 +83,21 @@ export class SessionState {
   }
 
   /**
-   * The frame that is prompted, with its pixels or null where the engine holds it. Where a live frame was dropped, the
-   * next one takes its place.
-   * @throws Sam3InputError `ERR_INVALID_FRAME` past the end, and what the source throws
+   * Runs a call on a frame: without its pixels where the engine holds them, and only where it does not with those that
+   * the source gives. To ask first whether it holds them would not do: other calls come in between. Where a live frame
+   * was dropped, the next one takes its place.
+   * @throws Sam3InputError `ERR_INVALID_FRAME` past the end, and what the call and the source throw
    */
-  async promptedFrame(
-    index: number,
-    signal: AbortSignal | undefined,
-  ): Promise<{ index: number; image: SourceFrame | null }> {
-    if (await this.call((native) => native.holds(index), signal)) return { index, image: null }
+  async onFrame<T>(index: number, call: FrameCall<T>, signal: AbortSignal | undefined): Promise<T> {
+    try {
+      return await this.call((native, token) => call(native, index, null, token), signal)
+    } catch (error) {
+      if (!(error instanceof Sam3Error) || error.code !== 'ERR_INVALID_FRAME') throw error
+    }
     const image = await this.whileOpen(this.reader.read(index, signal))
-    if (image && (image.index === index || isLive(this.source))) return { index: image.index, image }
+    if (image && (image.index === index || isLive(this.source))) {
+      return this.call((native, token) => call(native, image.index, image, token), signal)
+    }
     throw new Sam3InputError('ERR_INVALID_FRAME', `The video has no frame ${index}.`, {
       fix: 'Prompt a frame before the end of the video.',
     })

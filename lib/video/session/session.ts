@@ -2,8 +2,7 @@
 import { recogniseInAllCopies } from '../../base/same-class.js'
 import { Sam3InputError } from '../../base/errors.js'
 import type { ImageInput } from '../../image/source.js'
-import type { NativeCancelToken } from '../../native/addon.js'
-import type { NativeFrameResult, NativeSession, NativeSessionStats } from '../../native/session.js'
+import type { NativeFrameResult, NativeSessionStats } from '../../native/session.js'
 import { checkKeys, checkSignal, checkWholeNumber } from '../../base/checks.js'
 import type { CallOptions } from '../../prompt/types.js'
 import { checkPropagateOptions, type PropagateOptions } from './propagate-options.js'
@@ -20,8 +19,7 @@ import {
   type VideoPrompt,
 } from './prompts.js'
 import type { FrameResult, PromptResult } from './results.js'
-import { isLive, type SessionState } from './session-state.js'
-import type { SourceFrame } from '../source/types.js'
+import { type FrameCall, isLive, type SessionState } from './session-state.js'
 import { shown } from '../../base/shown.js'
 
 /** Milliseconds that the session spent in each stage since it began. */
@@ -110,11 +108,12 @@ export class VideoSession {
    * session stays as it was.
    */
   async addPrompt(prompt: VideoPrompt, options: CallOptions = {}): Promise<PromptResult> {
-    const asked = this.#check(prompt, options)
+    const frame = this.#check(prompt, options)
     const state = this.#state
     const { native: spec, text, warnings } = prepareConcept(prompt, this, state.runtime.tokenizer)
-    const { index, image } = await state.promptedFrame(asked, options.signal)
-    const added = await state.call((native, token) => native.addConcept(index, image, spec, token), options.signal)
+    const add: FrameCall<{ index: number; result: NativeFrameResult }> = (native, index, image, token) =>
+      native.addConcept(index, image, spec, token)
+    const added = await state.onFrame(frame, add, options.signal)
     state.texts.set(added.index, text)
     return { ...state.toResult(added.result), promptIndex: added.index, warnings }
   }
@@ -202,9 +201,11 @@ export class VideoSession {
    */
   async reset(): Promise<void> {
     this.#state.checkOpen()
-    await this.#state.run?.end()
+    const ended = this.#state.run?.end()
+    // Asked for at once, so that whatever is called behind this finds a session without prompts.
     await this.#state.call((native) => native.reset())
     this.#state.texts.clear()
+    await ended
   }
 
   /**
@@ -267,19 +268,8 @@ export class VideoSession {
     return checkFrameIndex((prompt as { frameIndex?: unknown } | undefined)?.frameIndex, this.frameCount)
   }
 
-  async #prompt(
-    frame: number,
-    { signal }: CallOptions,
-    call: (
-      native: NativeSession,
-      index: number,
-      image: SourceFrame | null,
-      token: NativeCancelToken | undefined,
-    ) => Promise<NativeFrameResult>,
-  ): Promise<FrameResult> {
-    const state = this.#state
-    const { index, image } = await state.promptedFrame(frame, signal)
-    return state.toResult(await state.call((native, token) => call(native, index, image, token), signal))
+  async #prompt(frame: number, { signal }: CallOptions, call: FrameCall<NativeFrameResult>): Promise<FrameResult> {
+    return this.#state.toResult(await this.#state.onFrame(frame, call, signal))
   }
 }
 recogniseInAllCopies(VideoSession, 'VideoSession')

@@ -242,6 +242,20 @@ describe('Sam3Processor', () => {
     await expect(processor.setConfidenceThreshold(2, state)).rejects.toMatchObject({ code: 'ERR_INVALID_THRESHOLD' })
     state.dispose()
   })
+
+  it('loses nothing of calls that come at once', async () => {
+    const processor = new Sam3Processor(model, { confidenceThreshold: 0 })
+    using state = await processor.setImage(image)
+    await Promise.all([
+      processor.addGeometricPrompt([0.3, 0.4, 0.4, 0.4], true, state),
+      processor.setTextPrompt('cat', state),
+      processor.addGeometricPrompt([0.7, 0.7, 0.2, 0.2], false, state),
+      processor.setConfidenceThreshold(0.01, state),
+    ])
+    expect(state.boxPrompts.map(({ label }) => label)).toEqual(['positive', 'negative'])
+    const prompt = { text: 'cat', boxes: state.boxPrompts, normalized: true, threshold: 0.01 }
+    expect(state.scores).toEqual((await state.image.segment(prompt)).instances.map(({ score }) => score))
+  })
 })
 
 const packageUrl = pathToFileURL(`${repositoryRoot}/dist/index.js`).href

@@ -67,6 +67,21 @@ describe('handleRequest', () => {
     await predictor.handleRequest({ type: 'close_session', session_id })
   })
 
+  it('answers requests that come at once as if they came one after the other', async () => {
+    const low = { scoreThresholdDetection: 0.5, newDetThresh: 0.5, detNmsThresh: 0.6, maxNumObjects: 3 }
+    const eager = new Sam3VideoPredictor(model, low)
+    const { session_id } = await eager.handleRequest({ type: 'start_session', resource_path: video() })
+    const text = (phrase: string) => ({ type: 'add_prompt', session_id, frame_index: 0, text: phrase }) as const
+    const { num_obj_tracked } = (await eager.handleRequest(text('dog'))).outputs.frame_stats
+    expect(num_obj_tracked).toBeGreaterThan(0)
+    const requests = [text('cat'), clicks(session_id, 0), text('dog')]
+    const [, clicked, last] = await Promise.all(requests.map((request) => eager.handleRequest(request)))
+    expect(clicked!.outputs.out_obj_ids).toContain(4)
+    expect(last!.outputs.frame_stats).toMatchObject({ num_obj_tracked })
+    expect(last!.outputs.out_obj_ids).not.toContain(4)
+    await eager.handleRequest({ type: 'close_session', session_id })
+  })
+
   it('takes typed arrays, and a bad box leaves the session as it was', async () => {
     const session_id = await start()
     const ask = async (bounding_boxes: unknown) =>
@@ -92,6 +107,9 @@ describe('handleRequest', () => {
   it('takes and gives names of sessions, and closes what is not there without an error', async () => {
     expect(await start('mine')).toBe('mine')
     expect(await rejection(start('mine'))).toMatchObject({ code: 'ERR_INVALID_ARGUMENT' })
+    const both = await Promise.allSettled([start('twice'), start('twice')])
+    expect(both.map(({ status }) => status)).toEqual(['fulfilled', 'rejected'])
+    await predictor.handleRequest({ type: 'close_session', session_id: 'twice' })
     expect(await start()).toMatch(/^[0-9a-f-]{36}$/)
     const closing = { type: 'close_session', session_id: 'mine' } as const
     expect(await predictor.handleRequest(closing)).toEqual({ is_success: true })

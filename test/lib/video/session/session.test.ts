@@ -1,6 +1,6 @@
 /** What a session promises besides its numbers: order, concurrency, ends of every kind. */
 import { setTimeout } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Sam3VideoModel, SessionOptions, VideoInput, VideoSession } from '../../../../lib/index.js'
 import { collectUntil } from '../../../support/gc.js'
 import { noiseImage, rejection } from '../../../support/model.js'
@@ -153,6 +153,49 @@ describe('propagate', () => {
     const { session } = await clicked()
     expect(await rejection(collect(session.propagate(options as object)))).toMatchObject({ code })
     expect(indices(await collect(session.propagate({ maxFrames: 2 })))).toEqual([0, 1])
+  })
+})
+
+/** A source whose frame 5 comes when it is told to. */
+class GatedSource extends TestSource {
+  open = () => {}
+  readonly #gate = new Promise<void>((resolve) => {
+    this.open = resolve
+  })
+
+  override async frame(index: number, signal?: AbortSignal) {
+    const frame = await super.frame(index, signal)
+    if (index === 5) await this.#gate
+    return frame
+  }
+}
+
+describe('calls at once', () => {
+  it.each<[string, (session: VideoSession) => Promise<{ frameIndex: number }>]>([
+    ['clicks', (session) => session.addPoints({ frameIndex: 3, objectId: 3, points: [[30, 30]] })],
+    ['a correction', (session) => session.addPoints({ frameIndex: 3, objectId: 1, points: [[30, 30]], labels: [0] })],
+    ['a mask', (session) => session.addMask({ frameIndex: 3, objectId: 3, mask: new Uint8Array(160 * 120).fill(1) })],
+    ['a text', (session) => session.addPrompt({ frameIndex: 3, text: 'cat' })],
+    ['a box', (session) => session.addPrompt({ frameIndex: 3, boxes: [[10, 10, 60, 50]] })],
+    ['prompts taken back', (session) => session.clearPrompts({ frameIndex: 3, objectId: 1 })],
+  ])('%s on the frame that is held, and a click on another one, which takes its place', async (_, prompt) => {
+    const frames = new GatedSource((index) => wanderingFrame(index), {}, 12)
+    const session = await start(frames)
+    await session.addPoints({ frameIndex: 0, objectId: 1, points: [[80, 60]] })
+    for await (const { frameIndex } of session.propagate()) if (frameIndex === 3) break
+    const other = session.addPoints({ frameIndex: 5, objectId: 2, points: [[40, 40]] })
+    await vi.waitFor(() => expect(frames.asked).toContain(5))
+    const asked = prompt(session)
+    frames.open() // so that the click on frame 5 comes right behind the first look at frame 3
+    expect((await other).frameIndex).toBe(5)
+    expect((await asked).frameIndex).toBe(3)
+  })
+
+  it('propagate() behind reset() finds nothing to follow', async () => {
+    const { session } = await clicked()
+    const resetting = session.reset()
+    expect(await rejection(session.propagate().next())).toMatchObject({ code: 'ERR_NO_PROMPT' })
+    await resetting
   })
 })
 
