@@ -6,7 +6,7 @@ import { root, run } from './command.mjs'
 import { earlyImports } from './early-imports.mjs'
 
 function nativeSources() {
-  return ['native', 'binding', 'test/native'].flatMap((folder) =>
+  return ['native', 'binding', 'test/native', 'bench/native'].flatMap((folder) =>
     readdirSync(path.join(root, folder), { recursive: true })
       .filter((name) => /\.(cc|h|c)$/.test(name))
       .map((name) => path.join(folder, name)),

@@ -75,7 +75,7 @@ class Waiter {
 struct Running {
   explicit Running(const GoldenModel& golden, size_t queue_limit = 256) {
     EngineOptions options;
-    options.model.device = "cpu";
+    options.model.device = test_device();
     options.model.dtype = "float32";
     options.threads = 2;
     options.queue_limit = queue_limit;

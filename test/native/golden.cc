@@ -53,10 +53,15 @@ Json GoldenModel::cases(const std::string& family) const {
 
 std::unique_ptr<ImageModel> GoldenModel::load() const {
   ImageModelOptions options;
-  options.device = "cpu";
+  options.device = test_device();
   options.dtype = "float32";
   const ProgramFiles files{program + "/program.pt", program + "/names.json", weights};
   return std::make_unique<ImageModel>(files, options, std::function<void(uint64_t, uint64_t)>{});
+}
+
+std::string test_device() {
+  const char* named = std::getenv("SAM3_TEST_DEVICE");
+  return named ? named : "cpu";
 }
 
 const GoldenModel& test_model() {

@@ -21,8 +21,11 @@ struct GoldenModel {
 
   bool has(const std::string& file) const;  // whether the set has it
   Json cases(const std::string& family) const;
-  std::unique_ptr<ImageModel> load() const;  // on the CPU in float32
+  std::unique_ptr<ImageModel> load() const;  // on test_device() in float32
 };
+
+// Where the models of the tests run: the CPU, or what SAM3_TEST_DEVICE names.
+std::string test_device();
 
 // The project's own goldens: what tests use that need a model, whatever it is.
 const GoldenModel& test_model();

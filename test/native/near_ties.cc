@@ -39,7 +39,7 @@ std::string tie_of_scores(const std::string& what, const at::Tensor& scores, con
 void Differences::expect_near(const at::Tensor& ours, const at::Tensor& recorded, double tolerance,
                               const std::string& what) {
   if (ours.sizes() != recorded.sizes()) return expect(false, what + " has another shape");
-  const double apart = ours.numel() ? (ours - recorded).abs().max().item<double>() : 0;
+  const double apart = ours.numel() ? (ours.cpu() - recorded).abs().max().item<double>() : 0;
   expect(apart <= tolerance, what + " differs by " + std::to_string(apart));
 }
 

@@ -91,7 +91,7 @@ class Comparison {
   }
 
   at::Tensor at_video_size(const at::Tensor& logits) const {
-    return at::upsample_bilinear2d(logits.unsqueeze(1), {height_, width_}, false).squeeze(1);
+    return at::upsample_bilinear2d(logits.cpu().unsqueeze(1), {height_, width_}, false).squeeze(1);
   }
 
   // Logits [N,height,width] of a bucket, with the masks that were given as they are.

@@ -43,6 +43,7 @@ class FailingAllocator final : public at::Allocator {
 }  // namespace
 
 TEST_CASE("video session: where memory ends in a call, it can be repeated") {
+  if (test_device() != "cpu") return;  // it is the CPU's memory that ends here
   const Clip& clip = Clip::get();
   VideoOptions options = clip.options();
   options.concepts.score_threshold_detection = 0.4f;

@@ -1,0 +1,81 @@
+"""The native programs, built against this Python's torch, while the models are made beside."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+from .context import Check
+from .processes import ROOT, Program, run
+from .steps import Clock, Result, StepFailed
+
+TARGETS = ["sam3_native_bench", "sam3_native_tests"]
+# Where scripts/gpu/pack puts what the machine may lack.
+CARRIED = ROOT / ".gpu"
+
+
+def sources() -> str:
+    """What the models are made by."""
+    files = [*sorted((ROOT / "scripts" / "export").glob("*.py")), Path(__file__).with_name("goldens.py")]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def begin_inputs(check: Check) -> None:
+    """Starts what makes the models that are not there yet, beside the build."""
+
+    def start(name: str, folder: Path, *arguments: str) -> None:
+        stamp = folder / ".made"
+        if not (stamp.is_file() and stamp.read_text() == sources()):
+            check.inputs.append((name, folder, Program(check.python("-m", *arguments), check.log(name))))
+
+    goldens = check.scratch / "goldens"
+    start("goldens", goldens, "scripts.gpu.goldens", str(goldens))
+    export = ("scripts.export",)
+    if check.model:
+        config = ["--config", str(check.model / "config.json")]
+        start("program", check.program, *export, "program", *config, "--out", str(check.program))
+    elif check.small:  # it has its program beside it; its tokenizer is not asked for anything here
+        tokenizer = str(ROOT / "test" / "fixtures" / "golden" / "model" / "tokenizer.json.gz")
+        start("demo model", check.folder, *export, "demo", "--tokenizer", tokenizer, "--out", str(check.folder))
+    else:
+        start("program", check.program, *export, "program", "--out", str(check.program))
+        start("random weights", check.folder, *export, "random", "--out", str(check.folder))
+
+
+def end_inputs(check: Check, clock: Clock, result: Result) -> None:
+    """Waits for them."""
+    failed = []
+    for name, folder, program in check.inputs:
+        outcome = program.wait(clock.left())
+        result.data[name] = round(outcome.seconds, 1)
+        if outcome.code == 0:
+            (folder / ".made").write_text(sources())
+        else:
+            print(outcome.tail())
+            failed.append(f"{name} ({'no time left' if outcome.timed_out else 'exit code ' + str(outcome.code)})")
+    if failed:
+        raise StepFailed(", ".join(failed))
+    result.lines.append(", ".join(f"{name} {seconds} s" for name, seconds in result.data.items()) or "there already")
+
+
+def build(check: Check, clock: Clock, result: Result) -> None:
+    """Configures and compiles; what fails is shown from its first error on."""
+    jobs = check.facts["cores"]
+    options = [f"-DLIBTORCH={check.facts['libtorch']}", "-DSAM3_NATIVE_TESTS=ON", f"-DDOCTEST_INCLUDE_DIR={CARRIED}"]
+    generator = ["-G", "Ninja"] if shutil.which("ninja") else []
+    configure = ["cmake", *generator, "-S", str(ROOT), "-B", str(check.build), *options]
+    compile_all = ["cmake", "--build", str(check.build), "--parallel", str(jobs), "--target"]
+    for name, command in [("configure", configure), *((target, [*compile_all, target]) for target in TARGETS)]:
+        outcome = run(command, check.log(name), clock.left())
+        result.data[name] = round(outcome.seconds, 1)
+        if outcome.code != 0:
+            errors = re.search(r"^.*(?:error|Error).*(?:\n.*){0,12}", outcome.output, re.M)
+            print(errors.group() if errors else outcome.tail(20))
+            what = "no time left" if outcome.timed_out else (errors.group().splitlines()[0][:300] if errors else "")
+            if name == TARGETS[-1]:  # the bench is there, the tests alone are missing
+                result.lines.append(f"The native tests do not build: {what}")
+                return
+            raise StepFailed(f"{name}: {what}")
+    result.lines.append(", ".join(f"{name} {seconds} s" for name, seconds in result.data.items()))
