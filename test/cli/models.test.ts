@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { formatTime } from '../../lib/cli/pull-progress.js'
+import { formatTime } from '../../lib/cli/common/pull-progress.js'
 import { formatBytes } from '../../lib/download/disk-space.js'
 import * as hashes from '../support/hub-server/repository.js'
 import { bundle, filesBelow, REPO, removeBundles, runProgram, Sandbox, TOKEN } from '../support/hub-server/sandbox.js'

@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, afterEach, expect, it, vi } from 'vitest'
-import { describeError, describeFailure, exitCodeOf } from '../../lib/cli/output.js'
-import { checkOutputFile, checkOutputFolder, checkVideoOrFolder, isVideoOutput } from '../../lib/cli/outputs.js'
+import { describeError, describeFailure, exitCodeOf } from '../../lib/cli/common/output.js'
+import { checkOutputFile, checkOutputFolder, checkVideoOrFolder, isVideoOutput } from '../../lib/cli/common/outputs.js'
 import { Sam3InputError, Sam3ModelError, Sam3RuntimeError } from '../../lib/index.js'
 
 /** Tests may run as root, whom no folder refuses: here one does. */

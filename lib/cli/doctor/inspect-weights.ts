@@ -4,7 +4,7 @@ import { fromNativeError } from '../../base/errors.js'
 import { findModel } from '../../model/locate.js'
 import type { NativeWeightGroup, NativeWeightReport } from '../../native/addon.js'
 import { loadEngine } from '../../native/loader.js'
-import { describeError, table } from '../output.js'
+import { describeError, table } from '../common/output.js'
 
 /** What `--json` prints. */
 interface WeightReport extends Record<string, unknown> {

@@ -11,9 +11,9 @@ import { folderSize, link, listStore, storeFolder } from '../../libtorch/store.j
 import { checkLibtorch, type Libtorch, librariesOf, torchOfPython } from '../../libtorch/find.js'
 import { libtorchFor, LOAD_FIX, type NativeFiles, nativeFiles } from '../../native/loader.js'
 import { tryInChild } from '../../libtorch/trial.js'
-import { table } from '../output.js'
-import { interruptible } from '../interrupt.js'
-import { DOWNLOAD_STOPPED, startPullView } from '../pull-progress.js'
+import { table } from '../common/output.js'
+import { interruptible } from '../common/interrupt.js'
+import { DOWNLOAD_STOPPED, startPullView } from '../common/pull-progress.js'
 import { shown } from '../../base/shown.js'
 
 interface InstallOptions {

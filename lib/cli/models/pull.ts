@@ -12,8 +12,8 @@ import { findSnapshot } from '../../hub/snapshot.js'
 import { findToken } from '../../hub/token.js'
 import { DEFAULT_MODEL } from '../../model/locate.js'
 import { cacheFolder, checkRepository, describeFolder } from './hub-options.js'
-import { interruptible } from '../interrupt.js'
-import { DOWNLOAD_STOPPED, startPullView } from '../pull-progress.js'
+import { interruptible } from '../common/interrupt.js'
+import { DOWNLOAD_STOPPED, startPullView } from '../common/pull-progress.js'
 
 interface PullOptions {
   revision: string

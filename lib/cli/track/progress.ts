@@ -1,6 +1,6 @@
 /** Shows how far the tracking of a video has come: a bar on a terminal, a line now and then elsewhere. On stderr. */
 import cliProgress from 'cli-progress'
-import { formatTime } from '../pull-progress.js'
+import { formatTime } from '../common/pull-progress.js'
 
 /** Milliseconds between two plain lines. */
 const PLAIN_INTERVAL = 10_000

@@ -12,7 +12,7 @@ import { CocoVideo } from '../../video/export/coco-video.js'
 import type { FrameResult } from '../../video/session/results.js'
 import type { SourceFrame } from '../../video/source/types.js'
 import { motGroundTruthSink, motSink } from './mot-results.js'
-import { checkOutputFile, checkOutputFolder, checkVideoOrFolder, isVideoOutput } from '../outputs.js'
+import { checkOutputFile, checkOutputFolder, checkVideoOrFolder, isVideoOutput } from '../common/outputs.js'
 import { OWN_PIXELS, rendered } from '../../image/render.js'
 import type { TrackSettings, Sink } from './sink.js'
 

@@ -1,6 +1,6 @@
 /** What the commands print, on a terminal and in a log. Progress goes to stderr: stdout is for results. */
 import cliProgress from 'cli-progress'
-import { Sam3Error } from '../base/errors.js'
+import { Sam3Error } from '../../base/errors.js'
 
 /** One line for an error: its code, where it has one, and its message. Those of the system begin with theirs. */
 export function describeError(error: unknown): string {

@@ -1,7 +1,7 @@
 /** Shows a download: a line with a bar per file on a terminal, plain lines elsewhere. On stderr. */
 import cliProgress from 'cli-progress'
-import { formatBytes } from '../download/disk-space.js'
-import type { PullProgress } from '../download/types.js'
+import { formatBytes } from '../../download/disk-space.js'
+import type { PullProgress } from '../../download/types.js'
 
 /** The last words of a download that was ended early. */
 export const DOWNLOAD_STOPPED = 'Stopped. What has arrived is kept: the same command continues.'

@@ -1,6 +1,6 @@
 /** Turns the words of a command line into values, or says what is wrong with them. */
 import { type Command, InvalidArgumentError } from 'commander'
-import type { Box, Point } from '../geometry/types.js'
+import type { Box, Point } from '../../geometry/types.js'
 
 function numbers(text: string, count: number, form: string): number[] {
   const values = text.split(',').map((part) => (part.trim() === '' ? Number.NaN : Number(part)))

@@ -1,6 +1,6 @@
 /** The options about the model, which several commands share. */
 import { type Command, Option } from 'commander'
-import type { Dtype, ImageModelOptions } from '../model/options.js'
+import type { Dtype, ImageModelOptions } from '../../model/options.js'
 import { parseCount } from './arguments.js'
 
 /** What these options come to. */

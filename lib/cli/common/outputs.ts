@@ -1,8 +1,8 @@
 /** Where results go, checked before anything is read or loaded: hours of work must not end in a mistake of typing. */
 import { accessSync, constants, type Stats, statSync } from 'node:fs'
 import { dirname, extname, resolve } from 'node:path'
-import { Sam3InputError } from '../base/errors.js'
-import { isWritableVideo, VIDEO_ENDINGS } from '../video/encode/formats.js'
+import { Sam3InputError } from '../../base/errors.js'
+import { isWritableVideo, VIDEO_ENDINGS } from '../../video/encode/formats.js'
 
 /** Endings that mean a file. Names of folders have dots as well, mostly with numbers behind them: `run.01`. */
 const FILE_ENDING = /^\.[a-z][a-z\d]{0,4}$/i
