@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from .build import begin_inputs, build, end_inputs
+from .build import begin_inputs, build, end_goldens, end_models
 from .compare import compare
 from .context import Check
 from .kernels import stages, timeline
@@ -67,10 +67,11 @@ def steps_of(check: Check) -> list[Step]:
     """In order of worth, once what they need is there."""
     named = [
         ("build", 240, build, ()),
-        ("models", 120, end_inputs, ()),
-        ("engine starts on the device", 60, engine_loads, ("build", "models")),
-        ("comparison of dtypes", 60, compare, ("build", "models")),
-        ("native tests", 100, native_tests, ("build", "models")),
+        ("goldens", 90, end_goldens, ()),
+        ("engine starts on the device", 60, engine_loads, ("build", "goldens")),
+        ("comparison of dtypes", 60, compare, ("build", "goldens")),
+        ("native tests", 100, native_tests, ("build", "goldens")),
+        ("models", 90, end_models, ()),
         ("throughput", 130, throughput, ("build", "models")),
         ("timeline of the engine", 60, timeline, ("build", "models")),
         ("stages of the program", 75, stages, ("models",)),

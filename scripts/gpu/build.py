@@ -44,10 +44,20 @@ def begin_inputs(check: Check) -> None:
         start("random weights", check.folder, *export, "random", "--out", str(check.folder))
 
 
-def end_inputs(check: Check, clock: Clock, result: Result) -> None:
-    """Waits for them."""
+def end_goldens(check: Check, clock: Clock, result: Result) -> None:
+    """Waits for what the tests need."""
+    end_inputs([one for one in check.inputs if one[0] == "goldens"], clock, result)
+
+
+def end_models(check: Check, clock: Clock, result: Result) -> None:
+    """Waits for the model that is timed."""
+    end_inputs([one for one in check.inputs if one[0] != "goldens"], clock, result)
+
+
+def end_inputs(inputs: list[tuple[str, Path, Program]], clock: Clock, result: Result) -> None:
+    """Waits for some of them, and stamps what they made."""
     failed = []
-    for name, folder, program in check.inputs:
+    for name, folder, program in inputs:
         outcome = program.wait(clock.left())
         result.data[name] = round(outcome.seconds, 1)
         if outcome.code == 0:
