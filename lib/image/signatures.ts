@@ -46,17 +46,18 @@ export const WEBP = picture('a WebP image', 'webp')
 export const WAV = other('a sound file (WAV)')
 export const TGA = drawing('a TGA image')
 
+/** How TIFF (classic and big, of either byte order) and PNG begin. */
+export const TIFF_MARKS = ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'] as const
+export const PNG_MARK = '\x89PNG\r\n\x1a\n'
+
 /** In order: longer ones before those that they begin with. Bytes are written as in a string of Latin-1. */
 export const SIGNATURES: readonly Signature[] = [
   [0, '\xff\xd8\xff', picture('a JPEG file', 'jpeg')],
   [12, 'CgBI', APPLE_PNG],
-  [0, '\x89PNG\r\n\x1a\n', picture('a PNG file', 'png')],
+  [0, PNG_MARK, picture('a PNG file', 'png')],
   [0, 'GIF8', picture('a GIF image', 'gif')],
   [8, 'CR\x02', raw('a camera raw file of Canon (CR2)')],
-  [0, 'II*\0', TIFF],
-  [0, 'MM\0*', TIFF],
-  [0, 'II+\0', TIFF],
-  [0, 'MM\0+', TIFF],
+  ...TIFF_MARKS.map((mark): Signature => [0, mark, TIFF]),
   [0, 'IIU\0', raw('a camera raw file of Panasonic (RW2)')],
   [0, 'IIRO', raw('a camera raw file of Olympus (ORF)')],
   [0, 'IIRS', raw('a camera raw file of Olympus (ORF)')],

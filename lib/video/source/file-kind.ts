@@ -1,5 +1,6 @@
 /** What kind of pictures a file holds, by its first bytes: its name may say anything. */
 import { type FileHandle, open } from 'node:fs/promises'
+import { PNG_MARK, TIFF_MARKS } from '../../image/signatures.js'
 
 /**
  * `'pages'`: sharp reads it, and it may hold several pictures. `'animation'`: several pictures, and ffmpeg reads it.
@@ -7,8 +8,6 @@ import { type FileHandle, open } from 'node:fs/promises'
  */
 export type FileKind = 'pages' | 'animation' | undefined
 
-const PNG = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1')
-const TIFF = ['II*\0', 'MM\0*', 'II+\0', 'MM\0+']
 /** Far more than come before the pixels of any PNG. */
 const MOST_CHUNKS = 1000
 
@@ -19,7 +18,7 @@ async function read(file: FileHandle, position: number, length: number): Promise
 
 /** An animated PNG says so before its pixels. */
 async function isAnimatedPng(file: FileHandle): Promise<boolean> {
-  for (let position = PNG.length, chunk = 0; chunk < MOST_CHUNKS; chunk++) {
+  for (let position = PNG_MARK.length, chunk = 0; chunk < MOST_CHUNKS; chunk++) {
     const header = await read(file, position, 8)
     const type = header.toString('latin1', 4, 8)
     if (type === 'acTL') return true
@@ -43,8 +42,8 @@ export async function fileKind(path: string): Promise<FileKind> {
     const start = await read(file, 0, 128)
     const text = start.toString('latin1')
     if (text.startsWith('RIFF') && text.startsWith('WEBP', 8)) return 'pages'
-    if (TIFF.some((mark) => text.startsWith(mark))) return 'pages'
-    if (start.subarray(0, PNG.length).equals(PNG)) return (await isAnimatedPng(file)) ? 'animation' : 'pages'
+    if (TIFF_MARKS.some((mark) => text.startsWith(mark))) return 'pages'
+    if (text.startsWith(PNG_MARK)) return (await isAnimatedPng(file)) ? 'animation' : 'pages'
     return isSequence(start) ? 'animation' : undefined
   } finally {
     await file.close()
