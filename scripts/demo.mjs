@@ -14,7 +14,7 @@ const { values } = parseArgs({
     video: { type: 'string' },
     frames: { type: 'string' },
     image: { type: 'string', default: path.join(root, 'examples/coffee.jpg') },
-    model: { type: 'string', default: path.join(root, 'models/demo') },
+    model: { type: 'string' },
     out: { type: 'string', default: path.join(root, 'result') },
   },
 })

@@ -29,13 +29,14 @@ function table(instances) {
 
 /**
  * @param {object} _context of the set-up
- * @param {{ text: string, image: string, model: string, out: string, video?: string, frames?: string }} values
+ * @param {{ text: string, image: string, model?: string, out: string, video?: string, frames?: string }} values
  */
 export async function main(_context, values) {
   const { buildSam3VideoModel, overlay, toCocoJson } = library
 
-  const model = await buildSam3VideoModel({ model: values.model })
-  console.log(`Model ${path.relative(root, values.model)} on ${model.info.device} in ${model.info.dtype}`)
+  const name = values.model ?? DEMO_MODEL
+  const model = await buildSam3VideoModel({ model: name })
+  console.log(`Model ${path.relative(root, name)} on ${model.info.device} in ${model.info.dtype}`)
   const begun = performance.now()
   const result = await model.segment(values.image, { text: values.text, maxInstances: 8 })
   const { instances } = result
@@ -55,9 +56,9 @@ export async function main(_context, values) {
   console.log(`\nWritten: ${out}/overlay.png, ${out}/coco.json, and a mask PNG per instance.\n`)
 
   // A frame of the true size takes seconds on a CPU: a few are enough to see that it works.
-  const fewFrames = values.model !== DEMO_MODEL && model.info.device === 'cpu'
+  const fewFrames = name !== DEMO_MODEL && model.info.device === 'cpu'
   const frames = Number(values.frames ?? (fewFrames ? 8 : 60))
   const tracked = await trackDemo(library, model, { ...values, frames }).finally(() => model.dispose())
   console.log(`\nWritten: ${tracked.map((file) => path.relative(root, file)).join(', ')}.`)
-  if (values.model === DEMO_MODEL) console.log(`\n${RANDOM_WEIGHTS}`)
+  if (name === DEMO_MODEL) console.log(`\n${RANDOM_WEIGHTS}`)
 }

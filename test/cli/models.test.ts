@@ -1,24 +1,19 @@
 /** The commands about models, as a user runs them. */
 import { existsSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { formatTime } from '../../lib/cli/common/pull-progress.js'
 import { formatBytes } from '../../lib/download/disk-space.js'
 import * as hashes from '../support/hub-server/repository.js'
-import { bundle, filesBelow, REPO, removeBundles, runProgram, Sandbox, TOKEN } from '../support/hub-server/sandbox.js'
+import { bundle, filesBelow, REPO, runProgram, sandbox, TOKEN } from '../support/hub-server/sandbox.js'
 import { pythonWith } from '../support/python.js'
 import { without } from '../support/without.js'
 
-const box = new Sandbox()
+const box = sandbox()
 const { server } = box
 let program = ''
 beforeAll(async () => {
-  await box.start()
   program = await bundle('lib/cli/main.ts')
-})
-afterAll(async () => {
-  await box.stop()
-  await removeBundles()
 })
 
 const sam3 = (args: string[], env: Record<string, string> = {}) =>

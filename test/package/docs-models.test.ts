@@ -1,19 +1,14 @@
 /** What docs/models.md and docs/docker.md say about commands, options and codes is so. */
 import { readFileSync } from 'node:fs'
 import ts from 'typescript'
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import { bundle, removeBundles, runProgram, Sandbox } from '../support/hub-server/sandbox.js'
+import { beforeAll, expect, it } from 'vitest'
+import { bundle, runProgram, sandbox } from '../support/hub-server/sandbox.js'
 import { repositoryRoot } from '../support/paths.js'
 
-const box = new Sandbox()
+const box = sandbox()
 let program = ''
 beforeAll(async () => {
-  await box.start()
   program = await bundle('lib/cli/main.ts')
-})
-afterAll(async () => {
-  await box.stop()
-  await removeBundles()
 })
 
 const read = (file: string) => readFileSync(`${repositoryRoot}/${file}`, 'utf8')

@@ -1,17 +1,15 @@
 /** A signal stops a download at once, whatever it is doing at that moment. */
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { takeLock } from '../../../lib/download/lock.js'
 import { RepositoryLayout } from '../../../lib/hub/layout.js'
 import { resolveRepository } from '../../../lib/hub/resolve.js'
 import type { FaultRule } from '../../support/hub-server/faults.js'
 import * as hashes from '../../support/hub-server/repository.js'
-import { REPO, Sandbox } from '../../support/hub-server/sandbox.js'
+import { REPO, sandbox } from '../../support/hub-server/sandbox.js'
 import { rejection } from '../../support/model.js'
 
-const box = new Sandbox()
+const box = sandbox()
 const { server } = box
-beforeAll(() => box.start())
-afterAll(() => box.stop())
 
 /** Arranges a download that does not end, and gives what ends it after the test. */
 type Situation = () => Promise<(() => Promise<void>) | void>

@@ -1,18 +1,16 @@
 /** Tokens, and what a user is told when the hub refuses. */
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { AccessReason } from '../../../lib/base/errors.js'
 import { resolveRepository } from '../../../lib/hub/resolve.js'
 import { findToken } from '../../../lib/hub/token.js'
 import type { Grant } from '../../support/hub-server/hub-server.js'
-import { REPO, Sandbox, TOKEN } from '../../support/hub-server/sandbox.js'
+import { REPO, sandbox, TOKEN } from '../../support/hub-server/sandbox.js'
 import { rejection } from '../../support/model.js'
 
-const box = new Sandbox()
+const box = sandbox()
 const { server } = box
-beforeAll(() => box.start())
-afterAll(() => box.stop())
 
 /** Everything that an error shows, its causes included. */
 function shown(error: unknown): string {

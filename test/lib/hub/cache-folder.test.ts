@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { findCacheFolder, packageCache } from '../../../lib/hub/cache-folder.js'
 import { absoluteFolder } from '../../../lib/base/folders.js'
 import { freeSpace } from '../../../lib/download/disk-space.js'
@@ -24,22 +24,16 @@ import {
   filesBelow,
   outcomeOf,
   REPO,
-  removeBundles,
   runProgram,
-  Sandbox,
+  sandbox,
   startPull,
 } from '../../support/hub-server/sandbox.js'
 import { rejection } from '../../support/model.js'
 import { repositoryRoot } from '../../support/paths.js'
 import { without } from '../../support/without.js'
 
-const box = new Sandbox()
+const box = sandbox()
 const { server } = box
-beforeAll(() => box.start())
-afterAll(async () => {
-  await box.stop()
-  await removeBundles()
-})
 
 describe('the folder', () => {
   it('is chosen by option, SAM3_CACHE_DIR, HF_HUB_CACHE, HF_HOME, and else is models/ of the package', () => {

@@ -10,17 +10,15 @@ import {
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { resolveRepository } from '../../../lib/hub/resolve.js'
 import type { PullProgress } from '../../../lib/download/types.js'
 import { etagOf } from '../../support/hub-server/repository.js'
-import { filesBelow, REPO, Sandbox, TOKEN } from '../../support/hub-server/sandbox.js'
+import { filesBelow, REPO, sandbox, TOKEN } from '../../support/hub-server/sandbox.js'
 import { rejection } from '../../support/model.js'
 
-const box = new Sandbox()
+const box = sandbox()
 const { server } = box
-beforeAll(() => box.start())
-afterAll(() => box.stop())
 
 it('downloads what is needed into the layout of the Hugging Face cache, and then never asks again', async () => {
   const repository = box.fresh(300_000, true)

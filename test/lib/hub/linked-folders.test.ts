@@ -13,23 +13,21 @@ import {
   writeFileSync,
 } from 'node:fs'
 import path from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { listCache } from '../../../lib/hub/cache-list.js'
 import { removeFromCache } from '../../../lib/hub/cache-remove.js'
 import { verifyCache } from '../../../lib/hub/cache-verify.js'
 import { resolveRepository } from '../../../lib/hub/resolve.js'
 import { commit as addCommit, etagOf, type HubRepository, modelFiles } from '../../support/hub-server/repository.js'
-import { filesBelow, REPO, Sandbox } from '../../support/hub-server/sandbox.js'
+import { filesBelow, REPO, sandbox } from '../../support/hub-server/sandbox.js'
 import { rejection } from '../../support/model.js'
 import { pythonWith, runPython } from '../../support/python.js'
 
 const python = pythonWith('huggingface_hub')
 if (!python) throw new Error('No Python with huggingface_hub: run npm run setup.')
 
-const box = new Sandbox()
+const box = sandbox()
 const { server } = box
-beforeAll(() => box.start())
-afterAll(() => box.stop())
 
 let repository: HubRepository
 let commit: string

@@ -1,21 +1,19 @@
 /** Servers that fail: nothing that arrived is lost, and nothing wrong becomes visible. */
 import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { hostFetch, parseRetryAfter } from '../../../lib/download/fetch.js'
 import { resolveRepository } from '../../../lib/hub/resolve.js'
 import type { RetryPolicy } from '../../../lib/download/retry.js'
 import type { PullProgress } from '../../../lib/download/types.js'
 import type { Fault } from '../../support/hub-server/faults.js'
 import * as hashes from '../../support/hub-server/repository.js'
-import { filesBelow, REPO, Sandbox, wrongBlobs } from '../../support/hub-server/sandbox.js'
+import { filesBelow, REPO, sandbox, wrongBlobs } from '../../support/hub-server/sandbox.js'
 import { rejection } from '../../support/model.js'
 import { seededRandom } from '../../support/random.js'
 
-const box = new Sandbox()
+const box = sandbox()
 const { server } = box
-beforeAll(() => box.start())
-afterAll(() => box.stop())
 
 const retry: Partial<RetryPolicy> = { pause: 5 }
 const SIZE = 1_000_000

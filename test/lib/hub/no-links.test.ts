@@ -1,8 +1,8 @@
 /** File systems without symbolic links, such as Windows without the right to make them: files are copied. */
 import { lstatSync, readFileSync } from 'node:fs'
-import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { resolveRepository } from '../../../lib/hub/resolve.js'
-import { REPO, Sandbox } from '../../support/hub-server/sandbox.js'
+import { REPO, sandbox } from '../../support/hub-server/sandbox.js'
 
 // Which file system refuses links cannot be chosen here; that Node says so is what can.
 vi.mock('node:fs/promises', async (original) => ({
@@ -12,10 +12,8 @@ vi.mock('node:fs/promises', async (original) => ({
   },
 }))
 
-const box = new Sandbox()
+const box = sandbox()
 const { server } = box
-beforeAll(() => box.start())
-afterAll(() => box.stop())
 
 it('copies, and finds the copies again', async () => {
   box.fresh()

@@ -1,7 +1,7 @@
 /** What other programs leave in a cache is enough: Meta's own loader, Python's hub without links, without a branch. */
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { resolveRepository } from '../../../lib/hub/resolve.js'
 import type { PullProgress } from '../../../lib/download/types.js'
 import { findModel, locateModel } from '../../../lib/model/locate.js'
@@ -17,9 +17,8 @@ import {
   filesBelow,
   outcomeOf,
   REPO,
-  removeBundles,
   runProgram,
-  Sandbox,
+  sandbox,
   startPull,
 } from '../../support/hub-server/sandbox.js'
 import { rejection } from '../../support/model.js'
@@ -29,13 +28,8 @@ import { without } from '../../support/without.js'
 
 const python = pythonWith('huggingface_hub')
 
-const box = new Sandbox()
+const box = sandbox()
 const { server } = box
-beforeAll(() => box.start())
-afterAll(async () => {
-  await box.stop()
-  await removeBundles()
-})
 
 /** Lets Python's hub download single files, as Meta's loader and many scripts do. Forgets what was asked for. */
 async function pythonDownloads(names: string[], env: Record<string, string> = {}): Promise<void> {

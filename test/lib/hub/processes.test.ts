@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import { resolveRepository } from '../../../lib/hub/resolve.js'
 import type { PullProgress } from '../../../lib/download/types.js'
 import * as hashes from '../../support/hub-server/repository.js'
@@ -12,21 +12,15 @@ import {
   filesBelow,
   outcomeOf,
   REPO,
-  removeBundles,
-  Sandbox,
+  sandbox,
   sizeOf,
   startPull,
   wrongBlobs,
 } from '../../support/hub-server/sandbox.js'
 import { seededRandom } from '../../support/random.js'
 
-const box = new Sandbox()
+const box = sandbox()
 const { server } = box
-beforeAll(() => box.start())
-afterAll(async () => {
-  await box.stop()
-  await removeBundles()
-})
 
 const SIZE = 4_000_000
 const slow = { bytes: 100_000, pause: 4 }

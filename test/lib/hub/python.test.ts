@@ -1,16 +1,15 @@
 /** One cache for both: what Python's huggingface_hub downloads is used here, and the other way round. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import path from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { resolveRepository } from '../../../lib/hub/resolve.js'
 import * as hashes from '../../support/hub-server/repository.js'
 import {
   filesBelow,
   outcomeOf,
   REPO,
-  removeBundles,
   runProgram,
-  Sandbox,
+  sandbox,
   startPull,
   wrongBlobs,
 } from '../../support/hub-server/sandbox.js'
@@ -18,13 +17,8 @@ import { pythonWith } from '../../support/python.js'
 import { without } from '../../support/without.js'
 
 const python = pythonWith('huggingface_hub')
-const box = new Sandbox()
+const box = sandbox()
 const { server } = box
-beforeAll(() => box.start())
-afterAll(async () => {
-  await box.stop()
-  await removeBundles()
-})
 
 const NAMES = ['config.json', 'model.safetensors', 'tokenizer.json', 'tokenizer_config.json']
 

@@ -14,19 +14,17 @@ import {
   writeSync,
 } from 'node:fs'
 import path from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { ownIdentity } from '../../../lib/download/process-identity.js'
 import type { PullProgress } from '../../../lib/download/types.js'
 import { isRepositoryName, isSafePath, RepositoryLayout } from '../../../lib/hub/layout.js'
 import { resolveRepository } from '../../../lib/hub/resolve.js'
 import * as hashes from '../../support/hub-server/repository.js'
-import { filesBelow, REPO, Sandbox, wrongBlobs } from '../../support/hub-server/sandbox.js'
+import { filesBelow, REPO, sandbox, wrongBlobs } from '../../support/hub-server/sandbox.js'
 import { rejection } from '../../support/model.js'
 
-const box = new Sandbox()
+const box = sandbox()
 const { server } = box
-beforeAll(() => box.start())
-afterAll(() => box.stop())
 
 const evil: hashes.HubFile = { content: Buffer.from('evil'), lfs: false, xet: false }
 

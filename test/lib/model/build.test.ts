@@ -1,16 +1,14 @@
 /** The whole way: `buildSam3ImageModel()` on a machine that has nothing yet. */
 import { copyFileSync, readFileSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { buildSam3ImageModel, type PullProgress } from '../../../lib/index.js'
 import { hubServerOf } from '../../support/hub-server/golden.js'
-import { REPO, Sandbox } from '../../support/hub-server/sandbox.js'
+import { REPO, sandbox } from '../../support/hub-server/sandbox.js'
 import { noiseImage, rejection } from '../../support/model.js'
 import { goldenModels } from '../../support/paths.js'
 
-const box = new Sandbox()
+const box = sandbox()
 const { server } = box
-beforeAll(() => box.start())
-afterAll(() => box.stop())
 
 describe('buildSam3ImageModel', () => {
   it('downloads a model by its name once, and finds it again', async () => {

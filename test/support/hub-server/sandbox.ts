@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSyn
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { build } from 'esbuild'
+import { afterAll, beforeAll } from 'vitest'
 import type { Environment } from '../../../lib/base/expand.js'
 import { repositoryRoot } from '../paths.js'
 import { HubServer } from './hub-server.js'
@@ -12,15 +13,14 @@ import { type HubRepository, makeRepository, modelFiles } from './repository.js'
 export const REPO = 'facebook/sam3'
 export const TOKEN = 'hf_aSecretThatMustNotBeSeen'
 
-export class Sandbox {
+class Sandbox {
   readonly root = mkdtempSync(path.join(tmpdir(), 'sam3-hub-'))
   readonly server = new HubServer()
   #number = 0
   #folder = ''
 
-  async start(): Promise<this> {
+  async start(): Promise<void> {
     await this.server.start()
-    return this
   }
 
   async stop(): Promise<void> {
@@ -64,6 +64,17 @@ export class Sandbox {
     const { PATH } = process.env
     return { PATH, HOME: path.join(this.#folder, 'home'), ...(this.env(more) as NodeJS.ProcessEnv) }
   }
+}
+
+/** The sandbox of a file of tests: there before the first of them, and gone with all bundles after the last. */
+export function sandbox(): Sandbox {
+  const box = new Sandbox()
+  beforeAll(() => box.start())
+  afterAll(async () => {
+    await box.stop()
+    await removeBundles()
+  })
+  return box
 }
 
 /** All names below a folder that are files or links, sorted. */
