@@ -9,7 +9,7 @@ import { ELSEWHERE } from './store.js'
 const KEPT = 'Try again: what has arrived is kept. Behind a proxy or a mirror see docs/install.md.'
 
 /** An address without the user name and password that a private index may have in it. */
-export function shown(url: string): string {
+export function publicAddress(url: string): string {
   const { origin, pathname } = new URL(url)
   return `${origin}${pathname}`
 }
@@ -55,7 +55,8 @@ export class Line {
         await response.body?.cancel()
         const total = /\/(\d+)$/.exec(response.headers.get('content-range') ?? '')?.[1]
         const size = Number(total ?? response.headers.get('content-length'))
-        if (!Number.isSafeInteger(size) || size <= 0) throw new Error(`${shown(url)} does not say how long it is`)
+        if (!Number.isSafeInteger(size) || size <= 0)
+          throw new Error(`${publicAddress(url)} does not say how long it is`)
         return size
       },
       this.connection.retry,

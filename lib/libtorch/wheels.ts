@@ -1,7 +1,7 @@
 /** Chooses the wheels that make up a LibTorch: torch itself, and the libraries of NVIDIA that it says it needs. */
 import { Sam3EnvironmentError } from '../base/errors.js'
 import { type IndexFile, normaliseName, readProject } from './index-page.js'
-import { type Line, shown } from './line.js'
+import { type Line, publicAddress } from './line.js'
 import type { Flavour } from './sources.js'
 
 /** A wheel that is to be downloaded. */
@@ -47,9 +47,13 @@ function pick(files: readonly IndexFile[], fits: (name: WheelName) => boolean): 
 }
 
 function notThere(what: string, indexes: readonly string[], fix: string): Sam3EnvironmentError {
-  return new Sam3EnvironmentError('ERR_LIBTORCH_DOWNLOAD', `${what} is not in ${indexes.map(shown).join(', ')}.`, {
-    fix,
-  })
+  return new Sam3EnvironmentError(
+    'ERR_LIBTORCH_DOWNLOAD',
+    `${what} is not in ${indexes.map(publicAddress).join(', ')}.`,
+    {
+      fix,
+    },
+  )
 }
 
 async function complete(file: IndexFile, line: Line): Promise<Wheel> {

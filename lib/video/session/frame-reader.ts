@@ -1,12 +1,11 @@
 /** A session's way to the frames of its source: one read at a time, each frame once, bad frames told apart. */
 import { Sam3Error, Sam3InputError } from '../../base/errors.js'
 import { checkSignal } from '../../base/checks.js'
-import type { FrameSource, SourceFrame } from '../source/types.js'
+import { wrongSize } from '../source/errors.js'
+import { DEFAULT_RATE, type FrameSource, type SourceFrame } from '../source/types.js'
 
 /** Frames kept after they were read: the one that is worked on and the one that was read ahead. */
 const KEPT_FRAMES = 2
-/** Where a source has no rate and a frame was never read. */
-const FALLBACK_RATE = 30
 
 interface Read {
   asked: number
@@ -50,7 +49,7 @@ export class FrameReader {
 
   /** Seconds of a frame. */
   timestamp(index: number): number {
-    return this.#timestamps.get(index) ?? index / (this.#source.frameRate ?? FALLBACK_RATE)
+    return this.#timestamps.get(index) ?? index / (this.#source.frameRate ?? DEFAULT_RATE)
   }
 
   /** Frames before `index` will not be asked about again. */
@@ -83,15 +82,9 @@ export class FrameReader {
     this.#reads = this.#reads.filter((other) => other !== read)
   }
 
-  #check({ index, data, width, height }: SourceFrame): void {
-    const { width: expectedWidth, height: expectedHeight } = this.#source
-    if (width !== expectedWidth || height !== expectedHeight) {
-      throw new Sam3InputError(
-        'ERR_FRAME_SIZE',
-        `Frame ${index} is ${width} x ${height}, the video is ${expectedWidth} x ${expectedHeight}.`,
-        { fix: "Scale the frames to one size, or leave such frames out with onBadFrame: 'skip'." },
-      )
-    }
+  #check(frame: SourceFrame): void {
+    const { index, data, width, height } = frame
+    if (width !== this.#source.width || height !== this.#source.height) throw wrongSize(index, frame, this.#source)
     if (!(data instanceof Uint8Array) || data.length !== width * height * 3) {
       throw new Sam3InputError('ERR_INVALID_FRAME', `Frame ${index} does not hold ${width} x ${height} RGB bytes.`, {
         fix: 'A source gives width * height * 3 bytes as a Uint8Array.',

@@ -9,7 +9,7 @@ import { type DecodedFrame, Decoder } from './decoder.js'
 import { checkIndex, framePassed, sourceClosed, wrongSize } from './errors.js'
 import { FrameTimes } from './frame-times.js'
 import { noFrames, type Probe, probe } from './probe.js'
-import type { FrameSource, SourceFrame } from './types.js'
+import { DEFAULT_RATE, type FrameSource, type SourceFrame } from './types.js'
 
 /** Frames that are nearer than this are decoded through; to those behind them ffmpeg seeks. */
 const NEAR = 48
@@ -217,7 +217,7 @@ export class FfmpegSource implements FrameSource {
   }
 
   #timestamp(index: number): number {
-    if (!this.#timed) return index / (this.#probe.frameRate ?? 30)
+    if (!this.#timed) return index / (this.#probe.frameRate ?? DEFAULT_RATE)
     return this.#times.at(index)! - this.#times.at(0)!
   }
 

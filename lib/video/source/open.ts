@@ -13,11 +13,9 @@ import { IterableSource } from './iterable.js'
 import { frameFiles, isImageName, ListSource } from './list.js'
 import { imagePictures, pagePictures } from './pictures.js'
 import { PushSource } from './push.js'
-import type { FrameSource, SourceOptions, VideoInput } from './types.js'
+import { DEFAULT_RATE, type FrameSource, type SourceOptions, type VideoInput } from './types.js'
 import { kindOf, shortened, shown } from '../../base/shown.js'
 
-/** Frames per second of images, which do not say. */
-const DEFAULT_RATE = 30
 /** What ffmpeg may open where an address was passed as one. */
 const ADDRESS_SCHEMES = /^(https?|rtsps?|rtmps?|srt|udp|rtp):$/
 

@@ -2,6 +2,9 @@
 import type { ImageInput } from '../../image/source.js'
 import type { ProgramOptions } from '../ffmpeg/find.js'
 
+/** Frames per second where nothing says how many there are. */
+export const DEFAULT_RATE = 30
+
 /** One frame: RGB bytes and when it is shown. */
 export interface SourceFrame {
   /** Position in the video, from 0. Dropped and skipped frames leave gaps. */
