@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { objectPrompts, parseMarkedBox, parseMarkedPoint } from '../../lib/cli/track/prompts.js'
@@ -279,15 +280,14 @@ describe.skipIf(without('ffmpeg'))('sam3-node track with video files', () => {
       '0',
       '--json',
       'long.json',
+      '--mot',
+      'long.txt',
       '--out',
       'half.mp4',
       ...model,
     ])
-    while (!existsSync(file('half.mp4.part')) || readFileSync(file('half.mp4.part')).length < 40) {
-      await new Promise((resolve) => setTimeout(resolve, 50))
-      if (child.exitCode !== null) break
-    }
-    await new Promise((resolve) => setTimeout(resolve, 4000))
+    const written = () => existsSync(file('long.txt.part')) && /^3,/m.test(readFileSync(file('long.txt.part'), 'utf8'))
+    while (child.exitCode === null && !written()) await sleep(20)
     child.kill('SIGINT')
     const { code, stdout, stderr } = await outcome
     expect(code).toBe(130)

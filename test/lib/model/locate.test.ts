@@ -7,10 +7,7 @@ import { findModel, locateModel } from '../../../lib/model/locate.js'
 import { goldenModels, repositoryRoot } from '../../support/paths.js'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'sam3-locate-'))
-const cached = path.join(repositoryRoot, 'models/models--sam3-node-test--cached')
-afterAll(() => {
-  for (const made of [folder, cached]) rmSync(made, { recursive: true, force: true })
-})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 /** A folder with empty files of these names. */
 function folderOf(name: string, ...files: string[]): string {
@@ -68,8 +65,9 @@ describe('locateModel', () => {
     })
   })
 
-  it('finds a repository in the models folder, in the layout of the Hugging Face cache', async () => {
+  it('finds a repository in the cache, in the layout of Hugging Face', async () => {
     const commit = '0123456789'.repeat(4)
+    const cached = path.join(folder, 'cache/models--sam3-node-test--cached')
     const snapshot = path.join(cached, 'snapshots', commit)
     for (const name of ['refs', 'blobs', `snapshots/${commit}`]) mkdirSync(path.join(cached, name), { recursive: true })
     writeFileSync(path.join(cached, 'refs/main'), `${commit}\n`)
@@ -77,7 +75,7 @@ describe('locateModel', () => {
     for (const name of ['model.safetensors', 'config.json', 'tokenizer.json']) {
       symlinkSync('../../blobs/any', path.join(snapshot, name))
     }
-    const found = await findModel('sam3-node-test/cached', { offline: true })
+    const found = await findModel('sam3-node-test/cached', { offline: true, cacheDir: path.join(folder, 'cache') })
     expect(found.weights).toBe(path.join(snapshot, 'model.safetensors'))
   })
 

@@ -1,7 +1,7 @@
 /** Frames that are pushed into a session while it follows them. */
-import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { PushSource, type RawImage, type Sam3VideoModel, type VideoSession } from '../../../../lib/index.js'
+import { deferred } from '../../../support/deferred.js'
 import { rejection } from '../../../support/model.js'
 import { buildTestVideoModel, collect, TestSource, wanderingFrame } from '../../../support/video.js'
 
@@ -17,6 +17,16 @@ const FRAMES = 18
 const size = { width: 160, height: 120 }
 const click = (session: VideoSession, frameIndex = 0) =>
   session.addPoints({ frameIndex, objectId: 1, points: [[80, 60]] })
+
+/** Tells when frame 1 is waited for. */
+class AskedSource extends PushSource {
+  readonly #asked = deferred<void>()
+  readonly asked = this.#asked.promise
+  override frame(index: number, signal?: AbortSignal) {
+    if (index === 1) this.#asked.resolve()
+    return super.frame(index, signal)
+  }
+}
 
 describe('a live session', () => {
   it('follows every frame where the source blocks, and gives what a folder of them gives', async () => {
@@ -101,13 +111,14 @@ describe('a live session', () => {
   })
 
   it('close() ends a propagation that waits for a frame, and a push that waits for room', async () => {
-    const session = await model.startSession(new PushSource({ ...size, maxBuffered: 1, overflow: 'block' }))
+    const source = new AskedSource({ ...size, maxBuffered: 1, overflow: 'block' })
+    const session = await model.startSession(source)
     await session.push(image(0))
     await click(session)
     const results = session.propagate()
     await results.next()
     const waiting = rejection(results.next())
-    await setTimeout(20)
+    await source.asked
     await session.close()
     expect(await waiting).toMatchObject({ code: 'ERR_SESSION_CLOSED' })
     expect(await rejection(session.push(image(1)))).toMatchObject({ code: 'ERR_SESSION_CLOSED' })

@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openSource } from '../../../../lib/video/source/open.js'
 import type { FrameSource } from '../../../../lib/video/source/types.js'
@@ -194,10 +195,15 @@ describe.skipIf(without('ffmpeg'))('a video file', () => {
     makeClip(file('wide.mp4'), { frames: 50, width: 640, height: 480 })
     const source = await opened('wide.mp4')
     await source.frame(0)
-    await new Promise((resolve) => setTimeout(resolve, 300))
     const [pid] = ffmpegChildren()
-    const written = Number(/^wchar: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))![1])
-    expect(written).toBeLessThan(6 * 640 * 480 * 3)
+    const written = () => Number(/^wchar: (\d+)/m.exec(readFileSync(`/proc/${pid}/io`, 'utf8'))![1])
+    // Until it has stood still for a while: it waits, or it is through.
+    const seen = [written()]
+    while (seen.length < 6 || seen.at(-6) !== seen.at(-1)) {
+      await sleep(50)
+      seen.push(written())
+    }
+    expect(seen.at(-1)).toBeLessThan(6 * 640 * 480 * 3)
   })
 
   it('one damaged part costs its frames only', async () => {
@@ -323,7 +329,8 @@ describe.skipIf(without('ffmpeg'))('a video file', () => {
     expect(await rejection(openSource(file('plain.mp4'), { signal: stop.signal }))).toMatchObject({ code: 'ABORT_ERR' })
     const late = new AbortController()
     const opening = openSource(file('plain.mp4'), { signal: late.signal })
-    setTimeout(() => late.abort(), 20)
+    await setImmediate() // ffprobe has been started, and no process ends within a turn
+    late.abort()
     expect(await rejection(opening)).toMatchObject({ code: 'ABORT_ERR' })
   })
 

@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { Readable } from 'node:stream'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import sharp from 'sharp'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -14,6 +14,7 @@ import { openSource } from '../../../../lib/video/source/open.js'
 import { PushSource } from '../../../../lib/video/source/push.js'
 import type { FrameSource, VideoInput } from '../../../../lib/video/source/types.js'
 import { ffmpeg } from '../../../support/clips.js'
+import { deferred } from '../../../support/deferred.js'
 import { rejection } from '../../../support/model.js'
 import { repositoryRoot } from '../../../support/paths.js'
 import { without } from '../../../support/without.js'
@@ -248,20 +249,25 @@ describe('an iterable', () => {
   })
 
   it('who stops waiting loses no frame; closing ends who waits, also for a frame that never comes', async () => {
-    let send = (_image: RawImage) => {}
+    const asked = [1, 2].map(() => deferred<void>())
+    const sent = [1, 2].map(() => deferred<RawImage>())
     async function* camera() {
-      for (let frames = 0; ; frames++) yield frames === 0 ? grey(0) : await new Promise<RawImage>((go) => (send = go))
+      yield grey(0)
+      for (const [index, { promise }] of sent.entries()) {
+        asked[index]!.resolve()
+        yield await promise
+      }
     }
     const source = await openSource(camera())
     const stop = new AbortController()
     const waiting = rejection(source.frame(1, stop.signal))
-    await sleep(5)
+    await asked[0]!.promise
     stop.abort()
     expect(await waiting).toMatchObject({ code: 'ABORT_ERR' })
-    send(grey(9))
+    sent[0]!.resolve(grey(9))
     expect((await source.frame(1))!.data[0]).toBe(9)
     const never = rejection(source.frame(2))
-    await sleep(5)
+    await asked[1]!.promise
     await source.close()
     expect(await never).toMatchObject({ code: 'ERR_STREAM_CLOSED' })
   })
@@ -307,7 +313,8 @@ describe('live frames', () => {
     const live = new PushSource({ maxBuffered: 2, overflow: 'block' })
     const pushed: number[] = []
     const pushes = [0, 1, 2, 3, 4].map((level) => live.push(grey(level)).then(() => pushed.push(level)))
-    await sleep(20)
+    await Promise.all(pushes.slice(0, 2))
+    await setImmediate()
     expect(pushed).toEqual([0, 1])
     live.end()
     const seen = []
@@ -315,7 +322,7 @@ describe('live frames', () => {
       const frame = await live.frame(index)
       if (!frame) break
       seen.push(frame.data[0])
-      await sleep(2)
+      await setImmediate()
     }
     await Promise.all(pushes)
     expect(seen).toEqual([0, 1, 2, 3, 4])
@@ -325,15 +332,19 @@ describe('live frames', () => {
   it('copies raw pixels, and counts time from the first frame', async () => {
     const live = new PushSource()
     const buffer = grey(1)
+    const begun = performance.now()
     await live.push(buffer)
+    const pushed = performance.now()
     buffer.data.fill(2)
     await sleep(30)
+    const again = performance.now()
     await live.push(buffer)
+    const ended = performance.now()
     const [first, second] = [(await live.frame(0))!, (await live.frame(1))!]
     expect([first.data[0], second.data[0]]).toEqual([1, 2])
     expect(first.timestamp).toBe(0)
-    expect(second.timestamp).toBeGreaterThan(0.025)
-    expect(second.timestamp).toBeLessThan(5)
+    expect(1000 * second.timestamp).toBeGreaterThan(again - pushed - 1)
+    expect(1000 * second.timestamp).toBeLessThan(ended - begun + 1)
     await live.push(buffer, 77)
     expect((await live.frame(2))!.timestamp).toBe(77)
   })
