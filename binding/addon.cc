@@ -4,9 +4,9 @@
 #include <torch/version.h>
 
 #include "convert.h"
-#include "device.h"
 #include "environment.h"
 #include "model.h"
+#include "network/device.h"
 #include "session.h"
 #include "weights.h"
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "engine.h"
+#include "engine/engine.h"
 
 // JavaScript values to engine types and back. lib/ has checked what users pass; what is checked here again is what
 // would make the engine read outside a buffer.

@@ -5,7 +5,7 @@
 #include <memory>
 #include <vector>
 
-#include "engine.h"
+#include "engine/engine.h"
 
 namespace binding {
 

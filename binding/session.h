@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "engine.h"
+#include "engine/engine.h"
 
 namespace binding {
 

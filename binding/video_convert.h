@@ -4,7 +4,7 @@
 #include <optional>
 #include <vector>
 
-#include "engine.h"
+#include "engine/engine.h"
 
 // Values of video sessions from JavaScript and back, as convert.h does it for images.
 namespace binding {

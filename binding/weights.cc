@@ -5,7 +5,7 @@
 
 #include "convert.h"
 #include "environment.h"
-#include "weight_plan.h"
+#include "weights/weight_plan.h"
 
 namespace binding {
 namespace {

@@ -5,7 +5,7 @@
 #include <utility>
 #include <variant>
 
-#include "outcome.h"
+#include "core/outcome.h"
 
 namespace sam3::bench {
 

@@ -4,7 +4,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "json.h"
+#include "weights/json.h"
 
 namespace sam3::bench {
 

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "calls.h"
-#include "device.h"
+#include "network/device.h"
 #include "tasks.h"
 #include "torch_cuda.h"
 #include "tracing.h"

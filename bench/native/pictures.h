@@ -2,7 +2,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "preprocess.h"
+#include "image/preprocess.h"
 
 namespace sam3::bench {
 

@@ -3,9 +3,9 @@
 #include <string>
 #include <vector>
 
-#include "engine.h"
-#include "json.h"
+#include "engine/engine.h"
 #include "line.h"
+#include "weights/json.h"
 
 namespace sam3::bench {
 

@@ -36,7 +36,7 @@ export function readDoctest(output) {
 
 /** How many native tests there are, from their sources: where they do not run, that many are skipped. */
 export function countNativeTests(folder) {
-  const sources = readdirSync(folder).filter((name) => name.endsWith('.cc'))
+  const sources = readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.cc'))
   const cases = sources.flatMap((name) => readFileSync(path.join(folder, name), 'utf8').match(/^TEST_CASE/gm) ?? [])
   return cases.length
 }

@@ -9,7 +9,9 @@ const camelCase = (name: string) => name.replace(/_(.)/g, (_, letter: string) =>
 
 /** Fields and defaults of the engine's option structs. */
 function engineDefaults(): Map<string, string> {
-  const headers = ['concept_options.h', 'tracker_options.h'].map((name) => text(`native/video/${name}`)).join('\n')
+  const headers = ['concepts/concept_options.h', 'tracker/tracker_options.h']
+    .map((name) => text(`native/video/${name}`))
+    .join('\n')
   const fields = [...headers.matchAll(/^ {2}(?:float|bool|int64_t) (\w+) = ([^;]+);/gm)]
   return new Map(fields.map(([, name, value]) => [camelCase(name!), value!.replace(/f$/, '')]))
 }

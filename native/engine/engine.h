@@ -1,0 +1,128 @@
+#pragma once
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/cancel.h"
+#include "core/outcome.h"
+#include "engine/session_handle.h"
+#include "image/image_model.h"
+
+namespace sam3 {
+
+struct EngineOptions {
+  ImageModelOptions model;
+  int threads = 0;           // of LibTorch's CPU kernels; 0 = LibTorch's own choice
+  size_t queue_limit = 256;  // calls waiting, the running one not counted
+};
+
+struct ModelInfo {
+  std::string device, dtype, config_json, tokenizer_json;
+  int64_t input_size = 0, grid = 0, parameters = 0, weight_bytes = 0;
+  WeightParts parts;
+  std::vector<int64_t> valid_input_sizes;
+};
+
+struct EngineStats {
+  size_t queued = 0;        // calls waiting
+  size_t images = 0;        // encoded images that are still held
+  size_t cached_texts = 0;  // text features kept
+  size_t sessions = 0;      // video sessions that are open
+  uint64_t batches = 0;     // times the engine thread took work from the queue
+  uint64_t calls = 0;       // calls served by them: more than batches when calls were joined
+};
+
+// One model and the one thread that runs it. Calls only enqueue; callbacks run on the engine thread (or on the calling
+// thread for a call that never ran). Segment calls that wait together run as one batch where the device gains by it.
+// Calls of video sessions wait in the same queue, so that sessions and image calls take turns.
+class Engine : public std::enable_shared_from_this<Engine> {
+ public:
+  using Token = std::shared_ptr<CancelToken>;
+
+  // Starts the thread, which loads the model first.
+  static std::shared_ptr<Engine> start(ProgramFiles files, EngineOptions options,
+                                       std::function<void(uint64_t, uint64_t)> progress, Callback<ModelInfo> loaded);
+  ~Engine();
+
+  void encode(std::vector<RawImage> images, Token token, Callback<std::vector<ImageFeaturesPtr>> done);
+  void segment(std::vector<SegmentItem> items, Token token, Callback<std::vector<std::vector<Segmentation>>> done);
+  void predict(ImageInput image, std::vector<ClickPrompt> prompts, bool multimask, Token token,
+               Callback<Prediction> done);
+
+  void open_session(VideoOptions options, Token token, Callback<SessionPtr> done);
+  // Whether a call is refused where the queue is full. What only tidies up is not: refused, it would leave a mess.
+  enum class Queueing { limited, unlimited };
+  // Runs `work` with the session. ERR_SESSION_CLOSED once it is being closed, also for work that is under way.
+  template <class T>
+  void in_session(SessionPtr session, Token token, Queueing queueing,
+                  std::function<T(VideoSession&, const CancelProbe&)> work, Callback<T> done) {
+    auto run = [work = std::move(work), done](VideoSession& video, const CancelProbe& cancel) {
+      settle(done, [&] { return work(video, cancel); });
+    };
+    post_session_call(std::move(session), std::move(token), queueing, std::move(run),
+                      [done](const Error& e) { done(e); });
+  }
+  // Ends the session's calls, waiting ones at once and the running one after its current step, then frees the session
+  // on the engine thread, ahead of other calls and whatever the queue's limit is. `done` runs when all is given back.
+  void close_session(const SessionPtr& session, std::function<void()> done);
+
+  // Ends calls whose token was cancelled: waiting ones at once, the running one after its current step.
+  void drop_cancelled();
+  // Refuses new calls, ends waiting and running ones with `reason`, then frees the model on the engine thread. Returns
+  // at once; `done` runs when everything is given back.
+  void dispose(const Error& reason, std::function<void()> done = {});
+  // Waits for the thread after dispose().
+  void join();
+  bool finished() const { return finished_.load(); }
+  EngineStats stats() const;
+
+ private:
+  struct Job;
+  struct EncodeJob;
+  struct SegmentJob;
+  struct PredictJob;
+  struct OpenSessionJob;
+  struct SessionJob;
+  struct CloseSessionJob;
+  using SessionWork = std::function<void(VideoSession&, const CancelProbe&)>;
+
+  explicit Engine(EngineOptions options);
+  void post(std::unique_ptr<Job> job, Queueing queueing = Queueing::limited);
+  void run(ProgramFiles files, std::function<void(uint64_t, uint64_t)> progress, Callback<ModelInfo> loaded);
+  bool load(const ProgramFiles& files, const std::function<void(uint64_t, uint64_t)>& progress,
+            const Callback<ModelInfo>& loaded);
+  void serve();
+  void linger() const;
+  void run_segment_batch(std::vector<std::unique_ptr<Job>> jobs);
+  void post_session_call(SessionPtr session, Token token, Queueing queueing, SessionWork run,
+                         std::function<void(const Error&)> fail);
+  void free_session(SessionHandle& session);
+  void count_sessions();
+  CancelProbe probe(const std::vector<Token>& tokens);
+  void free_everything();
+
+  const EngineOptions options_;
+  std::thread thread_;
+  std::unique_ptr<ImageModel> model_;                   // engine thread only
+  std::vector<std::weak_ptr<ImageFeatures>> features_;  // engine thread only: what dispose() must release
+  std::vector<SessionPtr> sessions_;                    // engine thread only: open ones
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::deque<std::unique_ptr<Job>> queue_;
+  std::optional<Error> stop_reason_;
+  std::vector<std::function<void()>> on_disposed_;
+  bool freed_ = false;
+  EngineStats stats_;
+  std::atomic<bool> stopping_{false}, finished_{false};
+  std::atomic<bool> work_waits_{false};  // for linger(): changed under the lock, looked at without
+};
+
+}  // namespace sam3

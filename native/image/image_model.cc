@@ -1,0 +1,105 @@
+// Construction and image features. Concepts are in segment.cc, clicks in predict.cc.
+#include "image/image_model.h"
+
+#include <ATen/Functions.h>
+
+#include "core/error.h"
+
+namespace sam3 {
+namespace {
+
+constexpr int64_t kGpuBatch = 8;
+constexpr int64_t kGiB = int64_t{1} << 30;
+
+// Bytes of activations that a decoder batch may take when the user named none: part of what a GPU has left beside the
+// weights, since other models and processes may share it.
+int64_t default_memory_budget(c10::Device device) {
+  if (device.is_cpu()) return 2 * kGiB;
+  const int64_t free = free_device_memory(device);
+  return free > 0 ? std::max(kGiB, free * 2 / 5) : 8 * kGiB;
+}
+
+int64_t checked_input_size(const Architecture& architecture, int64_t asked) {
+  const int64_t size = asked == 0 ? architecture.image_size : asked;
+  const int64_t step = architecture.patch_size * architecture.window_size;
+  if (size > 0 && size % step == 0 && size <= 2 * architecture.image_size) return size;
+  std::string valid;
+  for (int64_t s = step; s <= 2 * architecture.image_size; s += step)
+    valid += (valid.empty() ? "" : ", ") + std::to_string(s);
+  throw Error("ERR_INVALID_INPUT_SIZE",
+              "inputSize " + std::to_string(asked) +
+                  " does not fit the image encoder's patches and windows. Valid sizes: " + valid +
+                  " (the network was trained at " + std::to_string(architecture.image_size) + ").");
+}
+
+}  // namespace
+
+ImageModel::ImageModel(const ProgramFiles& files, const ImageModelOptions& options,
+                       const std::function<void(uint64_t, uint64_t)>& progress)
+    : program_(Program::load(files, resolve_target(options.device, options.dtype), progress)) {
+  const bool gpu = !program_.target().device.is_cpu();
+  input_size_ = checked_input_size(program_.architecture(), options.input_size);
+  grid_ = input_size_ / program_.architecture().patch_size;
+  // On a CPU one image already fills the cores: a larger batch would only cost memory.
+  max_batch_ = options.max_batch > 0 ? options.max_batch : (gpu ? kGpuBatch : 1);
+  memory_budget_ = options.memory_budget > 0 ? options.memory_budget : default_memory_budget(program_.target().device);
+}
+
+std::vector<int64_t> ImageModel::valid_input_sizes() const {
+  const auto& a = program_.architecture();
+  std::vector<int64_t> sizes;
+  for (int64_t s = a.patch_size * a.window_size; s <= 2 * a.image_size; s += a.patch_size * a.window_size)
+    sizes.push_back(s);
+  return sizes;
+}
+
+at::Tensor ImageModel::encode_batch(const RawImage* images, size_t count, const CancelProbe& cancel) {
+  std::vector<at::Tensor> pixels;
+  for (size_t i = 0; i < count; i++)
+    pixels.push_back(translate("ERR_INFERENCE", "Preparing an image",
+                               [&] { return preprocess(images[i], input_size_, program_.target()); }));
+  return program_.encode_image(count == 1 ? pixels[0] : at::cat(pixels), [&] { cancel.check(); });
+}
+
+std::vector<ImageFeaturesPtr> ImageModel::encode(const std::vector<RawImage>& images, const CancelProbe& cancel) {
+  std::vector<ImageFeaturesPtr> out;
+  for (size_t begin = 0; begin < images.size(); begin += max_batch_) {
+    cancel.check();
+    const size_t count = std::min<size_t>(max_batch_, images.size() - begin);
+    const auto vit = encode_batch(&images[begin], count, cancel);
+    for (size_t i = 0; i < count; i++) {
+      auto features = std::make_shared<ImageFeatures>();
+      features->width = images[begin + i].width;
+      features->height = images[begin + i].height;
+      // A copy of its own, or one kept handle would hold the memory of the whole batch.
+      features->vit = count == 1 ? vit : vit.narrow(0, static_cast<int64_t>(i), 1).clone();
+      out.push_back(std::move(features));
+    }
+  }
+  cancel.check();
+  return out;
+}
+
+ImageFeaturesPtr ImageModel::encode_pixels(const at::Tensor& pixels, int64_t width, int64_t height,
+                                           const CancelProbe& cancel) {
+  cancel.check();
+  auto features = std::make_shared<ImageFeatures>();
+  features->width = width;
+  features->height = height;
+  features->vit = program_.encode_image(pixels, [&] { cancel.check(); });
+  return features;
+}
+
+const Program::Levels& ImageModel::detector_levels(ImageFeatures& image) {
+  if (!image.detector.low.defined()) image.detector = program_.neck_detect(image.vit);
+  if (image.tracker.low.defined()) image.vit.reset();
+  return image.detector;
+}
+
+const Program::Levels& ImageModel::tracker_levels(ImageFeatures& image) {
+  if (!image.tracker.low.defined()) image.tracker = program_.neck_track(image.vit);
+  if (image.detector.low.defined()) image.vit.reset();
+  return image.tracker;
+}
+
+}  // namespace sam3

@@ -1,0 +1,133 @@
+#pragma once
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/cancel.h"
+#include "image/preprocess.h"
+#include "masks/mask_runs.h"
+#include "network/image_features.h"
+#include "network/program.h"
+#include "network/text_cache.h"
+
+namespace sam3 {
+
+// A concept asked of one image: a text, exemplar boxes, or both.
+struct ConceptPrompt {
+  TextCache::Ids ids;           // token ids, padded with 0 to the context length
+  std::vector<float> boxes;     // 4 per exemplar: cx, cy, w, h, normalised to 0..1
+  std::vector<int64_t> labels;  // 1 per exemplar: 1 positive, 0 negative
+  float threshold = 0.5f;       // kept when score > threshold
+  int64_t max_instances = -1;   // best ones only; -1 = all
+  bool semantic = false;        // also the concept's semantic map
+  bool logits = false;          // also the low-resolution mask logits
+};
+
+using ImageInput = std::variant<RawImage, ImageFeaturesPtr>;
+
+struct SegmentItem {
+  ImageInput image;
+  std::vector<ConceptPrompt> prompts;
+};
+
+// Instances of one concept in one image, by falling score.
+struct Segmentation {
+  std::vector<float> scores;  // K, sigmoid(logit) * sigmoid(presence)
+  std::vector<float> boxes;   // 4K, x0 y0 x1 y1, pixels of the original image, not clamped
+  float presence = 0;         // sigmoid: how sure the network is that the concept is in the image at all
+  MaskSet masks;              // K
+  std::vector<float> logits;  // K * size * size, when asked
+  int64_t logits_size = 0;
+  std::optional<MaskSet> semantic;  // 1 mask, when asked
+};
+
+// One set of clicks: points, a box, a mask, or any mix. Coordinates in pixels of the square network input.
+struct ClickPrompt {
+  std::vector<float> points;                // 2 per point
+  std::vector<int64_t> labels;              // 1 per point: 1 foreground, 0 background
+  std::optional<std::array<float, 4>> box;  // x0 y0 x1 y1
+  std::vector<float> mask;                  // (4G)^2 logits of an earlier prediction, or empty
+};
+
+struct Prediction {
+  std::vector<float> ious;           // M = prompts * (3 when multimask, else 1)
+  std::vector<float> object_scores;  // one logit per prompt
+  MaskSet masks;                     // M
+  std::vector<float> low_res;        // M * size * size logits, clamped to +-32
+  int64_t low_res_size = 0;
+};
+
+struct ImageModelOptions {
+  std::string device = "auto", dtype = "auto";
+  int64_t input_size = 0;     // side of the network input, pixels; 0 = the architecture's own
+  int64_t max_batch = 0;      // images per image-encoder batch; 0 = 1 on a CPU, 8 on a GPU
+  int64_t memory_budget = 0;  // bytes of activations a decoder batch may take; 0 = by device
+};
+
+// The image path: encode, segment by concept, predict by clicks. Not thread-safe: everything but the constructor is
+// called on the engine thread.
+class ImageModel {
+ public:
+  ImageModel(const ProgramFiles& files, const ImageModelOptions& options,
+             const std::function<void(uint64_t, uint64_t)>& progress);
+
+  // Image features, kept for many questions. Images run in encoder batches of at most `max_batch`.
+  std::vector<ImageFeaturesPtr> encode(const std::vector<RawImage>& images, const CancelProbe& cancel);
+
+  // Every (image, prompt) pair of all items runs in one decoder batch, split by the memory budget. Result
+  // [item][prompt].
+  std::vector<std::vector<Segmentation>> segment(const std::vector<SegmentItem>& items, const CancelProbe& cancel);
+
+  // Prompts with the same number of points run as one batch.
+  Prediction predict(const ImageInput& image, const std::vector<ClickPrompt>& prompts, bool multimask,
+                     const CancelProbe& cancel);
+
+  // Features of one image from the network's input [1,3,S,S], for callers with a transform of their own (video).
+  // `width` and `height` are those of the image, pixels. Throws ERR_INFERENCE, ERR_OUT_OF_MEMORY, ABORT_ERR.
+  ImageFeaturesPtr encode_pixels(const at::Tensor& pixels, int64_t width, int64_t height, const CancelProbe& cancel);
+  // The necks of an image, made when first asked for. The references live as long as the features do.
+  const Program::Levels& detector_levels(ImageFeatures& image);
+  const Program::Levels& tracker_levels(ImageFeatures& image);
+
+  // Text and exemplar tokens [P, 32 + N + 1, C] of prompts, and which of them count [P, 32 + N + 1]. Prompt p looks at
+  // image `image_index`[p] of the detector's lowest levels `low` [B, C, G, G].
+  std::pair<at::Tensor, at::Tensor> prompt_tokens(const std::vector<const ConceptPrompt*>& prompts,
+                                                  const at::Tensor& low, const at::Tensor& image_index);
+
+  const Program& program() const { return program_; }
+  TextCache& texts() { return texts_; }
+  int64_t memory_budget() const { return memory_budget_; }  // bytes of activations a batch may take
+  int64_t pairs_per_batch() const;  // (image, prompt) pairs, or clicked objects, that fit into the budget
+  int64_t input_size() const { return input_size_; }
+  int64_t grid() const { return grid_; }
+  int64_t max_batch() const { return max_batch_; }
+  size_t cached_texts() const { return texts_.size(); }
+  // Input sizes the network accepts: multiples of patch * window, up to twice the native size.
+  std::vector<int64_t> valid_input_sizes() const;
+
+ private:
+  struct Group;  // images whose prompts share one decoder batch, see segment.cc
+  struct Pair;   // one (image, prompt) of a group
+
+  at::Tensor encode_batch(const RawImage* images, size_t count, const CancelProbe& cancel);
+  at::Tensor to_device(const at::Tensor& t) const { return t.to(program_.target().device); }
+  Group make_group(const std::vector<SegmentItem>& items, size_t begin, size_t end, const CancelProbe& cancel);
+  void segment_pairs(const Group& group, const Pair* pairs, int64_t count, const CancelProbe& cancel);
+  void decode_masks(const Group& group, const Pair* pairs, int64_t count, const Program::Detection& found,
+                    const at::Tensor& prompt, const at::Tensor& valid, const std::vector<std::vector<int64_t>>& kept,
+                    const CancelProbe& cancel);
+  void predict_batch(const Program::Levels& levels, const std::vector<ClickPrompt>& prompts,
+                     const std::vector<size_t>& members, bool multimask, at::Tensor& masks, at::Tensor& ious,
+                     at::Tensor& objects);
+
+  Program program_;
+  int64_t input_size_, grid_, max_batch_, memory_budget_;
+  TextCache texts_{512};
+  at::Tensor no_memory_;  // [1, C, 1, 1], made when first clicked
+};
+
+}  // namespace sam3

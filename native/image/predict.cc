@@ -1,0 +1,134 @@
+// Click prompts on one image, as SAM 1 and 2 have them. Source: Meta's SAM3InteractiveImagePredictor (section B of the
+// semantics: no gating by the object score, holes filled before upsampling, returned logits clamped but not filled).
+#include <ATen/ATen.h>
+
+#include <map>
+
+#include "core/error.h"
+#include "core/host_values.h"
+#include "image/image_model.h"
+#include "masks/connected_components.h"
+#include "network/mask_choice.h"
+
+namespace sam3 {
+namespace {
+
+constexpr int64_t kMaxHoleArea = 256;  // low-resolution pixels
+constexpr float kHoleFill = 10.0f;
+constexpr float kLogitClamp = 32.0f;
+constexpr int64_t kBoxTopLeft = 2, kBoxBottomRight = 3;
+
+// How many tokens a prompt has; prompts with equally many can share a batch, because padding tokens would be attended
+// to.
+int64_t token_count(const ClickPrompt& p) {
+  return static_cast<int64_t>(p.labels.size()) + (p.box ? 2 : 0);
+}
+
+}  // namespace
+
+void ImageModel::predict_batch(const Program::Levels& levels, const std::vector<ClickPrompt>& prompts,
+                               const std::vector<size_t>& members, bool multimask, at::Tensor& masks, at::Tensor& ious,
+                               at::Tensor& objects) {
+  const auto count = static_cast<int64_t>(members.size());
+  const int64_t n = token_count(prompts[members[0]]), side = 4 * grid_;
+  auto points = at::zeros({count, n, 2}, at::kFloat);
+  auto labels = at::zeros({count, n}, at::kLong);
+  auto mask = at::zeros({count, 1, side, side}, at::kFloat);
+  auto use_mask = at::zeros({count}, at::kBool);
+  for (int64_t i = 0; i < count; i++) {
+    const ClickPrompt& prompt = prompts[members[i]];
+    float* xy = points.mutable_data_ptr<float>() + i * n * 2;
+    int64_t* label = labels.mutable_data_ptr<int64_t>() + i * n;
+    if (prompt.box) {  // the corners come first
+      xy = std::copy(prompt.box->begin(), prompt.box->end(), xy);
+      *label++ = kBoxTopLeft;
+      *label++ = kBoxBottomRight;
+    }
+    std::copy(prompt.points.begin(), prompt.points.end(), xy);
+    std::copy(prompt.labels.begin(), prompt.labels.end(), label);
+    if (!prompt.mask.empty()) {
+      std::copy(prompt.mask.begin(), prompt.mask.end(), mask.mutable_data_ptr<float>() + i * side * side);
+      use_mask.mutable_data_ptr<bool>()[i] = true;
+    }
+  }
+  const auto dtype = program_.target().dtype;
+  auto tokens =
+      program_.prompt_encode(to_device(points), to_device(labels), to_device(mask).to(dtype), to_device(use_mask));
+  // A mask alone has no sparse tokens at all, not even the padding one.
+  if (n == 0) tokens.sparse = tokens.sparse.narrow(1, 0, 0);
+
+  const auto expand = [&](const at::Tensor& t) { return t.expand({count, -1, -1, -1}); };
+  const auto decoded =
+      program_.mask_decode(expand(levels.high), expand(levels.middle), expand(levels.low + no_memory_), tokens);
+  const auto all = decoded.masks.to(at::kFloat), iou = decoded.iou.to(at::kFloat);
+  objects = decoded.object.to(at::kFloat).flatten();
+  if (multimask) {
+    masks = all.narrow(1, 1, 3);
+    ious = iou.narrow(1, 1, 3);
+  } else {
+    const auto pick = choose_single_mask(all, iou);
+    const auto row = at::arange(count, pick.options());
+    masks = all.index({row, pick}).unsqueeze(1);
+    ious = iou.index({row, pick}).unsqueeze(1);
+  }
+}
+
+Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickPrompt>& prompts, bool multimask,
+                               const CancelProbe& cancel) {
+  cancel.check();
+  program_.parts().require_clicks();
+  const auto low_res_size = static_cast<size_t>(16 * grid_ * grid_);
+  for (const auto& prompt : prompts)
+    if (prompt.points.size() != 2 * prompt.labels.size() ||
+        (!prompt.mask.empty() && prompt.mask.size() != low_res_size))
+      throw Error("ERR_INVALID_ARGUMENT", "A prompt needs two point numbers for each label, and a mask of " +
+                                              std::to_string(4 * grid_) + " x " + std::to_string(4 * grid_) +
+                                              " logits or none.");
+  ImageFeaturesPtr features;
+  if (const auto* raw = std::get_if<RawImage>(&image))
+    features = encode({*raw}, cancel)[0];
+  else
+    features = std::get<ImageFeaturesPtr>(image);
+  if (features->released()) throw Error("ERR_DISPOSED", "This image was disposed; encode it again.");
+
+  return translate("ERR_INFERENCE", "Predicting masks", [&] {
+    const auto& levels = tracker_levels(*features);
+    if (!no_memory_.defined()) no_memory_ = program_.tracker_constants(grid_).no_memory.view({1, -1, 1, 1});
+    cancel.check();
+
+    const auto count = static_cast<int64_t>(prompts.size()), each = static_cast<int64_t>(multimask ? 3 : 1),
+               side = 4 * grid_;
+    const auto options = at::TensorOptions().dtype(at::kFloat).device(program_.target().device);
+    auto masks = at::empty({count, each, side, side}, options);
+    auto ious = at::empty({count, each}, options);
+    auto objects = at::empty({count}, options);
+
+    std::map<int64_t, std::vector<size_t>> by_tokens;
+    for (size_t i = 0; i < prompts.size(); i++) by_tokens[token_count(prompts[i])].push_back(i);
+    const auto limit = static_cast<size_t>(pairs_per_batch());
+    for (const auto& [tokens, members] : by_tokens) {
+      for (size_t begin = 0; begin < members.size(); begin += limit) {
+        cancel.check();
+        const std::vector<size_t> batch(members.begin() + begin,
+                                        members.begin() + std::min(members.size(), begin + limit));
+        at::Tensor batch_masks, batch_ious, batch_objects;
+        predict_batch(levels, prompts, batch, multimask, batch_masks, batch_ious, batch_objects);
+        const auto rows = index_tensor({batch.begin(), batch.end()}, program_.target().device);
+        masks.index_copy_(0, rows, batch_masks);
+        ious.index_copy_(0, rows, batch_ious);
+        objects.index_copy_(0, rows, batch_objects);
+      }
+    }
+
+    const auto flat = masks.flatten(0, 1);
+    Prediction out;
+    out.masks = runs_from_logits(fill_holes(flat, kMaxHoleArea, kHoleFill), features->width, features->height);
+    out.ious = to_floats(ious);
+    out.object_scores = to_floats(objects);
+    out.low_res = to_floats(flat.clamp(-kLogitClamp, kLogitClamp));
+    out.low_res_size = side;
+    return out;
+  });
+}
+
+}  // namespace sam3

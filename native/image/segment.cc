@@ -1,0 +1,238 @@
+// Concept prompts: detector, scores, masks of what was kept. Source: Meta's Sam3Image.forward_grounding and
+// Sam3Processor (score = sigmoid(logit) * sigmoid(presence), kept above the threshold, no NMS, boxes not clamped).
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/error.h"
+#include "core/host_values.h"
+#include "image/image_model.h"
+
+namespace sam3 {
+
+struct ImageModel::Pair {
+  int64_t image = 0;  // index in the group
+  const ConceptPrompt* prompt = nullptr;
+  Segmentation* out = nullptr;
+};
+
+struct ImageModel::Group {
+  std::vector<ImageFeaturesPtr> images;
+  std::vector<Program::Levels> levels;  // per image, batch 1
+  at::Tensor low;                       // [B, C, G, G] of all images: what geometry and detector read
+  std::vector<Pair> pairs;              // by image, then by prompt
+};
+
+namespace {
+
+// Queries above the threshold, best first, at most `limit` when that is not negative.
+std::vector<int64_t> keep(const float* scores, int64_t count, float threshold, int64_t limit) {
+  std::vector<int64_t> kept;
+  for (int64_t q = 0; q < count; q++)
+    if (scores[q] > threshold) kept.push_back(q);
+  std::stable_sort(kept.begin(), kept.end(), [&](int64_t a, int64_t b) { return scores[a] > scores[b]; });
+  if (limit >= 0 && static_cast<int64_t>(kept.size()) > limit) kept.resize(limit);
+  return kept;
+}
+
+}  // namespace
+
+int64_t ImageModel::pairs_per_batch() const {
+  // What one pair takes at the widest point, in elements: about four pixel maps of the mask decoder and the box bias of
+  // the decoder's attention, twice. Measured against the allocator at the true configuration.
+  const auto& a = program_.architecture();
+  constexpr int64_t kHeads = 8;
+  const int64_t elements = 4 * 16 * grid_ * grid_ * a.hidden_size + 2 * kHeads * a.num_queries * grid_ * grid_;
+  const int64_t bytes = elements * static_cast<int64_t>(c10::elementSize(program_.target().dtype));
+  return std::max<int64_t>(1, memory_budget_ / bytes);
+}
+
+std::vector<std::vector<Segmentation>> ImageModel::segment(const std::vector<SegmentItem>& items,
+                                                           const CancelProbe& cancel) {
+  program_.parts().require_detector();
+  std::vector<std::vector<Segmentation>> out;
+  const auto context = static_cast<size_t>(program_.architecture().text_context);
+  for (const auto& item : items) {
+    out.emplace_back(item.prompts.size());
+    for (const auto& prompt : item.prompts)
+      if (prompt.ids.size() != context || prompt.boxes.size() != 4 * prompt.labels.size())
+        throw Error("ERR_INVALID_ARGUMENT",
+                    "A prompt needs " + std::to_string(context) + " token ids, and four box numbers for each label.");
+  }
+
+  for (size_t begin = 0; begin < items.size(); begin += max_batch_) {
+    const size_t end = std::min(items.size(), begin + static_cast<size_t>(max_batch_));
+    Group group = make_group(items, begin, end, cancel);
+    for (size_t i = begin; i < end; i++)
+      for (size_t p = 0; p < items[i].prompts.size(); p++)
+        group.pairs.push_back({static_cast<int64_t>(i - begin), &items[i].prompts[p], &out[i][p]});
+    const auto total = static_cast<int64_t>(group.pairs.size());
+    // A batch that does not fit after all is tried again in halves rather than failing.
+    int64_t step = std::min(pairs_per_batch(), std::max<int64_t>(total, 1));
+    for (int64_t at = 0; at < total;) {
+      const int64_t count = std::min(step, total - at);
+      try {
+        segment_pairs(group, &group.pairs[at], count, cancel);
+        at += count;
+      } catch (const Error& e) {
+        if (e.code() != "ERR_OUT_OF_MEMORY" || count == 1) throw;
+        release_cached_memory(program_.target().device);  // blocks of the wrong size for the smaller batch
+        step = std::max<int64_t>(1, count / 2);
+      }
+    }
+  }
+  return out;
+}
+
+ImageModel::Group ImageModel::make_group(const std::vector<SegmentItem>& items, size_t begin, size_t end,
+                                         const CancelProbe& cancel) {
+  cancel.check();
+  Group group;
+  std::vector<RawImage> raw;
+  for (size_t i = begin; i < end; i++)
+    if (const auto* image = std::get_if<RawImage>(&items[i].image)) raw.push_back(*image);
+  at::Tensor vit;
+  Program::Levels fresh;
+  if (!raw.empty()) {
+    vit = encode_batch(raw.data(), raw.size(), cancel);
+    cancel.check();
+    fresh = program_.neck_detect(vit);
+  }
+  int64_t next = 0;
+  for (size_t i = begin; i < end; i++) {
+    if (std::holds_alternative<RawImage>(items[i].image)) {
+      auto features = std::make_shared<ImageFeatures>();
+      features->width = raw[next].width;
+      features->height = raw[next].height;
+      features->detector = {fresh.high.narrow(0, next, 1), fresh.middle.narrow(0, next, 1),
+                            fresh.low.narrow(0, next, 1)};
+      group.images.push_back(std::move(features));
+      next++;
+    } else {
+      auto& features = std::get<ImageFeaturesPtr>(items[i].image);
+      if (features->released()) throw Error("ERR_DISPOSED", "This image was disposed; encode it again.");
+      group.images.push_back(features);
+    }
+    group.levels.push_back(detector_levels(*group.images.back()));
+  }
+  if (group.levels.size() == 1) {
+    group.low = group.levels[0].low;
+  } else {
+    std::vector<at::Tensor> lows;
+    for (const auto& levels : group.levels) lows.push_back(levels.low);
+    group.low = at::cat(lows);
+  }
+  return group;
+}
+
+std::pair<at::Tensor, at::Tensor> ImageModel::prompt_tokens(const std::vector<const ConceptPrompt*>& prompts,
+                                                            const at::Tensor& low, const at::Tensor& image_index) {
+  const auto count = static_cast<int64_t>(prompts.size());
+  std::vector<TextCache::Ids> ids;
+  int64_t most = 0;
+  for (const auto* prompt : prompts) {
+    ids.push_back(prompt->ids);
+    most = std::max(most, static_cast<int64_t>(prompt->labels.size()));
+  }
+  const auto [text, text_valid] = texts_.encode(program_, ids);
+
+  auto boxes = at::zeros({count, most, 4}, at::kFloat);
+  auto labels = at::zeros({count, most}, at::kLong);
+  auto valid = at::zeros({count, most}, at::kBool);
+  for (int64_t p = 0; p < count; p++) {
+    const auto& prompt = *prompts[p];
+    const auto n = static_cast<int64_t>(prompt.labels.size());
+    if (n == 0) continue;
+    std::copy(prompt.boxes.begin(), prompt.boxes.end(), boxes.mutable_data_ptr<float>() + p * most * 4);
+    std::copy(prompt.labels.begin(), prompt.labels.end(), labels.mutable_data_ptr<int64_t>() + p * most);
+    std::fill_n(valid.mutable_data_ptr<bool>() + p * most, n, true);
+  }
+  const auto geometry =
+      program_.encode_geometry(to_device(boxes), to_device(labels), to_device(valid), low, image_index);
+  return {at::cat({text, geometry.tokens}, 1), at::cat({text_valid, geometry.valid}, 1)};
+}
+
+void ImageModel::segment_pairs(const Group& group, const Pair* pairs, int64_t count, const CancelProbe& cancel) {
+  cancel.check();
+  translate("ERR_INFERENCE", "Segmenting", [&] {
+    std::vector<int64_t> images;
+    std::vector<const ConceptPrompt*> prompts;
+    for (int64_t p = 0; p < count; p++) {
+      images.push_back(pairs[p].image);
+      prompts.push_back(pairs[p].prompt);
+    }
+    const auto image_index = index_tensor(images, program_.target().device);
+    const auto [prompt, valid] = prompt_tokens(prompts, group.low, image_index);
+    cancel.check();
+
+    // The detector reads the lowest level only; the finer ones serve the masks, image by image, in decode_masks.
+    const Program::Levels levels{group.levels[0].high, group.levels[0].middle, group.low};
+    const auto found = program_.detect(levels, image_index, prompt, valid);
+    const auto present = found.presence.sigmoid();
+    const auto presence = to_floats(present);
+    const auto scores = to_floats(found.logits.sigmoid() * present);
+    const auto boxes = to_floats(found.boxes);
+    const int64_t queries = found.logits.size(1);
+    cancel.check();
+
+    std::vector<std::vector<int64_t>> kept;
+    for (int64_t p = 0; p < count; p++) {
+      const auto& prompt_of = *pairs[p].prompt;
+      const auto& image = *group.images[pairs[p].image];
+      kept.push_back(keep(&scores[p * queries], queries, prompt_of.threshold, prompt_of.max_instances));
+      Segmentation& out = *pairs[p].out;
+      out = {};
+      out.presence = presence[p];
+      out.masks.width = image.width;
+      out.masks.height = image.height;
+      for (const int64_t q : kept.back()) {
+        const float* box = &boxes[(p * queries + q) * 4];
+        out.scores.push_back(scores[p * queries + q]);
+        for (int i = 0; i < 4; i++)
+          out.boxes.push_back(box[i] * static_cast<float>(i % 2 ? image.height : image.width));
+      }
+    }
+    decode_masks(group, pairs, count, found, prompt, valid, kept, cancel);
+  });
+}
+
+void ImageModel::decode_masks(const Group& group, const Pair* pairs, int64_t count, const Program::Detection& found,
+                              const at::Tensor& prompt, const at::Tensor& valid,
+                              const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel) {
+  const auto device = program_.target().device;
+  for (int64_t begin = 0; begin < count;) {
+    int64_t end = begin;
+    std::vector<int64_t> wanted;  // pairs of this image that show anything
+    for (; end < count && pairs[end].image == pairs[begin].image; end++)
+      if (!kept[end].empty() || pairs[end].prompt->semantic) wanted.push_back(end);
+    const auto& image = *group.images[pairs[begin].image];
+    const auto& levels = group.levels[pairs[begin].image];
+    begin = end;
+    if (wanted.empty()) continue;
+
+    cancel.check();
+    const auto rows = index_tensor(wanted, device);
+    const auto maps = program_.pixel_embed(levels, at::zeros_like(rows), found.encoded.index_select(0, rows),
+                                           prompt.index_select(0, rows), valid.index_select(0, rows));
+    for (size_t i = 0; i < wanted.size(); i++) {
+      cancel.check();
+      const int64_t p = wanted[i];
+      const auto row = static_cast<int64_t>(i);
+      Segmentation& out = *pairs[p].out;
+      if (!kept[p].empty()) {
+        const auto queries = found.queries[p].index_select(0, index_tensor(kept[p], device)).unsqueeze(0);
+        const auto logits = program_.masks(maps.instance.narrow(0, row, 1), queries)[0];
+        out.masks = runs_from_logits(logits, image.width, image.height);
+        if (pairs[p].prompt->logits) {
+          out.logits = to_floats(logits);
+          out.logits_size = logits.size(-1);
+        }
+      }
+      if (pairs[p].prompt->semantic)
+        out.semantic = runs_from_logits(maps.semantic[row].to(at::kFloat).sigmoid(), image.width, image.height, 0.5f);
+    }
+  }
+}
+
+}  // namespace sam3

@@ -1,0 +1,25 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+
+#include "network/program.h"
+
+namespace sam3 {
+
+// What the network keeps of one image. The necks are made when first needed: text and exemplars use the detector's,
+// clicks the tracker's, and most images are asked only one kind of question.
+// Read and written on the engine thread only.
+struct ImageFeatures {
+  int64_t width = 0, height = 0;  // of the original image, pixels
+  at::Tensor vit;                 // [1, Cv, G, G]; dropped when both necks exist
+  Program::Levels detector;       // f0 f1 f2
+  Program::Levels tracker;        // t0 t1 t2
+
+  void release() { *this = ImageFeatures{width, height, {}, {}, {}}; }
+  bool released() const { return !vit.defined() && !detector.low.defined() && !tracker.low.defined(); }
+};
+
+using ImageFeaturesPtr = std::shared_ptr<ImageFeatures>;
+
+}  // namespace sam3

@@ -1,0 +1,240 @@
+#include "network/program.h"
+
+#include <ATen/Context.h>
+#include <ATen/Functions.h>
+#include <torch/csrc/jit/serialization/import.h>
+
+#include <map>
+#include <set>
+#include <sstream>
+
+#include "core/error.h"
+#include "weights/json.h"
+#include "weights/weight_plan.h"
+
+namespace sam3 {
+namespace {
+
+// The submodule that owns `path` ("a.b.weight") and the last part of the name.
+std::pair<torch::jit::Module, std::string> owner_of(const torch::jit::Module& root, const std::string& path) {
+  torch::jit::Module module = root;
+  size_t begin = 0;
+  for (size_t dot; (dot = path.find('.', begin)) != std::string::npos; begin = dot + 1) {
+    const std::string part = path.substr(begin, dot - begin);
+    if (!module.hasattr(part))
+      throw Error("ERR_PROGRAM", "The program has no parameter '" + path +
+                                     "': program.pt and names.json do not belong together. Export both again.");
+    module = module.attr(part).toModule();
+  }
+  return {module, path.substr(begin)};
+}
+
+void set_parameter(const torch::jit::Module& root, const std::string& path, at::Tensor value) {
+  auto [module, name] = owner_of(root, path);
+  if (!module.hasattr(name))
+    throw Error("ERR_PROGRAM", "The program has no parameter '" + path +
+                                   "': program.pt and names.json do not belong together. Export both again.");
+  module._ivalue()->setAttr(name, std::move(value));
+}
+
+}  // namespace
+
+Program Program::load(const ProgramFiles& files, const Target& target,
+                      const std::function<void(uint64_t, uint64_t)>& progress) {
+  const c10::InferenceMode guard;
+  // Convolutions on a GPU use TF32 by default, with the mantissa of a float16: who asks for float32 wants its digits.
+  if (!target.device.is_cpu() && target.dtype == at::kFloat) at::globalContext().setAllowTF32CuDNN(false);
+  Program program;
+  program.target_ = target;
+  if (detect_format(files.weights) == WeightFormat::torchscript)
+    program.load_checkpoint(files.weights, progress);
+  else
+    program.load_bound(files, progress);
+  program.module_.eval();
+  program.count_weights();
+  return program;
+}
+
+void Program::load_bound(const ProgramFiles& files, const std::function<void(uint64_t, uint64_t)>& progress) {
+  if (files.program.empty() || files.names.empty())
+    throw Error(
+        "ERR_PROGRAM",
+        "'" + files.weights + "' holds weights only: a program (program.pt and names.json) is needed to run them.");
+  module_ = translate("ERR_PROGRAM", "Loading the program '" + files.program + "'",
+                      [&] { return torch::jit::load(files.program, std::nullopt, /*load_debug_files=*/false); });
+  const NameMap names = NameMap::load(files.names);
+  architecture_ = names.architecture();
+  const auto source = open_weights(files.weights);
+  const WeightPlan plan = plan_weights(names, *source);
+  if (!plan.problem && files.for_video) plan.parts.require_video();
+  std::set<std::string> absent;
+  for (const ProgramTensor& tensor : names.tensors())
+    if (!plan.has(tensor)) absent.insert(tensor.name);
+  names.bind(
+      *source, plan, target_.device, target_.dtype,
+      [&](const std::string& name, at::Tensor value) { set_parameter(module_, name, std::move(value)); }, progress);
+  parts_ = plan.parts;
+  // The parameters of a part that the weights lack stay where the program has them, without memory.
+  for (const auto& parameter : module_.named_parameters(/*recurse=*/true))
+    if (parameter.value.is_meta() && !absent.contains(parameter.name))
+      throw Error("ERR_PROGRAM", "The program's parameter '" + parameter.name + "' is not in '" + files.names +
+                                     "'. Export the program again.");
+}
+
+void Program::load_checkpoint(const std::string& path, const std::function<void(uint64_t, uint64_t)>& progress) {
+  std::unordered_map<std::string, std::string> extra{{"sam3.json", ""}, {"config.json", ""}, {"tokenizer.json", ""}};
+  module_ = translate("ERR_MODEL_FORMAT", "Loading the checkpoint '" + path + "'", [&] {
+    return torch::jit::load(path, c10::Device(c10::kCPU), extra, /*load_debug_files=*/false);
+  });
+  if (extra["sam3.json"].empty())
+    throw Error("ERR_MODEL_FORMAT",
+                "'" + path +
+                    "' is a TorchScript file but no sam3-node checkpoint (sam3.json is not in it). Make one with "
+                    "`python -m scripts.export checkpoint`.");
+  architecture_ = parse_architecture(extra["sam3.json"]);
+  config_json_ = extra["config.json"];
+  tokenizer_json_ = extra["tokenizer.json"];
+
+  std::set<std::string> keep_fp32;
+  translate("ERR_MODEL_FORMAT", "Reading sam3.json in '" + path + "'", [&] {
+    const Json header = Json::parse(extra["sam3.json"]);
+    if (const Json* names = header.find("fp32"))
+      for (const Json& name : names->as_array("fp32")) keep_fp32.insert(name.as_string("fp32"));
+  });
+
+  // One tensor at a time, so that the old and the new copy of only one lie side by side.
+  std::vector<std::string> names;
+  uint64_t total = 0, done = 0;
+  for (const auto& parameter : module_.named_parameters(true)) {
+    if (parameter.value.is_meta())
+      throw Error("ERR_MODEL_FORMAT",
+                  "'" + path +
+                      "' is a program without weights. Give a model folder, or a checkpoint made with "
+                      "`python -m scripts.export checkpoint`.");
+    names.push_back(parameter.name);
+    total += parameter.value.nbytes();
+  }
+  for (const std::string& name : names) {
+    auto [module, leaf] = owner_of(module_, name);
+    at::Tensor value = module.attr(leaf).toTensor();
+    done += value.nbytes();
+    const bool cast = value.is_floating_point() && !keep_fp32.count(name);
+    set_parameter(module_, name, value.to(target_.device, cast ? target_.dtype : value.scalar_type()));
+    if (progress) progress(done, total);
+  }
+}
+
+void Program::count_weights() {
+  for (const auto& parameter : module_.named_parameters(true)) {
+    if (parameter.value.is_meta()) continue;
+    parameters_ += parameter.value.numel();
+    weight_bytes_ += static_cast<int64_t>(parameter.value.nbytes());
+  }
+}
+
+c10::IValue Program::call(const char* method, std::vector<c10::IValue> inputs) const {
+  const auto found = module_.find_method(method);
+  if (!found)
+    throw Error("ERR_PROGRAM",
+                std::string("The program has no method '") + method + "'. Export it again with this version.");
+  return translate("ERR_INFERENCE", method, [&] { return (*found)(std::move(inputs)); });
+}
+
+std::vector<at::Tensor> Program::call_many(const char* method, std::vector<c10::IValue> inputs, size_t outputs) const {
+  const c10::IValue result = call(method, std::move(inputs));
+  std::vector<at::Tensor> tensors;
+  if (result.isTuple())
+    for (const auto& element : result.toTupleRef().elements()) tensors.push_back(element.toTensor());
+  if (tensors.size() != outputs)
+    throw Error("ERR_PROGRAM", std::string("The program's method '") + method + "' does not return " +
+                                   std::to_string(outputs) + " tensors. Export it again with this version.");
+  return tensors;
+}
+
+at::Tensor Program::encode_image(const at::Tensor& pixels, const std::function<void()>& between_layers) const {
+  // One layer takes a large part of a second on a CPU, and next to nothing on a GPU.
+  const int64_t step = target_.device.is_cpu() ? 1 : 8;
+  auto tokens = call("embed_patches", {pixels}).toTensor();
+  for (int64_t layer = 0; layer < architecture_.vision_layers; layer += step) {
+    between_layers();
+    tokens = call("encode_layers", {tokens, layer, step}).toTensor();
+  }
+  return call("join_tokens", {tokens}).toTensor();
+}
+
+Program::Levels Program::neck_detect(const at::Tensor& vit) const {
+  auto out = call_many("neck_detect", {vit}, 3);
+  return {out[0], out[1], out[2]};
+}
+
+Program::Levels Program::neck_track(const at::Tensor& vit) const {
+  auto out = call_many("neck_track", {vit}, 3);
+  return {out[0], out[1], out[2]};
+}
+
+at::Tensor Program::encode_text(const at::Tensor& ids, const at::Tensor& valid) const {
+  return call("encode_text", {ids, valid}).toTensor();
+}
+
+Program::Geometry Program::encode_geometry(const at::Tensor& boxes, const at::Tensor& labels, const at::Tensor& valid,
+                                           const at::Tensor& f2, const at::Tensor& image_index) const {
+  auto out = call_many("encode_geometry", {boxes, labels, valid, f2, image_index}, 2);
+  return {out[0], out[1]};
+}
+
+Program::Detection Program::detect(const Levels& f, const at::Tensor& image_index, const at::Tensor& prompt,
+                                   const at::Tensor& valid) const {
+  auto out = call_many("detect", {f.high, f.middle, f.low, image_index, prompt, valid}, 5);
+  return {out[0], out[1], out[2], out[3], out[4]};
+}
+
+Program::PixelMaps Program::pixel_embed(const Levels& f, const at::Tensor& image_index, const at::Tensor& encoded,
+                                        const at::Tensor& prompt, const at::Tensor& valid) const {
+  auto out = call_many("pixel_embed", {f.high, f.middle, f.low, image_index, encoded, prompt, valid}, 2);
+  return {out[0], out[1]};
+}
+
+at::Tensor Program::masks(const at::Tensor& pixel_map, const at::Tensor& queries) const {
+  return call("masks", {pixel_map, queries}).toTensor();
+}
+
+Program::PromptTokens Program::prompt_encode(const at::Tensor& points, const at::Tensor& labels, const at::Tensor& mask,
+                                             const at::Tensor& use_mask) const {
+  auto out = call_many("prompt_encode", {points, labels, mask, use_mask}, 2);
+  return {out[0], out[1]};
+}
+
+Program::ClickMasks Program::mask_decode(const at::Tensor& t0, const at::Tensor& t1, const at::Tensor& pixels,
+                                         const PromptTokens& tokens) const {
+  auto out = call_many("mask_decode", {t0, t1, pixels, tokens.sparse, tokens.dense}, 4);
+  return {out[0], out[1], out[2], out[3]};
+}
+
+at::Tensor Program::object_pointer(const at::Tensor& token, const at::Tensor& object_logit) const {
+  return call("object_pointer", {token, object_logit}).toTensor();
+}
+
+at::Tensor Program::mask_to_prompt(const at::Tensor& mask) const {
+  return call("mask_to_prompt", {mask}).toTensor();
+}
+
+at::Tensor Program::memory_encode(const at::Tensor& t2, const at::Tensor& mask, const at::Tensor& object_logit) const {
+  return call("memory_encode", {t2, mask, object_logit}).toTensor();
+}
+
+at::Tensor Program::memory_attend(const at::Tensor& t2, const at::Tensor& memory, const at::Tensor& memory_position,
+                                  int64_t pointer_tokens) const {
+  // A tensor on the CPU: an int would be baked into a traced program, and reading one from a GPU would stall it.
+  return call("memory_attend", {t2, memory, memory_position, at::scalar_tensor(pointer_tokens, at::kLong)}).toTensor();
+}
+
+at::Tensor Program::pointer_position(const at::Tensor& offset) const {
+  return call("pointer_tpos", {offset}).toTensor();
+}
+
+Program::TrackerConstants Program::tracker_constants(int64_t grid) const {
+  auto out = call_many("constants", {grid}, 7);
+  return {out[1], out[3], out[4], out[5]};
+}
+
+}  // namespace sam3

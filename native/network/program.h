@@ -1,0 +1,117 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+#include <torch/csrc/jit/api/module.h>
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "network/device.h"
+#include "weights/name_map.h"
+#include "weights/weight_parts.h"
+
+namespace sam3 {
+
+// Where the network and its weights lie. `weights` is a safetensors file or index, Meta's sam3.pt, or a self-contained
+// TorchScript checkpoint (told apart by content); `program` and `names` are needed for all but the last.
+struct ProgramFiles {
+  std::string program, names, weights;
+  bool for_video = false;  // weights that cannot follow objects through a video are refused
+};
+
+// The network on its device: one typed C++ call for each exported method. B images or objects, P prompts, T texts,
+// N boxes or points, Q queries, G = input size / patch, C = hidden size, L = prompt length. No state but the weights.
+class Program {
+ public:
+  // `progress(done, total)` counts bytes of weights. Throws ERR_PROGRAM, ERR_MODEL_FORMAT, ERR_WEIGHTS_*, and
+  // ERR_NO_TRACKER for weights that are not what `files.for_video` asks for.
+  static Program load(const ProgramFiles& files, const Target& target,
+                      const std::function<void(uint64_t, uint64_t)>& progress = {});
+
+  const Architecture& architecture() const { return architecture_; }
+  const Target& target() const { return target_; }
+  // What the weights have. A method of a part that they lack must not be called: its parameters hold nothing.
+  const WeightParts& parts() const { return parts_; }
+  int64_t parameters() const { return parameters_; }
+  int64_t weight_bytes() const { return weight_bytes_; }
+  // Texts carried inside a self-contained checkpoint; empty otherwise.
+  const std::string& config_json() const { return config_json_; }
+  const std::string& tokenizer_json() const { return tokenizer_json_; }
+
+  struct Levels {
+    at::Tensor high, middle, low;  // 4G, 2G, G
+  };
+  struct Geometry {
+    at::Tensor tokens, valid;  // [P, N+1, C], bool [P, N+1]
+  };
+  struct Detection {
+    at::Tensor logits, boxes, presence, queries,
+        encoded;  // [P,Q] [P,Q,4] xyxy 0..1, [P,1] (all fp32), [P,Q,C], [P,G*G,C]
+  };
+  struct PixelMaps {
+    at::Tensor instance, semantic;  // [P,C,4G,4G], [P,1,4G,4G]
+  };
+  struct PromptTokens {
+    at::Tensor sparse, dense;  // [B,N+1,C], [B,C,G,G]
+  };
+  struct ClickMasks {
+    at::Tensor masks, iou, tokens, object;  // [B,4,4G,4G] logits, [B,4], [B,4,C], [B,1] logit
+  };
+  // Tables and learned embeddings of the tracker for a grid of G x G. D = channels of a memory frame.
+  struct TrackerConstants {
+    at::Tensor memory_position;    // [1,D,G,G] sine map
+    at::Tensor temporal_position;  // [7,D]: memories 1 to 6 frames away, then conditioning frames
+    at::Tensor no_memory;          // [1,C] added to the lowest level where there is nothing to remember
+    at::Tensor no_pointer;         // [1,C] pointer of an object that is not visible
+  };
+
+  // [B,3,S,S] -> [B,Cv,G,G]. `between_layers` is called before each group of ViT layers and may throw to stop.
+  at::Tensor encode_image(const at::Tensor& pixels, const std::function<void()>& between_layers) const;
+  Levels neck_detect(const at::Tensor& vit) const;
+  Levels neck_track(const at::Tensor& vit) const;
+  at::Tensor encode_text(const at::Tensor& ids, const at::Tensor& valid) const;
+  Geometry encode_geometry(const at::Tensor& boxes, const at::Tensor& labels, const at::Tensor& valid,
+                           const at::Tensor& f2, const at::Tensor& image_index) const;
+  Detection detect(const Levels& features, const at::Tensor& image_index, const at::Tensor& prompt,
+                   const at::Tensor& valid) const;
+  PixelMaps pixel_embed(const Levels& features, const at::Tensor& image_index, const at::Tensor& encoded,
+                        const at::Tensor& prompt, const at::Tensor& valid) const;
+  at::Tensor masks(const at::Tensor& pixel_map, const at::Tensor& queries) const;
+  PromptTokens prompt_encode(const at::Tensor& points, const at::Tensor& labels, const at::Tensor& mask,
+                             const at::Tensor& use_mask) const;
+  ClickMasks mask_decode(const at::Tensor& t0, const at::Tensor& t1, const at::Tensor& pixels,
+                         const PromptTokens& tokens) const;
+  // Output token of the chosen mask [B,C], object logit [B,1] -> object pointer [B,C]; the learned one where logit <=
+  // 0.
+  at::Tensor object_pointer(const at::Tensor& token, const at::Tensor& object_logit) const;
+  // A user's mask [B,1,16G,16G] in 0..1 -> mask prompt [B,1,4G,4G].
+  at::Tensor mask_to_prompt(const at::Tensor& mask) const;
+  // t2 [B,C,G,G], mask [B,1,16G,16G] = 20 * probability - 10, object logit [B,1] -> memory features [B,D,G,G].
+  at::Tensor memory_encode(const at::Tensor& t2, const at::Tensor& mask, const at::Tensor& object_logit) const;
+  // t2 [B or 1,C,G,G] attends to memory [B, M*G*G + pointer_tokens, D] and its positions (the same, or batch 1): M
+  // frames in row-major order, then the pointers, each cut into C / D tokens -> [B,C,G,G].
+  at::Tensor memory_attend(const at::Tensor& t2, const at::Tensor& memory, const at::Tensor& memory_position,
+                           int64_t pointer_tokens) const;
+  // Offsets in time [K] fp32, frames / (most pointers - 1) -> [K,D].
+  at::Tensor pointer_position(const at::Tensor& offset) const;
+  TrackerConstants tracker_constants(int64_t grid) const;
+
+ private:
+  Program() = default;
+  c10::IValue call(const char* method, std::vector<c10::IValue> inputs) const;
+  std::vector<at::Tensor> call_many(const char* method, std::vector<c10::IValue> inputs, size_t outputs) const;
+  void load_bound(const ProgramFiles& files, const std::function<void(uint64_t, uint64_t)>& progress);
+  void load_checkpoint(const std::string& path, const std::function<void(uint64_t, uint64_t)>& progress);
+  void count_weights();
+
+  mutable torch::jit::Module module_;
+  Target target_{c10::kCPU, at::kFloat};
+  Architecture architecture_{};
+  WeightParts parts_;
+  int64_t parameters_ = 0, weight_bytes_ = 0;
+  std::string config_json_, tokenizer_json_;
+};
+
+}  // namespace sam3

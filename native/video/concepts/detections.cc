@@ -1,0 +1,27 @@
+#include "video/concepts/detections.h"
+
+#include "core/host_values.h"
+#include "masks/nms.h"
+
+namespace sam3 {
+
+ConceptDetections keep_detections(std::vector<float> scores, std::vector<std::array<float, 4>> boxes,
+                                  const at::Tensor& masks, const ConceptOptions& options) {
+  ConceptDetections found{std::move(scores), std::move(boxes), masks, MaskBits::above_zero(masks)};
+  if (options.det_nms_thresh <= 0) return found;
+  const auto keep = nms_masks(found.scores, found.bits, options.score_threshold_detection, options.det_nms_thresh);
+  std::vector<int64_t> kept;
+  for (size_t i = 0; i < keep.size(); i++)
+    if (keep[i]) kept.push_back(static_cast<int64_t>(i));
+  if (kept.size() == keep.size()) return found;
+  ConceptDetections out;
+  for (const int64_t i : kept) {
+    out.scores.push_back(found.scores[i]);
+    out.boxes.push_back(found.boxes[i]);
+  }
+  out.masks = masks.index_select(0, index_tensor(kept, masks.device()));
+  out.bits = found.bits.select(kept);
+  return out;
+}
+
+}  // namespace sam3

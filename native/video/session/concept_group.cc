@@ -1,0 +1,263 @@
+#include "video/session/concept_group.h"
+
+#include <ATen/Functions.h>
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/host_values.h"
+
+namespace sam3 {
+namespace {
+
+OutputRules rules_of(const VideoOptions& options) {
+  return {options.width, options.height, options.logits, /*exclusive=*/true, /*show_empty=*/false};
+}
+
+ConceptPrompt prompt_of(const ConceptPromptSpec& spec, bool with_box) {
+  ConceptPrompt out;
+  out.ids = spec.ids;
+  if (with_box) out.boxes = spec.boxes, out.labels = spec.labels;
+  return out;
+}
+
+}  // namespace
+
+ConceptGroup::ConceptGroup(SessionContext& context, int64_t index, const ConceptPromptSpec& prompt, int64_t frame)
+    : ObjectGroup(context, rules_of(context.options)),
+      index_(index),
+      prompt_frame_(frame),
+      has_text_(prompt.has_text),
+      plain_(prompt_of(prompt, false)),
+      boxed_(prompt_of(prompt, true)),
+      state_(context.options.concepts, tracker_),
+      ahead_(frame),
+      earliest_(frame) {}
+
+void ConceptGroup::drop_concept() {
+  for (const int64_t id : tracker_.object_ids())
+    if (!clicked_.contains(id)) remove_object(id);
+  index_ = -1;
+  first_look_.reset();
+}
+
+void ConceptGroup::start(const ConceptDetections& detections) {
+  track(prompt_frame_, /*reverse=*/false, detections);
+  first_look_.emplace(prompt_frame_, detections);
+}
+
+const ConceptDetections* ConceptGroup::remembered(int64_t frame) const {
+  return first_look_ && first_look_->first == frame && ahead_.boxed(frame) ? &first_look_->second : nullptr;
+}
+
+// The box belongs to its own frame, and without a text nothing is detected on others. See LookAhead for what comes of
+// it.
+const ConceptPrompt* ConceptGroup::prompt_on(int64_t frame) const {
+  if (index_ < 0 || !run_.covers(frame) || kind_on(frame) != PropagationKind::full) return nullptr;
+  if (!has_text_ && frame != prompt_frame_) return nullptr;
+  return ahead_.boxed(frame) ? &boxed_ : &plain_;
+}
+
+void ConceptGroup::track(int64_t frame, bool reverse, const ConceptDetections& detections) {
+  drop_promptless();
+  FramePlan plan;
+  {
+    const StageTimer timer(context_.frames.clock(), &StageTimes::associate);
+    plan = state_.step(frame, reverse, detections, context_.next_id);
+  }
+  const StageTimer timer(context_.frames.clock(), &StageTimes::output);
+  stage_.store(frame, record_of(plan, detections, state_.metadata(), state_.options(), stage_.rules()));
+  if (state_.options().masklet_confirmation_enable && state_.options().hotstart_delay > 0)
+    stage_.note_unconfirmed(frame, state_.metadata().confirmation.unconfirmed(state_.metadata().ids));
+  earliest_ = std::min(earliest_, frame);
+  ahead_.looked_at(frame, reverse, num_frames());
+}
+
+// Objects whose last prompt was taken back cannot be found again.
+void ConceptGroup::drop_promptless() {
+  if (tracker_.has_conditioning()) return;
+  for (const int64_t id : tracker_.object_ids()) remove_object(id);
+}
+
+GroupRun ConceptGroup::plan(const RunRequest& request) const {
+  const auto next = history_.next(num_frames());
+  GroupRun run = range_of(request, request.start.value_or(earliest_), 1);
+  run.kind = run.empty() || stage_.computed(run.first) ? next.kind : PropagationKind::full;
+  run.objects = next.objects;
+  return run;
+}
+
+void ConceptGroup::begin(const GroupRun& run) {
+  run_ = run;
+  history_.begin({run.kind, run.objects}, run.start);
+  stage_.forget_unconfirmed();
+}
+
+void ConceptGroup::join(bool reverse, int64_t first, int64_t last) {
+  ObjectGroup::join(reverse, first, last);
+  history_.begin({}, first);
+}
+
+void ConceptGroup::end() {
+  history_.finish();
+  run_ = {};
+}
+
+PropagationKind ConceptGroup::kind_on(int64_t frame) const {
+  return stage_.computed(frame) ? run_.kind : PropagationKind::full;
+}
+
+int64_t ConceptGroup::delay() const {
+  if (run_.empty()) return 0;
+  const auto [low, high] = std::minmax(run_.first, run_.last);
+  const bool detects =
+      run_.kind == PropagationKind::full || high == INT64_MAX || stage_.computed(low, high) < high - low + 1;
+  return detects ? state_.options().hotstart_delay : 0;
+}
+
+int64_t ConceptGroup::stores(int64_t frame) const {
+  if (!run_.covers(frame) || kind_on(frame) == PropagationKind::full) return ObjectGroup::stores(frame);
+  return kind_on(frame) == PropagationKind::fetch ? 0 : static_cast<int64_t>(run_.objects.size());
+}
+
+void ConceptGroup::step(int64_t frame, const ConceptDetections& detections) {
+  switch (kind_on(frame)) {
+    case PropagationKind::full:
+      track(frame, run_.reverse, detections);
+      if (first_look_ && first_look_->first == frame) first_look_.reset();
+      break;
+    case PropagationKind::partial: track_clicked(frame); break;
+    case PropagationKind::fetch: break;
+  }
+}
+
+void ConceptGroup::track_clicked(int64_t frame) {
+  std::vector<int64_t> objects;
+  for (const MaskletBucket& bucket : tracker_.buckets())
+    for (const int64_t id : run_.objects)
+      if (bucket.contains(id) && bucket.bank().has_conditioning()) objects.push_back(id);
+  if (objects.empty()) return;
+  const auto ids = tracker_.bucket_ids(objects);
+  const Propagated found = tracker_.propagate_some(frame, run_.reverse, objects, /*encode_memory=*/true);
+  const StageTimer timer(context_.frames.clock(), &StageTimes::output);
+  LogitMasks masks(found.masks);
+  masks.repair(state_.options().fill_hole_area);
+  const auto logits = to_floats(found.object_logits), probabilities = to_floats(found.object_logits.sigmoid());
+  for (size_t i = 0; i < ids.size(); i++) {
+    if (std::find(objects.begin(), objects.end(), ids[i]) == objects.end()) continue;
+    const auto row = static_cast<int64_t>(i);
+    ObjectRecord object;
+    object.mask =
+        runs_from_logits(masks.host().narrow(0, row, 1), stage_.rules().width, stage_.rules().height).masks[0];
+    object.score = state_.metadata().scores.at(ids[i]);
+    object.probability = probabilities[i];
+    object.rank = object.object_logit = logits[i];  // the reference ranks refined objects by their logit
+    if (stage_.rules().logits) object.logits = to_floats(masks.host()[row]);
+    stage_.put(frame, ids[i], std::move(object));
+  }
+}
+
+template <class Prompt>
+void ConceptGroup::click(int64_t frame, int64_t object, Prompt&& prompt) {
+  const bool known = tracks(object);
+  bool is_new = !known;
+  if (known && state_.options().use_stateless_refinement && !history_.was_clicked(object)) {
+    ObjectGroup::remove_object(object);
+    state_.remove(object);
+    is_new = true;
+  }
+  const BucketFrame found = prompt();
+  try {
+    tracker_.preflight({object});  // at once: the next propagation may meet this frame as any other
+  } catch (...) {
+    if (is_new) tracker_.remove_objects({object});  // the decisions do not know it yet
+    throw;
+  }
+  tracker_.clear_mask_prompts_around(frame, object, state_.options().refinement_detector_cond_frame_removal_window);
+
+  const StageTimer timer(context_.frames.clock(), &StageTimes::output);
+  const auto place = std::find(found.ids.begin(), found.ids.end(), object) - found.ids.begin();
+  const auto& rules = stage_.rules();
+  ObjectRecord record;
+  record.mask = found.given[place].defined()
+                    ? runs_of_mask(found.given[place])
+                    : runs_from_logits(found.masks.narrow(0, place, 1), rules.width, rules.height).masks[0];
+  record.mask = repaired(record.mask, rules.height, state_.options().fill_hole_area);
+  record.score = record.rank = 1.0f;
+  record.object_logit = to_floats(found.object_logits)[place];
+  record.probability = to_floats(found.object_logits.sigmoid())[place];
+  if (rules.logits) record.logits = to_floats(found.masks[place]);
+  stage_.unhide(object);
+  stage_.put(frame, object, std::move(record));
+
+  state_.click(object, is_new);
+  history_.click(object, is_new);
+  if (!known && !state_.metadata().hotstart.first_frame.contains(object)) clicked_.insert(object);
+  context_.next_id = std::max(context_.next_id, object + 1);
+}
+
+void ConceptGroup::add_points(int64_t frame, int64_t object, const PointInput& input) {
+  PointInput points = input;
+  points.use_prev_mem_frame = input.use_prev_mem_frame || state_.options().use_prev_mem_frame;
+  click(frame, object, [&] { return tracker_.add_points(frame, object, points); });
+}
+
+void ConceptGroup::add_mask(int64_t frame, int64_t object, const at::Tensor& mask) {
+  click(frame, object, [&] { return tracker_.add_mask(frame, object, mask); });
+}
+
+void ConceptGroup::clear_prompts(int64_t frame, int64_t object) {
+  if (!tracks(object)) unknown_object(object);
+  tracker_.clear_inputs(frame, object);
+  history_.click(object, /*is_new=*/false);  // what was found with the prompt has to be computed again
+}
+
+void ConceptGroup::remove_object(int64_t object) {
+  ObjectGroup::remove_object(object);
+  state_.remove(object);
+  history_.remove(object);
+  clicked_.erase(object);
+}
+
+std::vector<TrackedObject> ConceptGroup::labelled(std::vector<TrackedObject> objects) const {
+  for (TrackedObject& object : objects) {
+    object.concept_index = concept_of(object.id);
+    // The score as of now: a click raises it on all frames. One that was removed keeps what it was shown with.
+    const auto known = state_.metadata().scores.find(object.id);
+    if (known != state_.metadata().scores.end() && !state_.metadata().hotstart.removed.contains(object.id))
+      object.score = known->second;
+  }
+  return objects;
+}
+
+std::vector<TrackedObject> ConceptGroup::look(int64_t frame) const {
+  return labelled(stage_.look(frame));
+}
+
+std::vector<TrackedObject> ConceptGroup::finalise(int64_t frame) {
+  const FrameRecord* record = stage_.find(frame);
+  if (!record || record->settled) return look(frame);
+  return labelled(stage_.finalise(frame, state_.metadata().hotstart.removed,
+                                  state_.options().masklet_confirmation_consecutive_det_thresh - 1, run_.reverse,
+                                  num_frames()));
+}
+
+void ConceptGroup::tidy(int64_t newest, const std::set<int64_t>& waiting) {
+  ObjectGroup::tidy(newest, waiting);
+  if (first_look_ && (run_.reverse ? newest < first_look_->first : newest > first_look_->first)) first_look_.reset();
+  forget_removed(waiting);
+}
+
+// A removed object has to be known until no frame is waiting that could show it.
+void ConceptGroup::forget_removed(const std::set<int64_t>& waiting) {
+  const auto removed = state_.metadata().hotstart.removed;
+  for (const int64_t id : removed) {
+    const bool shown = std::any_of(waiting.begin(), waiting.end(), [&](int64_t frame) {
+      const FrameRecord* record = stage_.find(frame);
+      return record && !record->settled && record->objects.contains(id);
+    });
+    if (!shown) state_.forget(id);
+  }
+}
+
+}  // namespace sam3

@@ -1,0 +1,78 @@
+#pragma once
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "video/concepts/concept_state.h"
+#include "video/session/look_ahead.h"
+#include "video/session/object_group.h"
+
+namespace sam3 {
+
+// One concept and its objects, and what was clicked beside them: Meta's Sam3VideoInferenceWithInstanceInteractivity
+// with one prompt. Where that class cannot be followed:
+// - Frames that no propagation has reached yet are detected and tracked whatever the history of actions says (the
+//   reference shows nothing on them, or fails).
+// - Clicked objects are never removed or hidden by the hotstart and keep-alive rules, and count as confirmed (in the
+//   reference a later full propagation fails for want of their first frame).
+class ConceptGroup final : public ObjectGroup {
+ public:
+  // `index` -1 for a group whose concept is gone, but not what was clicked beside it.
+  ConceptGroup(SessionContext& context, int64_t index, const ConceptPromptSpec& prompt, int64_t frame);
+
+  int64_t index() const { return index_; }
+  // -1 for objects that were clicked and not detected.
+  int64_t concept_of(int64_t object) const { return clicked_.contains(object) ? -1 : index_; }
+  // Takes the concept and its objects out. What was clicked stays.
+  void drop_concept();
+
+  // The frame of the prompt, for the first time.
+  void start(const ConceptDetections& detections);
+  const ConceptPrompt& prompt() const { return boxed_; }
+
+  void add_points(int64_t frame, int64_t object, const PointInput& input) override;
+  void add_mask(int64_t frame, int64_t object, const at::Tensor& mask) override;
+  void clear_prompts(int64_t frame, int64_t object) override;
+  void remove_object(int64_t object) override;
+
+  GroupRun plan(const RunRequest& request) const override;
+  void begin(const GroupRun& run) override;
+  void join(bool reverse, int64_t first, int64_t last) override;
+  void end() override;
+  bool has_prompts() const override { return index_ >= 0 || !tracker_.object_ids().empty(); }
+  bool computes(int64_t frame) const override { return run_.covers(frame) && kind_on(frame) != PropagationKind::fetch; }
+  int64_t delay() const override;
+  int64_t stores(int64_t frame) const override;
+  const ConceptPrompt* prompt_on(int64_t frame) const override;
+  void step(int64_t frame, const ConceptDetections& detections) override;
+
+  std::vector<TrackedObject> look(int64_t frame) const override;
+  std::vector<TrackedObject> finalise(int64_t frame) override;
+  void tidy(int64_t newest, const std::set<int64_t>& waiting) override;
+
+  // Detections of the prompt's frame, which is looked at twice: at the prompt, and when it is propagated.
+  const ConceptDetections* remembered(int64_t frame) const;
+
+ private:
+  PropagationKind kind_on(int64_t frame) const;
+  void track(int64_t frame, bool reverse, const ConceptDetections& detections);
+  void track_clicked(int64_t frame);
+  void drop_promptless();
+  // Lets `prompt` give the object points or a mask, and takes the answer in.
+  template <class Prompt>
+  void click(int64_t frame, int64_t object, Prompt&& prompt);
+  void forget_removed(const std::set<int64_t>& waiting);
+  std::vector<TrackedObject> labelled(std::vector<TrackedObject> objects) const;
+
+  int64_t index_, prompt_frame_;
+  bool has_text_;
+  ConceptPrompt plain_, boxed_;  // without and with the box
+  ConceptState state_;
+  ActionHistory history_;
+  LookAhead ahead_;
+  std::set<int64_t> clicked_;  // objects that were never detected
+  int64_t earliest_;           // frame with results
+  std::optional<std::pair<int64_t, ConceptDetections>> first_look_;
+};
+
+}  // namespace sam3

@@ -1,0 +1,90 @@
+#include "video/session/object_group.h"
+
+#include <ATen/Functions.h>
+
+#include <algorithm>
+
+#include "core/error.h"
+
+namespace sam3 {
+
+ObjectGroup::ObjectGroup(SessionContext& context, const OutputRules& rules)
+    : context_(context),
+      tracker_(context.model, context.frames, context.options.tracker, context.options.width, context.options.height,
+               context.options.num_frames),
+      stage_(rules) {}
+
+bool ObjectGroup::tracks(int64_t object) const {
+  const auto ids = tracker_.object_ids();
+  return std::find(ids.begin(), ids.end(), object) != ids.end();
+}
+
+void ObjectGroup::unknown_object(int64_t object) const {
+  std::string ids;
+  for (const int64_t id : tracker_.object_ids()) ids += (ids.empty() ? "" : ", ") + std::to_string(id);
+  throw Error("ERR_UNKNOWN_OBJECT", "There is no object " + std::to_string(object) +
+                                        (ids.empty() ? "." : ". Objects that are tracked: " + ids + "."));
+}
+
+void ObjectGroup::remove_object(int64_t object) {
+  tracker_.remove_objects({object});
+  stage_.remove_object(object);
+}
+
+void ObjectGroup::join(bool reverse, int64_t first, int64_t last) {
+  run_ = {PropagationKind::full, first, first, last, reverse, {}};
+}
+
+std::pair<int64_t, int64_t> ObjectGroup::counts(int64_t frame) const {
+  const FrameRecord* record = stage_.find(frame);
+  if (record && record->tracked >= 0) return {record->tracked, record->dropped};
+  return {static_cast<int64_t>(tracker_.object_ids().size()), 0};
+}
+
+GroupRun ObjectGroup::range_of(const RunRequest& request, int64_t start, int64_t offset) const {
+  GroupRun run;
+  run.start = request.start;
+  run.reverse = request.reverse;
+  const int64_t end = num_frames() >= 0 ? num_frames() - 1 : INT64_MAX;
+  if (request.reverse) {
+    run.first = start - offset;
+    run.last = request.max_frames ? std::max<int64_t>(start - std::min(*request.max_frames, start), 0) : 0;
+  } else {
+    run.first = start;
+    run.last = request.max_frames && *request.max_frames < end - start ? start + *request.max_frames : end;
+  }
+  return run;
+}
+
+void ObjectGroup::tidy(int64_t newest, const std::set<int64_t>& waiting) {
+  if (context_.options.full_history) return;
+  tracker_.prune(newest);
+  std::set<int64_t> keep = waiting;
+  keep.insert(newest);
+  stage_.keep_only(keep);
+}
+
+int64_t ObjectGroup::stores(int64_t) const {
+  return static_cast<int64_t>(tracker_.object_ids().size());
+}
+
+int64_t ObjectGroup::growth(const SessionContext& context, int64_t objects) {
+  const auto& architecture = context.model.program().architecture();
+  const int64_t grid = context.model.grid(), side = 4 * grid;
+  // Runs of a mask: a column changes at most once between two rows of the low-resolution mask.
+  const int64_t runs = context.options.width * (side + 1) * static_cast<int64_t>(sizeof(uint32_t));
+  const int64_t record = runs + 512 + (context.options.logits ? side * side * 4 : 0);
+  // Memory, low-resolution logits, pointer, and a few numbers.
+  const auto element = static_cast<int64_t>(c10::elementSize(context.model.program().target().dtype));
+  const int64_t memory =
+      architecture.memory_size * grid * grid * element + side * side * 4 + architecture.hidden_size * element + 64;
+  return objects * (memory + record);
+}
+
+MaskRuns runs_of_mask(const at::Tensor& mask) {
+  // Between pixels of 1 and -1 nothing is interpolated at its own size.
+  const auto logits = mask.to(at::kCPU, at::kFloat).mul(2).sub_(1).unsqueeze(0);
+  return runs_from_logits(logits, mask.size(1), mask.size(0)).masks[0];
+}
+
+}  // namespace sam3

@@ -1,0 +1,236 @@
+// Prompts, groups and accounts of a session. The propagation is in session_steps.cc.
+#include "video/session/session_state.h"
+
+#include <ATen/Functions.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace sam3 {
+namespace {
+
+constexpr int64_t kHighestId = (int64_t{1} << 53) - 1;  // that a JavaScript number holds
+
+// A label of another value would be looked up beyond a table of the network.
+void check_labels(const std::vector<int64_t>& labels) {
+  for (const int64_t label : labels)
+    if (label != 0 && label != 1)
+      throw Error("ERR_INVALID_ARGUMENT",
+                  "A label is 1 (belongs to it) or 0 (does not), not " + std::to_string(label) + ".");
+}
+
+void check_finite(const std::vector<float>& numbers) {
+  for (const float number : numbers)
+    if (!std::isfinite(number)) throw Error("ERR_INVALID_ARGUMENT", "Coordinates have to be finite numbers.");
+}
+
+FrameFilter filter_of(const VideoOptions& options) {
+  return options.bicubic ? FrameFilter::bicubic : FrameFilter::bilinear;
+}
+
+}  // namespace
+
+VideoSession::SessionState::SessionState(ImageModel& model, VideoOptions o)
+    : options(std::move(o)), frames(model, filter_of(options), options.full_history), context{model, frames, options} {
+  model.program().parts().require_video();
+  if (options.width <= 0 || options.height <= 0)
+    throw Error("ERR_INVALID_ARGUMENT", "A video needs a width and a height in pixels.");
+}
+
+void VideoSession::SessionState::check_image(const RawImage& image) const {
+  if (image.width == options.width && image.height == options.height) return;
+  throw Error("ERR_FRAME_SIZE", "A frame of " + std::to_string(image.width) + " x " + std::to_string(image.height) +
+                                    " pixels came in a video of " + std::to_string(options.width) + " x " +
+                                    std::to_string(options.height) +
+                                    ". Scale it, or start a session of its own for the new size.");
+}
+
+void VideoSession::SessionState::check_frame(int64_t frame) const {
+  if (frame >= 0 && (options.num_frames < 0 || frame < options.num_frames)) return;
+  throw Error("ERR_INVALID_FRAME", "There is no frame " + std::to_string(frame) +
+                                       (options.num_frames < 0 ? ": frames are counted from 0."
+                                                               : ": the video has frames 0 to " +
+                                                                     std::to_string(options.num_frames - 1) + "."));
+}
+
+void VideoSession::SessionState::check_memory(int64_t frame, int64_t new_objects) const {
+  if (!options.full_history) return;
+  int64_t growth = frames.holds(frame) ? 0 : frames.bytes_per_frame(), objects = new_objects;
+  for (const auto& group : groups_) objects += group->stores(frame);
+  growth += ObjectGroup::growth(context, objects);
+  if (host_bytes() + growth <= options.memory_limit) return;
+  throw Error("ERR_MEMORY_LIMIT",
+              "Frame " + std::to_string(frame) + " would take the session's history over memoryLimit = " +
+                  std::to_string(options.memory_limit) + " bytes (" + std::to_string(host_bytes()) +
+                  " are in use). Raise the limit, remove objects, reset the session, or use { history: 'bounded' }.");
+}
+
+void VideoSession::SessionState::open(int64_t frame, const RawImage* image, const CancelProbe& cancel) {
+  if (image) check_image(*image);
+  frames.open(frame, image, cancel);
+}
+
+void VideoSession::SessionState::open_prompted(int64_t frame, const RawImage* image, const CancelProbe& cancel) {
+  check_frame(frame);
+  if (!options.full_history && frame < stepped_)
+    throw Error("ERR_HISTORY_REQUIRED",
+                "Frame " + std::to_string(frame) + " is older than frame " + std::to_string(stepped_) +
+                    ", and a bounded history has forgotten it. Use startSession(source, { history: 'full' }).");
+  check_memory(frame, 1);
+  open(frame, image, cancel);
+}
+
+void VideoSession::SessionState::check_object(int64_t object) const {
+  if (object < 0 || object > kHighestId)
+    throw Error("ERR_INVALID_ARGUMENT", "Object ids are whole numbers from 0 to 2^53 - 1.");
+}
+
+void VideoSession::SessionState::check_points(int64_t object, const PointInput& input) const {
+  check_object(object);
+  if (input.points.size() != 2 * input.labels.size())
+    throw Error("ERR_INVALID_ARGUMENT", "Each point needs x, y and a label.");
+  if (input.labels.empty() && !input.box) throw Error("ERR_INVALID_ARGUMENT", "A prompt needs points, a box, or both.");
+  check_labels(input.labels);
+  check_finite(input.points);
+  if (input.box) check_finite({input.box->begin(), input.box->end()});
+}
+
+void VideoSession::SessionState::check_concept(const ConceptPromptSpec& prompt) const {
+  context.model.program().parts().require_detector();
+  const auto context_length = static_cast<size_t>(context.model.program().architecture().text_context);
+  if (prompt.ids.size() != context_length)
+    throw Error("ERR_INVALID_ARGUMENT", "A text needs " + std::to_string(context_length) + " token ids.");
+  if (prompt.boxes.size() != 4 * prompt.labels.size())
+    throw Error("ERR_INVALID_ARGUMENT", "Each box needs four numbers and a label.");
+  if (prompt.labels.size() > 1)
+    throw Error("ERR_INVALID_ARGUMENT", "A concept of a video takes one box, not " +
+                                            std::to_string(prompt.labels.size()) +
+                                            ". Add the others as concepts of their own, or point at the objects.");
+  if (!prompt.has_text && prompt.labels.empty())
+    throw Error("ERR_INVALID_ARGUMENT", "A concept needs a text, a box, or both.");
+  check_labels(prompt.labels);
+  check_finite(prompt.boxes);
+}
+
+at::Tensor VideoSession::SessionState::mask_of(const uint8_t* mask) const {
+  if (!mask) throw Error("ERR_INVALID_ARGUMENT", "A mask is missing.");
+  return at::from_blob(const_cast<uint8_t*>(mask), {options.height, options.width}, at::kByte).ne(0).to(at::kFloat);
+}
+
+int64_t VideoSession::SessionState::add_concept(int64_t frame, const ConceptPromptSpec& prompt,
+                                                const CancelProbe& cancel) {
+  auto group = std::make_unique<ConceptGroup>(context, next_concept_, prompt, frame);
+  std::vector<ConceptDetections> found;
+  {
+    const StageTimer timer(frames.clock(), &StageTimes::detect);
+    found = detect_concepts(context.model, frames.detector(frame), {&group->prompt()}, options.concepts, cancel);
+  }
+  cancel.check();
+  check_memory(frame, static_cast<int64_t>(found[0].scores.size()));
+  group->start(found[0]);
+  if (running_) join(*group);
+  groups_.push_back(std::move(group));
+  return next_concept_++;
+}
+
+void VideoSession::SessionState::prompt(int64_t object, const std::function<void(ObjectGroup&)>& body) {
+  for (const auto& group : groups_)
+    if (group->tracks(object)) return body(*group);
+  // A new object belongs to the first concept, with which it competes for pixels and detections as in the reference;
+  // without one it is on its own.
+  ObjectGroup* home = nullptr;
+  for (const auto& group : groups_)
+    if (!home || (dynamic_cast<ClickGroup*>(home) && !dynamic_cast<ClickGroup*>(group.get()))) home = group.get();
+  if (home) return body(*home);
+  auto group = std::make_unique<ClickGroup>(context);
+  body(*group);
+  if (running_) join(*group);
+  groups_.push_back(std::move(group));
+}
+
+// What comes during a propagation takes part from its next frame on.
+void VideoSession::SessionState::join(ObjectGroup& group) {
+  const int64_t next = at_ < 0 ? plan_.first : at_ + (plan_.reverse ? -1 : 1);
+  group.join(plan_.reverse, next, plan_.last);
+  pending_.raise(group.delay());
+}
+
+ObjectGroup& VideoSession::SessionState::group_of(int64_t object) {
+  for (const auto& group : groups_)
+    if (group->tracks(object)) return *group;
+  std::string ids;
+  for (const auto& group : groups_)
+    for (const int64_t id : group->object_ids()) ids += (ids.empty() ? "" : ", ") + std::to_string(id);
+  throw Error("ERR_UNKNOWN_OBJECT", "There is no object " + std::to_string(object) +
+                                        (ids.empty() ? "; none is tracked." : "; tracked are " + ids + "."));
+}
+
+void VideoSession::SessionState::remove_concept(int64_t index) {
+  for (const auto& group : groups_) {
+    auto* found = dynamic_cast<ConceptGroup*>(group.get());
+    if (!found || index < 0 || found->index() != index) continue;
+    found->drop_concept();
+    return drop_empty_groups();
+  }
+  throw Error("ERR_INVALID_ARGUMENT", "There is no concept " + std::to_string(index) + ".");
+}
+
+void VideoSession::SessionState::drop_empty_groups() {
+  std::erase_if(groups_, [&](const auto& group) {
+    const bool empty = group->object_ids().empty() && !group->has_prompts();
+    if (empty) through_.erase(group.get());
+    return empty;
+  });
+}
+
+void VideoSession::SessionState::reset() {
+  groups_.clear();
+  frames.clear();
+  context.next_id = next_concept_ = 0;
+  stepped_ = at_ = half_ = -1;
+  running_ = false;
+  through_.clear();
+  pending_.begin(0);
+}
+
+FrameResult VideoSession::SessionState::collect(
+    int64_t frame, const std::function<std::vector<TrackedObject>(ObjectGroup&)>& objects_of) const {
+  FrameResult out;
+  out.frame = frame;
+  for (const auto& group : groups_) {
+    const auto [tracked, dropped] = group->counts(frame);
+    out.tracked += tracked;
+    out.dropped += dropped;
+    auto objects = objects_of(*group);
+    std::move(objects.begin(), objects.end(), std::back_inserter(out.objects));
+  }
+  std::sort(out.objects.begin(), out.objects.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
+  return out;
+}
+
+FrameResult VideoSession::SessionState::look(int64_t frame) const {
+  return collect(frame, [&](ObjectGroup& group) { return group.look(frame); });
+}
+
+int64_t VideoSession::SessionState::objects() const {
+  int64_t count = 0;
+  for (const auto& group : groups_) count += static_cast<int64_t>(group->object_ids().size());
+  return count;
+}
+
+int64_t VideoSession::SessionState::host_bytes() const {
+  int64_t bytes = frames.host_bytes();
+  for (const auto& group : groups_)
+    bytes += group->output_bytes() + (options.full_history ? group->tracker_bytes() : 0);
+  return bytes;
+}
+
+int64_t VideoSession::SessionState::device_bytes() const {
+  int64_t bytes = frames.feature_bytes();
+  for (const auto& group : groups_) bytes += options.full_history ? 0 : group->tracker_bytes();
+  return bytes;
+}
+
+}  // namespace sam3

@@ -1,0 +1,194 @@
+// Memory attention and memory encoding. Prompts and masks are in track_decode.cc.
+#include "video/tracker/track_network.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+#include <map>
+
+#include "core/error.h"
+#include "core/host_values.h"
+
+namespace sam3 {
+
+namespace {
+
+// Whether both look equally far back: then the same positions serve both.
+bool same_distances(const MemoryView& a, const MemoryView& b) {
+  const auto equal = [](const auto& x, const auto& y) { return x.distance == y.distance; };
+  return std::equal(a.frames.begin(), a.frames.end(), b.frames.begin(), b.frames.end(), equal) &&
+         std::equal(a.pointers.begin(), a.pointers.end(), b.pointers.begin(), b.pointers.end(), equal);
+}
+
+}  // namespace
+
+struct TrackNetwork::Piece {
+  const MemoryView* view;
+  int64_t begin, count;  // objects
+};
+
+void in_parts(int64_t total, int64_t step, c10::Device device, const std::function<void(int64_t, int64_t)>& body) {
+  for (int64_t begin = 0; begin < total;) {
+    const int64_t count = std::min(step, total - begin);
+    try {
+      body(begin, count);
+      begin += count;
+    } catch (const Error& error) {
+      if (error.code() != "ERR_OUT_OF_MEMORY" || count == 1) throw;
+      release_cached_memory(device);  // blocks of the wrong size for the smaller part
+      step = count / 2;
+    }
+  }
+}
+
+int64_t TrackNetwork::objects_per_batch(int64_t floats) const {
+  const auto bytes = floats * static_cast<int64_t>(c10::elementSize(model_.program().target().dtype));
+  return std::max<int64_t>(1, model_.memory_budget() / std::max<int64_t>(bytes, 1));
+}
+
+const Program::TrackerConstants& TrackNetwork::constants() {
+  if (!constants_.no_memory.defined()) {
+    auto made = model_.program().tracker_constants(model_.grid());
+    const at::Tensor space = made.memory_position.flatten(2).transpose(1, 2);       // [1,G*G,D]
+    frame_positions_ = (space + made.temporal_position.unsqueeze(1)).contiguous();  // [7,G*G,D]
+    constants_ = std::move(made);
+  }
+  return constants_;
+}
+
+int64_t TrackNetwork::memory_frames() {
+  return constants().temporal_position.size(0);
+}
+
+at::Tensor TrackNetwork::no_pointer() {
+  return constants().no_pointer;
+}
+
+at::Tensor TrackNetwork::without_memory(const Program::Levels& image) {
+  return image.low + constants().no_memory.view({1, -1, 1, 1});
+}
+
+at::Tensor TrackNetwork::attend(const Program::Levels& image, const std::vector<MemoryView>& views,
+                                int64_t most_pointers) {
+  const StageTimer timer(clock_, &StageTimes::attend);
+  constants();
+  std::map<std::pair<size_t, size_t>, std::vector<size_t>> groups;  // by frames and pointers
+  std::vector<int64_t> first;                                       // row of each view in the result
+  int64_t total = 0;
+  for (size_t i = 0; i < views.size(); i++) {
+    groups[{views[i].frames.size(), views[i].pointers.size()}].push_back(i);
+    first.push_back(total);
+    total += views[i].objects;
+  }
+  at::Tensor out;
+  for (const auto& [size, members] : groups) {
+    std::vector<std::pair<size_t, int64_t>> objects;  // view and row
+    for (const size_t member : members)
+      for (int64_t row = 0; row < views[member].objects; row++) objects.emplace_back(member, row);
+    const auto& a = model_.program().architecture();
+    const int64_t cells = image.low.size(2) * image.low.size(3);
+    const int64_t tokens = static_cast<int64_t>(size.first) * cells;
+    // Keys in float32 and turned, values, memory and positions; queries and the feed-forward layer (8 times as wide).
+    const int64_t floats = tokens * (5 * a.hidden_size + 2 * a.memory_size) + cells * 16 * a.hidden_size;
+    in_parts(static_cast<int64_t>(objects.size()), objects_per_batch(floats), image.low.device(),
+             [&](int64_t begin, int64_t count) {
+               std::vector<Piece> pieces;
+               for (int64_t i = begin; i < begin + count; i++) {
+                 const auto& [member, row] = objects[i];
+                 if (!pieces.empty() && pieces.back().view == &views[member])
+                   pieces.back().count++;
+                 else
+                   pieces.push_back({&views[member], row, 1});
+               }
+               const at::Tensor part = attend_batch(image, pieces, most_pointers);
+               if (part.size(0) == total) {
+                 out = part;
+                 return;
+               }
+               if (!out.defined()) out = at::empty({total, part.size(1), part.size(2), part.size(3)}, part.options());
+               int64_t row = 0;
+               for (const Piece& piece : pieces) {
+                 const int64_t target = first[static_cast<size_t>(piece.view - views.data())] + piece.begin;
+                 out.narrow(0, target, piece.count).copy_(part.narrow(0, row, piece.count));
+                 row += piece.count;
+               }
+             });
+  }
+  return out;
+}
+
+at::Tensor TrackNetwork::attend_batch(const Program::Levels& image, const std::vector<Piece>& pieces,
+                                      int64_t most_pointers) {
+  return translate("ERR_INFERENCE", "Attending to memory", [&] {
+    int64_t objects = 0;
+    for (const Piece& piece : pieces) objects += piece.count;
+    const auto frames = static_cast<int64_t>(pieces[0].view->frames.size());
+    const auto pointers = static_cast<int64_t>(pieces[0].view->pointers.size());
+    if (frames == 0) return without_memory(image).expand({objects, -1, -1, -1});
+
+    const auto options = image.low.options();
+    const int64_t cells = frame_positions_.size(1), depth = frame_positions_.size(2);
+    const int64_t split = image.low.size(1) / depth, length = frames * cells + pointers * split;
+    auto memory = at::empty({objects, length, depth}, options);
+    std::vector<const MemoryView*> places;  // those with different positions
+    std::vector<int64_t> place;             // of each object
+    int64_t row = 0;
+    for (const auto& [view, begin, count] : pieces) {
+      const at::Tensor rows = memory.narrow(0, row, count);
+      for (int64_t f = 0; f < frames; f++)
+        rows.narrow(1, f * cells, cells).copy_(view->frames[f].memory.narrow(0, begin, count));
+      for (int64_t k = 0; k < pointers; k++)
+        rows.narrow(1, frames * cells + k * split, split)
+            .copy_(view->pointers[k].pointers.narrow(0, begin, count).view({count, split, depth}));
+      const auto found = std::find_if(places.begin(), places.end(),
+                                      [other = view](const auto* known) { return same_distances(*known, *other); });
+      place.insert(place.end(), count, found - places.begin());
+      if (found == places.end()) places.push_back(view);
+      row += count;
+    }
+
+    std::vector<float> distances;
+    for (const MemoryView* view : places)
+      for (const auto& pointer : view->pointers)
+        distances.push_back(static_cast<float>(pointer.distance) /
+                            static_cast<float>(std::max<int64_t>(1, most_pointers - 1)));
+    at::Tensor times;  // [places * pointers,D]
+    if (pointers) times = model_.program().pointer_position(to_device(at::tensor(distances, at::kFloat)));
+    auto position = at::empty({static_cast<int64_t>(places.size()), length, depth}, options);
+    for (size_t p = 0; p < places.size(); p++) {
+      const at::Tensor tokens = position[static_cast<int64_t>(p)];
+      for (int64_t f = 0; f < frames; f++) {
+        // Conditioning frames have the last place in time, whatever their distance.
+        const int64_t distance = places[p]->frames[f].distance;
+        const int64_t time = (distance == 0 ? frame_positions_.size(0) : distance) - 1;
+        tokens.narrow(0, f * cells, cells).copy_(frame_positions_[time]);
+      }
+      for (int64_t k = 0; k < pointers; k++)
+        tokens.narrow(0, frames * cells + k * split, split)
+            .copy_(times[static_cast<int64_t>(p) * pointers + k].unsqueeze(0));
+    }
+    // One frame for all objects, and mostly one set of positions: the network computes once what follows from them.
+    if (places.size() > 1) position = position.index_select(0, index_tensor(place, position.device()));
+    return model_.program().memory_attend(image.low, memory, position, pointers * split);
+  });
+}
+
+at::Tensor TrackNetwork::encode_memory(const Program::Levels& image, const MaskSource& masks,
+                                       const at::Tensor& object_logits) {
+  const StageTimer timer(clock_, &StageTimes::memory);
+  const int64_t side = 16 * model_.grid(), total = object_logits.size(0);
+  std::vector<at::Tensor> parts;
+  // The mask, its copies in the encoder and the features made of it: about ten times the mask.
+  in_parts(total, objects_per_batch(10 * side * side), image.low.device(), [&](int64_t begin, int64_t count) {
+    translate("ERR_INFERENCE", "Encoding memory", [&] {
+      at::Tensor mask = masks(begin, count).unsqueeze(1);
+      if (mask.size(2) != side) mask = at::_upsample_bilinear2d_aa(mask, {side, side}, /*align_corners=*/false);
+      const at::Tensor memory = model_.program().memory_encode(
+          image.low, mask.to(image.low.scalar_type()), object_logits.narrow(0, begin, count).to(image.low.device()));
+      parts.push_back(memory.flatten(2).transpose(1, 2).contiguous());
+    });
+  });
+  return parts.size() == 1 ? parts[0] : at::cat(parts);
+}
+
+}  // namespace sam3

@@ -1,0 +1,159 @@
+// The engine thread: what it answers, and that every call ends exactly once whatever happens meanwhile.
+#include <thread>
+
+#include "engine/engine_support.h"
+#include "support/support.h"
+
+using namespace sam3;
+using namespace sam3::test;
+
+TEST_CASE("engine: concepts and clicks, from pixels and from an encoded image") {
+  const GoldenModel& golden = test_model();
+  const Running running(golden);
+  CHECK(running.info.device.rfind(test_device(), 0) == 0);
+  CHECK(running.info.dtype == "float32");
+  CHECK(running.info.input_size == 168);
+  CHECK(running.info.grid == 12);
+  CHECK(running.info.parameters > 1'000'000);
+  CHECK(running.info.weight_bytes == 4 * running.info.parameters);
+
+  Waiter<std::vector<ImageFeaturesPtr>> encoded;
+  running.engine->encode({image()}, nullptr, encoded.callback());
+  const auto features = encoded.value();
+  REQUIRE(features.size() == 1);
+  CHECK(features[0]->width == 60);
+
+  Waiter<Segmentations> from_pixels, from_features, none;
+  running.engine->segment({{image(), {prompt(1000), prompt(2000)}}}, nullptr, from_pixels.callback());
+  running.engine->segment({{features[0], {prompt(2000)}}}, nullptr, from_features.callback());
+  running.engine->segment({{features[0], {prompt(1000, 1.0f)}}}, nullptr, none.callback());
+  const auto two = from_pixels.value(), one = from_features.value(), empty = none.value();
+  REQUIRE(two.size() == 1);
+  REQUIRE(two[0].size() == 2);
+  const Segmentation& first = two[0][1];
+  CHECK(first.scores.size() == 20);  // every query passes a threshold of 0
+  CHECK(std::is_sorted(first.scores.rbegin(), first.scores.rend()));
+  CHECK(first.boxes.size() == 4 * first.scores.size());
+  REQUIRE(first.masks.masks.size() == first.scores.size());
+  CHECK(first.masks.width == 60);
+  CHECK(first.masks.height == 40);
+  REQUIRE(one[0][0].scores.size() == first.scores.size());
+  for (size_t i = 0; i < first.scores.size(); i++)
+    CHECK(one[0][0].scores[i] == doctest::Approx(first.scores[i]).epsilon(1e-4));
+  CHECK(empty[0][0].scores.empty());
+  CHECK(empty[0][0].masks.masks.empty());
+
+  Waiter<Prediction> clicked;
+  running.engine->predict(features[0], {{{84, 84}, {1}, std::nullopt, {}}}, true, nullptr, clicked.callback());
+  const auto prediction = clicked.value();
+  CHECK(prediction.ious.size() == 3);
+  CHECK(prediction.masks.masks.size() == 3);
+  CHECK(prediction.low_res_size == 48);
+  CHECK(prediction.low_res.size() == 3 * 48 * 48);
+}
+
+TEST_CASE("engine: a full queue refuses, and serves what it took") {
+  const GoldenModel& golden = test_model();
+  const Running running(golden, 2);
+  std::vector<Waiter<Segmentations>> waiters(12);
+  for (auto& waiter : waiters) running.engine->segment({{image(), {prompt(1000)}}}, nullptr, waiter.callback());
+  int served = 0, refused = 0;
+  for (auto& waiter : waiters) {
+    const std::string code = waiter.code();
+    served += code.empty();
+    refused += code == "ERR_QUEUE_FULL";
+  }
+  CHECK(served + refused == 12);
+  CHECK(served >= 2);
+  CHECK(refused >= 1);
+}
+
+TEST_CASE("engine: a cancelled call ends with ABORT_ERR, its neighbours do not") {
+  const GoldenModel& golden = test_model();
+  const Running running(golden);
+  const auto before = std::make_shared<CancelToken>(), waiting = std::make_shared<CancelToken>();
+  before->cancel();
+  Waiter<Segmentations> never, dropped;
+  std::vector<Waiter<Segmentations>> kept(5);  // keep the engine busy until the last call is cancelled
+  running.engine->segment({{image(), {prompt(1)}}}, before, never.callback());
+  for (auto& waiter : kept) running.engine->segment({{image(), {prompt(2)}}}, nullptr, waiter.callback());
+  running.engine->segment({{image(), {prompt(3)}}}, waiting, dropped.callback());
+  waiting->cancel();
+  running.engine->drop_cancelled();
+  CHECK(never.code() == "ABORT_ERR");
+  CHECK(dropped.code() == "ABORT_ERR");
+  for (auto& waiter : kept) CHECK(waiter.code() == "");
+}
+
+TEST_CASE("engine: disposed in full flight, every call ends exactly once") {
+  const GoldenModel& golden = test_model();
+  const Running running(golden);
+  constexpr int kThreads = 4, kCalls = 15;
+  std::vector<Waiter<Segmentations>> waiters(kThreads * kCalls);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; t++)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < kCalls; i++) {
+        const auto token = std::make_shared<CancelToken>();
+        running.engine->segment({{image(), {prompt(100 + i)}}}, token,
+                                waiters[static_cast<size_t>(t * kCalls + i)].callback());
+        if (i % 5 == 4) token->cancel(), running.engine->drop_cancelled();
+        if (t == 0 && i == kCalls / 2) running.engine->dispose(Error("ERR_DISPOSED", "The model was disposed."));
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  dispose(*running.engine);
+  int disposed = 0;
+  for (auto& waiter : waiters) {
+    const std::string code = waiter.code();
+    CHECK((code.empty() || code == "ERR_DISPOSED" || code == "ABORT_ERR"));
+    CHECK(waiter.calls() == 1);
+    disposed += code == "ERR_DISPOSED";
+  }
+  CHECK(disposed > 0);
+  Waiter<Segmentations> late;
+  running.engine->segment({{image(), {prompt(1)}}}, nullptr, late.callback());
+  CHECK(late.code() == "ERR_DISPOSED");
+}
+
+TEST_CASE("engine: an encoded image does not outlive its model") {
+  const GoldenModel& golden = test_model();
+  ImageFeaturesPtr features;
+  {
+    const Running running(golden);
+    Waiter<std::vector<ImageFeaturesPtr>> encoded;
+    running.engine->encode({image()}, nullptr, encoded.callback());
+    features = encoded.value()[0];
+    CHECK_FALSE(features->released());
+    dispose(*running.engine);
+  }
+  CHECK(features->released());
+}
+
+TEST_CASE("engine: a model that cannot be loaded says why, and ends its thread") {
+  const GoldenModel& golden = test_model();
+  const auto start = [&](ProgramFiles files) {
+    EngineOptions options;
+    options.model.device = "cpu";
+    Waiter<ModelInfo> loaded;
+    const auto engine = Engine::start(std::move(files), options, {}, loaded.callback());
+    const std::string code = loaded.code();
+    Waiter<Segmentations> late;
+    engine->segment({{image(), {prompt(1)}}}, nullptr, late.callback());
+    CHECK(late.code() == code);
+    engine->join();
+    return code;
+  };
+  const std::string program = golden.program + "/program.pt", names = golden.program + "/names.json",
+                    weights = golden.weights;
+  CHECK(start({program, names, weights + ".absent"}) == "ERR_MODEL_NOT_FOUND");
+  CHECK(start({program, names + ".absent", weights}) == "ERR_MODEL_NOT_FOUND");
+  CHECK(start({names, names, weights}) == "ERR_PROGRAM");
+  CHECK(start({program, program, weights}) == "ERR_MODEL_FORMAT");
+  CHECK(start({program, names, fixture("nested.pt")}) == "ERR_MODEL_FORMAT");
+  CHECK(start({program, names, fixture("list.pt")}) == "ERR_MODEL_FORMAT");
+  CHECK(start({"", "", weights}) == "ERR_PROGRAM");
+  const TempFolder folder;
+  CHECK(start({program, names, folder.write("cut.safetensors", read_file(weights).substr(0, 1'000'000))}) ==
+        "ERR_WEIGHTS_CORRUPT");
+}
