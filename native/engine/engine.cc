@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
-#include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <algorithm>
 #include <chrono>
@@ -165,10 +164,6 @@ CancelProbe Engine::probe(const std::vector<Token>& tokens) {
 
 void Engine::run(ProgramFiles files, std::function<void(uint64_t, uint64_t)> progress, Callback<ModelInfo> loaded) {
   if (options_.threads > 0) at::set_num_threads(options_.threads);
-  // The profiling executor specialises on the first shapes it sees, which makes the first calls several times slower
-  // and gains nothing for programs whose time is in a few large kernels.
-  torch::jit::getProfilingMode() = false;
-  const torch::jit::GraphOptimizerEnabledGuard no_optimizer(false);
   {
     const c10::InferenceMode guard;
     if (load(files, progress, loaded)) serve();

@@ -201,6 +201,8 @@ void ImageModel::decode_masks(const Group& group, const Pair* pairs, int64_t cou
                               const at::Tensor& prompt, const at::Tensor& valid,
                               const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel) {
   const auto device = program_.target().device;
+  // The masks of all pairs are launched before the first one is waited for.
+  PendingMasks pending;
   for (int64_t begin = 0; begin < count;) {
     int64_t end = begin;
     std::vector<int64_t> wanted;  // pairs of this image that show anything
@@ -223,16 +225,17 @@ void ImageModel::decode_masks(const Group& group, const Pair* pairs, int64_t cou
       if (!kept[p].empty()) {
         const auto queries = found.queries[p].index_select(0, index_tensor(kept[p], device)).unsqueeze(0);
         const auto logits = program_.masks(maps.instance.narrow(0, row, 1), queries)[0];
-        out.masks = runs_from_logits(logits, image.width, image.height);
-        if (pairs[p].prompt->logits) {
-          out.logits = to_floats(logits);
-          out.logits_size = logits.size(-1);
-        }
+        if (pairs[p].prompt->logits) out.logits_size = logits.size(-1);
+        pending.add(logits, 0.0f, out.masks, pairs[p].prompt->logits ? &out.logits : nullptr);
       }
-      if (pairs[p].prompt->semantic)
-        out.semantic = runs_from_logits(maps.semantic[row].to(at::kFloat).sigmoid(), image.width, image.height, 0.5f);
+      if (pairs[p].prompt->semantic) {
+        out.semantic = MaskSet{image.width, image.height, {}};
+        pending.add(maps.semantic[row].to(at::kFloat).sigmoid(), 0.5f, *out.semantic);
+      }
     }
   }
+  cancel.check();
+  pending.finish();
 }
 
 }  // namespace sam3

@@ -4,11 +4,15 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <map>
 
 #include "core/error.h"
 
 namespace sam3 {
 namespace {
+
+// Elements of maps that wait on the device at most: 256 MB in float32.
+constexpr int64_t kMostWaiting = int64_t{64} << 20;
 
 // Source index and weight of every target position along one axis, as ATen's bilinear kernel computes them.
 struct Axis {
@@ -42,6 +46,14 @@ std::vector<Stretch> stretches_of(const Axis& rows) {
   }
   return out;
 }
+
+// How the pixels of a picture of width x height lie in a map of w x h.
+struct Grid {
+  Grid(int64_t w, int64_t h, int64_t width, int64_t height)
+      : across(w, width), down(h, height), stretches(stretches_of(down)) {}
+  Axis across, down;
+  std::vector<Stretch> stretches;
+};
 
 // Collects runs of equal pixels in column-major order.
 class RunWriter {
@@ -77,8 +89,8 @@ class RunWriter {
 };
 
 // `columns` holds the source transposed, [w, h], so that a column lies together.
-MaskRuns trace(const float* columns, int64_t h, const Axis& across, const Axis& down,
-               const std::vector<Stretch>& stretches, float threshold) {
+MaskRuns trace(const float* columns, int64_t h, const Grid& grid, float threshold) {
+  const auto& [across, down, stretches] = grid;
   const int64_t width = static_cast<int64_t>(across.low.size());
   RunWriter writer;
   std::vector<float> column(h);
@@ -110,18 +122,55 @@ MaskRuns trace(const float* columns, int64_t h, const Axis& across, const Axis& 
 
 }  // namespace
 
-MaskSet runs_from_logits(const at::Tensor& logits, int64_t width, int64_t height, float threshold) {
-  if (logits.dim() != 3) throw Error("ERR_INTERNAL", "runs_from_logits expects [N, h, w].");
-  const int64_t n = logits.size(0), h = logits.size(1), w = logits.size(2);
-  MaskSet set{width, height, std::vector<MaskRuns>(n)};
-  if (n == 0) return set;
-  const auto source = logits.transpose(1, 2).to(at::kFloat).contiguous().to(at::kCPU);
-  const float* data = source.const_data_ptr<float>();
-  const Axis across(w, width), down(h, height);
-  const auto stretches = stretches_of(down);
+void PendingMasks::add(at::Tensor maps, float threshold, MaskSet& out, std::vector<float>* values) {
+  if (maps.dim() != 3) throw Error("ERR_INTERNAL", "Masks are maps [N, h, w].");
+  out.masks.assign(maps.size(0), MaskRuns{});
+  if (maps.size(0) == 0) return;
+  waiting_ += maps.numel();
+  entries_.push_back({std::move(maps), threshold, &out, values});
+  if (waiting_ > kMostWaiting) finish();
+}
+
+void PendingMasks::finish() {
+  if (entries_.empty()) return;
+  std::vector<at::Tensor> maps;
+  for (const Entry& entry : entries_) maps.push_back(entry.maps);
+  const auto all = at::cat(maps).transpose(1, 2).to(at::kFloat).contiguous().to(at::kCPU);
+  const int64_t n = all.size(0), w = all.size(1), h = all.size(2);
+  const float* data = all.const_data_ptr<float>();
+
+  struct Mask {
+    const Entry* entry;
+    int64_t number;
+  };
+  std::vector<Mask> masks;
+  std::map<std::pair<int64_t, int64_t>, Grid> grids;
+  for (const Entry& entry : entries_) {
+    grids.try_emplace({entry.out->width, entry.out->height}, w, h, entry.out->width, entry.out->height);
+    if (entry.values) entry.values->resize(entry.maps.numel());
+    for (int64_t i = 0; i < entry.maps.size(0); i++) masks.push_back({&entry, i});
+  }
   at::parallel_for(0, n, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) set.masks[i] = trace(data + i * w * h, h, across, down, stretches, threshold);
+    for (int64_t i = begin; i < end; i++) {
+      const auto& [entry, number] = masks[i];
+      const float* columns = data + i * w * h;
+      MaskSet& out = *entry->out;
+      out.masks[number] = trace(columns, h, grids.at({out.width, out.height}), entry->threshold);
+      if (!entry->values) continue;
+      float* rows = entry->values->data() + number * w * h;
+      for (int64_t y = 0; y < h; y++)
+        for (int64_t x = 0; x < w; x++) *rows++ = columns[x * h + y];
+    }
   });
+  entries_.clear();
+  waiting_ = 0;
+}
+
+MaskSet runs_from_logits(const at::Tensor& logits, int64_t width, int64_t height, float threshold) {
+  MaskSet set{width, height, {}};
+  PendingMasks pending;
+  pending.add(logits, threshold, set);
+  pending.finish();
   return set;
 }
 

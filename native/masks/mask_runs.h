@@ -20,6 +20,26 @@ struct MaskSet {
   std::vector<MaskRuns> masks;
 };
 
+// Maps that wait to become masks. They are computed on the device one after another, fetched with one copy and one
+// wait, and traced by all threads of the pool together.
+class PendingMasks {
+ public:
+  // `out` has its width and height, and gets the masks of maps [N, h, w]; `values` gets the maps themselves. Both must
+  // live until finish(). All maps of one PendingMasks have the same h and w. May finish what has gathered so far.
+  void add(at::Tensor maps, float threshold, MaskSet& out, std::vector<float>* values = nullptr);
+  void finish();
+
+ private:
+  struct Entry {
+    at::Tensor maps;
+    float threshold;
+    MaskSet* out;
+    std::vector<float>* values;
+  };
+  std::vector<Entry> entries_;
+  int64_t waiting_ = 0;  // elements
+};
+
 // Resizes logits [N, h, w] to height x width (bilinear, half-pixel centres, as torch's interpolate with
 // align_corners=False) and keeps the pixels above `threshold`.
 //

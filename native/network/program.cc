@@ -2,6 +2,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/Functions.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/serialization/import.h>
 
 #include <map>
@@ -42,6 +43,7 @@ void set_parameter(const torch::jit::Module& root, const std::string& path, at::
 Program Program::load(const ProgramFiles& files, const Target& target,
                       const std::function<void(uint64_t, uint64_t)>& progress) {
   const c10::InferenceMode guard;
+  torch::jit::getProfilingMode() = false;
   // Convolutions on a GPU use TF32 by default, with the mantissa of a float16: who asks for float32 wants its digits.
   if (!target.device.is_cpu() && target.dtype == at::kFloat) at::globalContext().setAllowTF32CuDNN(false);
   Program program;
@@ -137,6 +139,9 @@ c10::IValue Program::call(const char* method, std::vector<c10::IValue> inputs) c
   if (!found)
     throw Error("ERR_PROGRAM",
                 std::string("The program has no method '") + method + "'. Export it again with this version.");
+  // On a GPU the optimizer hands element-wise operators to a compiler of its own, which fails for some of ours; and
+  // what it specialises on the first shapes makes the first calls slow. The program's time is in a few large kernels.
+  const torch::jit::GraphOptimizerEnabledGuard no_optimizer(false);
   return translate("ERR_INFERENCE", method, [&] { return (*found)(std::move(inputs)); });
 }
 

@@ -49,7 +49,6 @@ def native_tests(check: Check, clock: Clock, result: Result) -> None:
         **check.native_environment,
         **environment(check.scratch / "goldens"),
         "SAM3_TEST_DEVICE": check.device,
-        "SAM3_FUZZ_CASES": "500",
         "OMP_NUM_THREADS": "2",
         "OMP_WAIT_POLICY": "passive",
     }

@@ -49,17 +49,19 @@ class ClickHeads(nn.Module):
         self.box_norm = nn.ModuleList(nn.LayerNorm(dim) for _ in range(layers))
         self.box = nn.ModuleList(nn.Linear(dim, 4) for _ in range(layers))
 
-    def forward(self, seen: Layers, chosen: Chosen) -> dict[str, Tensor]:
-        """Losses of one or more calls of the decoder about the objects `chosen`."""
+    def forward(self, seen: Layers, chosen: Chosen, name: str = "click") -> dict[str, Tensor]:
+        """Losses of one or more calls of the decoder about the objects `chosen`, their names beginning with `name`."""
         side = chosen.mask.shape[-1]
         share = F.avg_pool2d(chosen.mask.float().unsqueeze(1), side // self.grid).flatten(1)
         inside, known = (share > SURE).float(), ((share > SURE) | (share < SURELY_NOT)).float()
         box, count = xyxy_to_cxcywh(chosen.box).unsqueeze(1), inside.sum().clamp(min=1)
+        there = chosen.mask.any((1, 2)).float()
         cell = place = 0.0
         for i, (tokens, image) in enumerate(seen):
             i %= len(self.cell)
             logits = self.cell[i](self.cell_norm[i](image)).squeeze(-1).float()
             cell = cell + (focal(logits, inside, 0.5) * known).sum() / count
             found = self.box[i](self.box_norm[i](tokens[:, MASK_TOKENS])).float().sigmoid()
-            place = place + (found - box).abs().sum(-1).mean()
-        return {"click_cell": cell / len(seen), "click_box": place / len(seen)}
+            apart = (found - box).abs().sum(-1).mean(1)
+            place = place + (apart * there).sum() / there.sum().clamp(min=1)
+        return {f"{name}_cell": cell / len(seen), f"{name}_box": place / len(seen)}

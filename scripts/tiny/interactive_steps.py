@@ -90,11 +90,14 @@ def tracker_step(world: World, learner: Learner, phase: Phase, seed: int) -> dic
         remember(program, memory, image, (mask > 0).float() * 20 - 10, pointer, first.object_logits)
     parts = []
     for t in range(1, frames):
-        decoded = follow(program, memory, tuple(of_frame(t)))
+        with watched(program.sam_mask_decoder) as seen:
+            decoded = follow(program, memory, tuple(of_frame(t)))
         owner = clips.owner[t::frames][chosen.scene]
         mask = owner == (chosen.thing + 1).view(-1, 1, 1)
         visible = (clips.items[t::frames].to(mask.device)[chosen.scene, chosen.thing] >= 0) & mask.any((1, 2))
-        parts.append(answer_losses(decoded, F.avg_pool2d(mask.float().unsqueeze(1), 2)[:, 0], visible, "track"))
+        there = Chosen(chosen.scene, chosen.thing, mask, clips.boxes[t::frames][chosen.scene, chosen.thing])
+        truth = F.avg_pool2d(mask.float().unsqueeze(1), 2)[:, 0]
+        parts.append(answer_losses(decoded, truth, visible, "track") | learner.clicks(seen, there, "track"))
     return losses | {name: torch.stack([p[name] for p in parts]).mean() for name in parts[0]}
 
 
