@@ -1,5 +1,6 @@
 /** What the engine gives back, as the objects that users hold. */
-import type { NativeMasks, NativePrediction, NativeSegmentation } from '../native/addon.js'
+import type { NativePrediction, NativeSegmentation } from '../native/addon.js'
+import type { NativeMasks } from '../native/values.js'
 import type { PreparedPrompt } from '../prompt/text-prompt.js'
 import type { Box, MaskLogits } from '../geometry/types.js'
 import { Mask } from '../result/mask.js'

@@ -1,7 +1,8 @@
 /** A loaded model as the calls share it: the engine, the tokenizer, and the rules that hold for every call. */
 import { fromNativeError, Sam3AbortError, Sam3RuntimeError } from '../base/errors.js'
 import { checkSignal } from '../base/checks.js'
-import type { NativeCancelToken, NativeEngine, NativeModel } from '../native/addon.js'
+import type { NativeEngine, NativeModel } from '../native/addon.js'
+import type { NativeCancelToken } from '../native/values.js'
 import type { NetworkSize } from '../prompt/point-prompt.js'
 import type { CallOptions } from '../prompt/types.js'
 import type { TextTokenizer } from '../tokenizer/tokenizer.js'

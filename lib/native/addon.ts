@@ -3,6 +3,7 @@
  * (linked against LibTorch). Nothing here is public; `lib/model` turns it into the friendly API.
  */
 import type { NativeSession, NativeSessionOptions } from './session.js'
+import type { NativeCancelToken, NativeMasks, NativeRawImage } from './values.js'
 
 /** `sam3_loader.node`: opens shared libraries by absolute path and asks the GPU driver what is there. */
 export interface NativeLoader {
@@ -19,11 +20,6 @@ export interface NativeEngineInfo {
   devices: string[]
   cpuCapability: string
   threads: number
-}
-
-/** Cancels queued work, or running work between two steps. */
-export interface NativeCancelToken {
-  cancel(): void
 }
 
 /** `libsam3_engine.so`. */
@@ -56,13 +52,6 @@ export interface NativeLoadOptions {
   maxBatch?: number
 }
 
-/** RGB bytes, height x width x 3. Read on the engine thread: must not change until the promise settles. */
-export interface NativeRawImage {
-  data: Uint8Array
-  width: number
-  height: number
-}
-
 /** One text/exemplar prompt. `ids`: the token row, padded with 0. `boxes`: 4N, cxcywh, 0..1. `labels`: N of 1 | 0. */
 export interface NativePrompt {
   ids: Int32Array
@@ -80,15 +69,6 @@ export interface NativePointSet {
   labels?: Int32Array
   box?: Float32Array
   maskInput?: Float32Array
-}
-
-/** K masks as COCO run lengths (column-major, first run counts zeros). `boxes`: 4K, x, y, w, h of the set pixels. */
-export interface NativeMasks {
-  width: number
-  height: number
-  runs: Uint32Array[]
-  areas: Float64Array
-  boxes: Int32Array
 }
 
 /** K instances of one prompt, best first. `boxes`: 4K, xyxy pixels. `logits.data`: K*size*size. */

@@ -1,5 +1,5 @@
 /** The engine's video sessions as TypeScript sees them. Nothing here is public; `lib/video` turns it into the friendly API. */
-import type { NativeCancelToken, NativeMasks, NativeRawImage } from './addon.js'
+import type { NativeCancelToken, NativeMasks, NativeRawImage } from './values.js'
 
 /** What a session is opened with. What is left out has the default of `native/video`. */
 export interface NativeSessionOptions {

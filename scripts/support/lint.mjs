@@ -1,9 +1,11 @@
-// The checks of lint: style of every language here, types, the API reference, and what the scripts import before set-up.
+// The checks of lint: style of every language here, types, the API reference, what the scripts import before
+// set-up, and which rooms of the code use which.
 
 import { existsSync, readdirSync } from 'node:fs'
 import path from 'node:path'
 import { root, run } from './command.mjs'
 import { earlyImports } from './early-imports.mjs'
+import { roomFaults } from './rooms.mjs'
 
 function nativeSources() {
   return ['native', 'binding', 'test/native', 'bench/native'].flatMap((folder) =>
@@ -38,10 +40,10 @@ export async function lint({ python, fix = false }) {
   ]
   const results = await Promise.all(checks.map(([, program, args]) => run(program, args)))
   const failed = []
-  const early = earlyImports()
-  if (early.length > 0) {
-    failed.push('imports before set-up')
-    console.log(`--- imports before set-up\n${early.join('\n')}`)
+  for (const [name, complaints] of Object.entries({ 'imports before set-up': earlyImports(), rooms: roomFaults() })) {
+    if (complaints.length === 0) continue
+    failed.push(name)
+    console.log(`--- ${name}\n${complaints.join('\n')}`)
   }
   for (const [index, result] of results.entries()) {
     if (result.code === 0) continue

@@ -56,6 +56,44 @@ describe('what a script imports before set-up', async () => {
   })
 })
 
+describe('the rooms of the code', async () => {
+  const { roomFaults } = await support('rooms')
+
+  it('use only what lies on lower floors', () => {
+    expect(roomFaults()).toEqual([])
+  })
+
+  it('are all on a floor, use nothing above them, and have no circle of files', () => {
+    const rooms = {
+      'C++': [['native/core'], ['native/masks', 'native/image'], ['binding']],
+      TypeScript: [['lib/base'], ['lib/hub'], ['lib']],
+    }
+    const files = {
+      'scripts/support/rooms.json': JSON.stringify(rooms),
+      'native/core/error.h': '#include <string>\n#include "masks/runs.h"\n',
+      'native/masks/runs.h': '#include "core/error.h"\n',
+      'native/image/segment.cc': '#include "core/error.h"\n#include "masks/runs.h"\n',
+      'binding/convert.h': '#include "core/error.h"\n',
+      'binding/model.cc': '#include "convert.h"\n#include "video/session.h"\n',
+      'native/video/session.h': '#include "core/error.h"\n',
+      'lib/base/errors.ts': "import sharp from 'sharp'\nexport type Hub = import('../hub/hub.js').Hub\n",
+      'lib/hub/hub.ts': "export * from './pull.js'\nexport interface Hub {}\n",
+      'lib/hub/pull.ts': "import type { Hub } from './hub.js'\nexport const pull = (hub: Hub) => hub\n",
+      'lib/index.ts': "export const hub = () => import('./hub/hub.js')\n",
+    }
+    expect(roomFaults(project('rooms', {}, files))).toEqual([
+      'rooms.json does not list the room native/video',
+      'binding is not above native/video: binding/model.cc uses native/video/session.h',
+      'lib/base is not above lib/hub: lib/base/errors.ts uses lib/hub/hub.ts',
+      'native/core is not above native/masks: native/core/error.h uses native/masks/runs.h',
+      'native/image is not above native/masks: native/image/segment.cc uses native/masks/runs.h',
+      'native/video is not above native/core: native/video/session.h uses native/core/error.h',
+      'files in a circle: native/core/error.h, native/masks/runs.h',
+      'files in a circle: lib/hub/hub.ts, lib/hub/pull.ts',
+    ])
+  })
+})
+
 describe('the list of Python packages', async () => {
   const { readRequirements } = await support('requirements')
   it('pins every package once for every version of Python', () => {
