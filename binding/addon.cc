@@ -27,6 +27,12 @@ Napi::Value info(const Napi::CallbackInfo& call) {
   return out;
 }
 
+Napi::Array error_codes(Napi::Env env) {
+  auto names = Napi::Array::New(env, sam3::kErrorCodeNames.size());
+  for (uint32_t i = 0; i < names.Length(); i++) names[i] = sam3::kErrorCodeNames[i];
+  return names;
+}
+
 void stop(const Napi::CallbackInfo& call) {
   Environment::of(call.Env()).stop_all();
 }
@@ -40,8 +46,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   environment->image_class = Napi::Persistent(image);
   environment->token_class = Napi::Persistent(token);
   environment->session_class = Napi::Persistent(session);
-  exports.Set("NativeImage", image);
   exports.Set("CancelToken", token);
+  exports.Set("errorCodes", error_codes(env));
   exports.Set("info", Napi::Function::New(env, info));
   exports.Set("load", Napi::Function::New(env, Model::load));
   exports.Set("inspectWeights", Napi::Function::New(env, inspect_weights));

@@ -2,11 +2,11 @@
 
 #include <cstring>
 
+#include "environment.h"
+
 namespace binding {
-void bad_argument(Napi::Env env, const std::string& message) {
-  Napi::Error error = Napi::TypeError::New(env, message);
-  error.Set("code", Napi::String::New(env, "ERR_INVALID_ARGUMENT"));
-  throw error;
+void bad_argument(Napi::Env env, const std::string& cause, const std::string& fix) {
+  throw Napi::Error(env, to_js(env, sam3::Error(sam3::ERR_INVALID_ARGUMENT, cause, fix)));
 }
 
 std::string string_or(const Napi::Object& object, const char* key, const std::string& fallback) {

@@ -10,7 +10,7 @@
 // would make the engine read outside a buffer.
 namespace binding {
 
-[[noreturn]] void bad_argument(Napi::Env env, const std::string& message);
+[[noreturn]] void bad_argument(Napi::Env env, const std::string& cause, const std::string& fix = {});
 
 std::string string_or(const Napi::Object& object, const char* key, const std::string& fallback);
 double number_or(const Napi::Object& object, const char* key, double fallback);

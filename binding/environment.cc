@@ -85,14 +85,16 @@ void Environment::reap() {
 
 void Environment::stop_all() {
   // All are told first, so that several models end their current step side by side.
-  for (const auto& engine : engines_) engine->dispose(sam3::Error("ERR_DISPOSED", "The process or worker is ending."));
+  for (const auto& engine : engines_)
+    engine->dispose(sam3::Error(sam3::ERR_DISPOSED, "The process or worker is ending."));
   for (const auto& engine : engines_) engine->join();
   engines_.clear();
 }
 
 Napi::Value to_js(Napi::Env env, const sam3::Error& error) {
-  Napi::Error value = Napi::Error::New(env, error.what());
-  value.Set("code", Napi::String::New(env, error.code()));
+  Napi::Error value = Napi::Error::New(env, error.cause());
+  value.Set("code", Napi::String::New(env, sam3::name_of(error.code())));
+  if (!error.fix().empty()) value.Set("fix", Napi::String::New(env, error.fix()));
   return value.Value();
 }
 

@@ -53,6 +53,7 @@ class Environment {
   std::vector<std::shared_ptr<sam3::Engine>> engines_;
 };
 
+// An Error with code, and with fix where there is one; the message is the cause alone.
 Napi::Value to_js(Napi::Env env, const sam3::Error& error);
 
 // Starts an engine call and returns its promise. `start` receives the callback to hand to the engine; `convert` makes

@@ -41,18 +41,30 @@ static int open_driver(CudaDriver* cuda) {
          symbol(library, "cuDeviceGetAttribute", &cuda->device_attribute);
 }
 
+static void set_string(napi_env env, napi_value object, const char* key, const char* text) {
+  napi_value value;
+  if (napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &value) == napi_ok)
+    napi_set_named_property(env, object, key, value);
+}
+
 static napi_value throw_open_error(napi_env env, const char* path) {
   const char* cause = dlerror();
   if (!cause) cause = "unknown error of the dynamic linker";
-  const char* const format =
-      "%s could not be loaded: %s. Point LIBTORCH at the folder (with include/ and lib/) of a complete LibTorch made "
-      "for "
-      "this system and this version of sam3-node.";
+  const char* const format = "%s could not be loaded: %s.";
   size_t bytes = strlen(format) + strlen(path) + strlen(cause) + 1;
   char* message = malloc(bytes);
   if (message) snprintf(message, bytes, format, path, cause);
-  napi_throw_error(env, "ERR_LIBTORCH_LOAD", message ? message : cause);
+  napi_value code, text, error;
+  const int made = napi_create_string_utf8(env, "ERR_LIBTORCH_LOAD", NAPI_AUTO_LENGTH, &code) == napi_ok &&
+                   napi_create_string_utf8(env, message ? message : cause, NAPI_AUTO_LENGTH, &text) == napi_ok &&
+                   napi_create_error(env, code, text, &error) == napi_ok;
   free(message);
+  if (!made) return NULL;
+  set_string(
+      env, error, "fix",
+      "Point LIBTORCH at the folder (with include/ and lib/) of a complete LibTorch made for this system and this "
+      "version of sam3-node.");
+  napi_throw(env, error);
   return NULL;
 }
 
@@ -86,12 +98,6 @@ static napi_value open_library(napi_env env, napi_callback_info info) {
   }
   free(path);
   return NULL;
-}
-
-static void set_string(napi_env env, napi_value object, const char* key, const char* text) {
-  napi_value value;
-  if (napi_create_string_utf8(env, text, NAPI_AUTO_LENGTH, &value) == napi_ok)
-    napi_set_named_property(env, object, key, value);
 }
 
 // One GPU as {name, memory (bytes), capability ("9.0")}, or NULL where the driver does not answer for it.

@@ -8,7 +8,7 @@ namespace binding {
 namespace {
 
 sam3::Error disposed() {
-  return sam3::Error("ERR_DISPOSED", "The model was disposed.");
+  return sam3::Error(sam3::ERR_DISPOSED, "The model was disposed.");
 }
 
 // Tells the garbage collector what lies outside its heap. The plain call, because the C++ wrapper throws, and this also
@@ -186,9 +186,9 @@ Image::~Image() {
 
 const sam3::ImageFeaturesPtr& Image::features(Napi::Env env, const std::shared_ptr<sam3::Engine>& engine) const {
   if (!features_)
-    throw Napi::Error(env, to_js(env, sam3::Error("ERR_DISPOSED", "This image was disposed; encode it again.")));
+    throw Napi::Error(env, to_js(env, sam3::Error(sam3::ERR_DISPOSED, "This image was disposed; encode it again.")));
   if (engine_.lock() != engine)
-    bad_argument(env, "This image was encoded by another model. Encode it with the model that is to use it.");
+    bad_argument(env, "This image was encoded by another model.", "Encode it with the model that is to use it.");
   return features_;
 }
 

@@ -6,83 +6,101 @@
 import { recogniseInAllCopies } from './same-class.js'
 
 /** Codes caused by what the caller passed in: an image, a box, a prompt, an option. */
-export type InputErrorCode =
-  | 'ERR_INVALID_ARGUMENT'
-  | 'ERR_INVALID_IMAGE'
-  | 'ERR_IMAGE_NOT_FOUND'
-  | 'ERR_INVALID_BOX'
-  | 'ERR_INVALID_POINT'
-  | 'ERR_INVALID_MASK'
-  | 'ERR_INVALID_FONT'
-  | 'ERR_EMPTY_PROMPT'
-  | 'ERR_INVALID_THRESHOLD'
-  | 'ERR_INVALID_DTYPE'
-  | 'ERR_INVALID_INPUT_SIZE'
-  | 'ERR_VIDEO_NOT_FOUND'
-  | 'ERR_INVALID_VIDEO'
-  | 'ERR_INVALID_FRAME'
-  | 'ERR_FRAME_SIZE'
-  | 'ERR_NO_PROMPT'
-  | 'ERR_UNKNOWN_OBJECT'
+export const INPUT_CODES = [
+  'ERR_INVALID_ARGUMENT',
+  'ERR_INVALID_IMAGE',
+  'ERR_IMAGE_NOT_FOUND',
+  'ERR_INVALID_BOX',
+  'ERR_INVALID_POINT',
+  'ERR_INVALID_MASK',
+  'ERR_INVALID_FONT',
+  'ERR_EMPTY_PROMPT',
+  'ERR_INVALID_THRESHOLD',
+  'ERR_INVALID_DTYPE',
+  'ERR_INVALID_INPUT_SIZE',
+  'ERR_VIDEO_NOT_FOUND',
+  'ERR_INVALID_VIDEO',
+  'ERR_INVALID_FRAME',
+  'ERR_FRAME_SIZE',
+  'ERR_NO_PROMPT',
+  'ERR_UNKNOWN_OBJECT',
+] as const
+/** Codes caused by what the caller passed in: an image, a box, a prompt, an option. */
+export type InputErrorCode = (typeof INPUT_CODES)[number]
 
 /** Codes caused by a model folder, a weight file or a program. */
-export type ModelErrorCode =
-  | 'ERR_MODEL_NOT_FOUND'
-  | 'ERR_MODEL_FORMAT'
-  | 'ERR_WEIGHTS_CORRUPT'
-  | 'ERR_WEIGHTS_MISMATCH'
-  | 'ERR_PROGRAM'
-  | 'ERR_NO_TRACKER'
-  | 'ERR_NO_DETECTOR'
+export const MODEL_CODES = [
+  'ERR_MODEL_NOT_FOUND',
+  'ERR_MODEL_FORMAT',
+  'ERR_WEIGHTS_CORRUPT',
+  'ERR_WEIGHTS_MISMATCH',
+  'ERR_PROGRAM',
+  'ERR_NO_TRACKER',
+  'ERR_NO_DETECTOR',
+] as const
+/** Codes caused by a model folder, a weight file or a program. */
+export type ModelErrorCode = (typeof MODEL_CODES)[number]
 
 /** Codes caused by the machine or by how the library is installed: LibTorch, the native build, the device, ffmpeg. */
-export type EnvironmentErrorCode =
-  | 'ERR_LIBTORCH_NOT_FOUND'
-  | 'ERR_LIBTORCH_VERSION'
-  | 'ERR_LIBTORCH_LOAD'
-  | 'ERR_LIBTORCH_DOWNLOAD'
-  | 'ERR_ENGINE_NOT_BUILT'
-  | 'ERR_BUNDLED'
-  | 'ERR_DEVICE_UNAVAILABLE'
-  | 'ERR_FFMPEG_NOT_FOUND'
+export const ENVIRONMENT_CODES = [
+  'ERR_LIBTORCH_NOT_FOUND',
+  'ERR_LIBTORCH_VERSION',
+  'ERR_LIBTORCH_LOAD',
+  'ERR_LIBTORCH_DOWNLOAD',
+  'ERR_ENGINE_NOT_BUILT',
+  'ERR_BUNDLED',
+  'ERR_DEVICE_UNAVAILABLE',
+  'ERR_FFMPEG_NOT_FOUND',
+] as const
+/** Codes caused by the machine or by how the library is installed: LibTorch, the native build, the device, ffmpeg. */
+export type EnvironmentErrorCode = (typeof ENVIRONMENT_CODES)[number]
 
 /** Codes raised while a model or a video session is running. */
-export type RuntimeErrorCode =
-  | 'ERR_DISPOSED'
-  | 'ERR_QUEUE_FULL'
-  | 'ERR_OUT_OF_MEMORY'
-  | 'ERR_INFERENCE'
-  | 'ERR_INTERNAL'
-  | 'ERR_SESSION_CLOSED'
-  | 'ERR_SESSION_BUSY'
-  | 'ERR_HISTORY_REQUIRED'
-  | 'ERR_MEMORY_LIMIT'
-  | 'ERR_STREAM_CLOSED'
-  | 'ERR_FFMPEG_FAILED'
+export const RUNTIME_CODES = [
+  'ERR_DISPOSED',
+  'ERR_QUEUE_FULL',
+  'ERR_OUT_OF_MEMORY',
+  'ERR_INFERENCE',
+  'ERR_INTERNAL',
+  'ERR_SESSION_CLOSED',
+  'ERR_SESSION_BUSY',
+  'ERR_HISTORY_REQUIRED',
+  'ERR_MEMORY_LIMIT',
+  'ERR_STREAM_CLOSED',
+  'ERR_FFMPEG_FAILED',
+] as const
+/** Codes raised while a model or a video session is running. */
+export type RuntimeErrorCode = (typeof RUNTIME_CODES)[number]
 
 /** Codes raised while a model is looked for in the cache or fetched from the hub. */
-export type HubErrorCode =
-  | 'ERR_MODEL_ACCESS'
-  | 'ERR_REVISION_NOT_FOUND'
-  | 'ERR_OFFLINE'
-  | 'ERR_HUB_UNREACHABLE'
-  | 'ERR_HUB_RESPONSE'
-  | 'ERR_DOWNLOAD_CORRUPT'
-  | 'ERR_CACHE_NOT_WRITABLE'
-  | 'ERR_DISK_FULL'
-  | 'ERR_UNSAFE_PATH'
+export const HUB_CODES = [
+  'ERR_MODEL_ACCESS',
+  'ERR_REVISION_NOT_FOUND',
+  'ERR_OFFLINE',
+  'ERR_HUB_UNREACHABLE',
+  'ERR_HUB_RESPONSE',
+  'ERR_DOWNLOAD_CORRUPT',
+  'ERR_CACHE_NOT_WRITABLE',
+  'ERR_DISK_FULL',
+  'ERR_UNSAFE_PATH',
+] as const
+/** Codes raised while a model is looked for in the cache or fetched from the hub. */
+export type HubErrorCode = (typeof HUB_CODES)[number]
 
 /** Why the hub refuses a model: what has to be done about it differs. */
 export type AccessReason = 'token-missing' | 'token-invalid' | 'token-scope' | 'not-granted' | 'pending' | 'rejected'
 
+/** Every code, in the order of docs/errors.md. */
+export const ERROR_CODES = [
+  ...INPUT_CODES,
+  ...MODEL_CODES,
+  ...HUB_CODES,
+  ...ENVIRONMENT_CODES,
+  ...RUNTIME_CODES,
+  'ABORT_ERR',
+] as const
 /** Every value that {@link Sam3Error.code} can take. Codes are part of the public API and do not change. */
-export type Sam3ErrorCode =
-  | InputErrorCode
-  | ModelErrorCode
-  | EnvironmentErrorCode
-  | HubErrorCode
-  | RuntimeErrorCode
-  | 'ABORT_ERR'
+export type Sam3ErrorCode = (typeof ERROR_CODES)[number]
 
 /** What an error carries besides its message. */
 export interface Sam3ErrorDetails {
@@ -101,11 +119,7 @@ export class Sam3Error extends Error {
 
   constructor(code: Sam3ErrorCode, message: string, details: Sam3ErrorDetails = {}) {
     const fix = details.fix ?? ''
-    // Messages of the native layer end with their fix already.
-    super(
-      fix && !message.endsWith(fix) ? `${message} ${fix}` : message,
-      details.cause === undefined ? undefined : { cause: details.cause },
-    )
+    super(fix ? `${message} ${fix}` : message, details.cause === undefined ? undefined : { cause: details.cause })
     this.name = new.target.name
     this.code = code
     this.fix = fix
@@ -171,58 +185,6 @@ for (const [name, type] of Object.entries({
   recogniseInAllCopies(type, name)
 }
 
-const INPUT_CODES: ReadonlySet<string> = new Set<InputErrorCode>([
-  'ERR_INVALID_ARGUMENT',
-  'ERR_INVALID_IMAGE',
-  'ERR_IMAGE_NOT_FOUND',
-  'ERR_INVALID_BOX',
-  'ERR_INVALID_POINT',
-  'ERR_INVALID_MASK',
-  'ERR_INVALID_FONT',
-  'ERR_EMPTY_PROMPT',
-  'ERR_INVALID_THRESHOLD',
-  'ERR_INVALID_DTYPE',
-  'ERR_INVALID_INPUT_SIZE',
-  'ERR_VIDEO_NOT_FOUND',
-  'ERR_INVALID_VIDEO',
-  'ERR_INVALID_FRAME',
-  'ERR_FRAME_SIZE',
-  'ERR_NO_PROMPT',
-  'ERR_UNKNOWN_OBJECT',
-])
-const MODEL_CODES: ReadonlySet<string> = new Set<ModelErrorCode>([
-  'ERR_MODEL_NOT_FOUND',
-  'ERR_MODEL_FORMAT',
-  'ERR_WEIGHTS_CORRUPT',
-  'ERR_WEIGHTS_MISMATCH',
-  'ERR_PROGRAM',
-  'ERR_NO_TRACKER',
-  'ERR_NO_DETECTOR',
-])
-const ENVIRONMENT_CODES: ReadonlySet<string> = new Set<EnvironmentErrorCode>([
-  'ERR_LIBTORCH_NOT_FOUND',
-  'ERR_LIBTORCH_VERSION',
-  'ERR_LIBTORCH_LOAD',
-  'ERR_LIBTORCH_DOWNLOAD',
-  'ERR_ENGINE_NOT_BUILT',
-  'ERR_BUNDLED',
-  'ERR_DEVICE_UNAVAILABLE',
-  'ERR_FFMPEG_NOT_FOUND',
-])
-const RUNTIME_CODES: ReadonlySet<string> = new Set<RuntimeErrorCode>([
-  'ERR_DISPOSED',
-  'ERR_QUEUE_FULL',
-  'ERR_OUT_OF_MEMORY',
-  'ERR_INFERENCE',
-  'ERR_INTERNAL',
-  'ERR_SESSION_CLOSED',
-  'ERR_SESSION_BUSY',
-  'ERR_HISTORY_REQUIRED',
-  'ERR_MEMORY_LIMIT',
-  'ERR_STREAM_CLOSED',
-  'ERR_FFMPEG_FAILED',
-])
-
 /** What to do where the native layer says only the cause. */
 const GENERAL_FIXES: Readonly<Partial<Record<string, string>>> = {
   ERR_NO_PROMPT: 'Call addPrompt(), addPoints() or addMask() first, then propagate().',
@@ -237,35 +199,41 @@ const GENERAL_FIXES: Readonly<Partial<Record<string, string>>> = {
   ERR_STREAM_CLOSED: 'Open the video again.',
   ERR_FFMPEG_FAILED: 'Try the same with ffmpeg itself.',
 }
-/** The same for all codes of a kind. What is wrong with the caller's input, model or machine is not to be reported. */
-const KINDS: readonly (readonly [codes: ReadonlySet<string>, fix: string])[] = [
-  [INPUT_CODES, 'Correct what was passed.'],
-  [MODEL_CODES, "Check the model's files, or download it again."],
-  [ENVIRONMENT_CODES, 'Run sam3-node doctor: it says what is missing.'],
-]
 const REPORT_IT = 'Please report it with the message and the stack of its cause.'
 
-/** The native layer writes the cause as the first sentence and what to do as the rest. */
-function fixIn(message: string, code: string): string {
-  const end = message.search(/\.\s+[A-Z]/)
-  if (end >= 0) return message.slice(end + 1).trim()
-  return GENERAL_FIXES[code] ?? KINDS.find(([codes]) => codes.has(code))?.[1] ?? REPORT_IT
+/** What the codes of one kind have in common: their class, and what to do where nothing better is known. */
+function kind<C extends string>(
+  codes: readonly C[],
+  type: new (code: C, message: string, details: Sam3ErrorDetails) => Sam3Error,
+  generalFix: string,
+) {
+  return (code: string, message: string, fix: string | undefined, cause: unknown): Sam3Error | undefined => {
+    if (!codes.includes(code as C)) return undefined
+    return new type(code as C, message, { cause, fix: fix ?? GENERAL_FIXES[code] ?? generalFix })
+  }
 }
 
+// What is wrong with the caller's input, model or machine is not to be reported.
+const KINDS = [
+  kind(INPUT_CODES, Sam3InputError, 'Correct what was passed.'),
+  kind(MODEL_CODES, Sam3ModelError, "Check the model's files, or download it again."),
+  kind(ENVIRONMENT_CODES, Sam3EnvironmentError, 'Run sam3-node doctor: it says what is missing.'),
+  kind(RUNTIME_CODES, Sam3RuntimeError, REPORT_IT),
+]
+
 /**
- * Gives an error of the native layer (a plain `Error` with a `code`) its class here. Anything without a known code
- * becomes `ERR_INTERNAL`.
+ * Gives an error of the native layer (a plain `Error` with a `code`, and mostly a `fix`) its class here. Anything without
+ * a known code becomes `ERR_INTERNAL`.
  */
 export function fromNativeError(error: unknown): Sam3Error {
   if (error instanceof Sam3Error) return error
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  const message = (error instanceof Error ? error.message : String(error)).trim()
-  const details = { cause: error, fix: fixIn(message, code) }
+  const { code = '', fix } = error instanceof Error ? (error as { code?: string; fix?: string }) : {}
   if (code === 'ABORT_ERR') return new Sam3AbortError(error)
-  if (INPUT_CODES.has(code)) return new Sam3InputError(code as InputErrorCode, message, details)
-  if (MODEL_CODES.has(code)) return new Sam3ModelError(code as ModelErrorCode, message, details)
-  if (ENVIRONMENT_CODES.has(code)) return new Sam3EnvironmentError(code as EnvironmentErrorCode, message, details)
-  if (RUNTIME_CODES.has(code)) return new Sam3RuntimeError(code as RuntimeErrorCode, message, details)
+  const message = (error instanceof Error ? error.message : String(error)).trim()
+  for (const typed of KINDS) {
+    const found = typed(code, message, fix, error)
+    if (found) return found
+  }
   return new Sam3RuntimeError('ERR_INTERNAL', `Unexpected error in the native engine: ${message}`, {
     cause: error,
     fix: REPORT_IT,

@@ -25,6 +25,8 @@ export interface NativeEngineInfo {
 /** `libsam3_engine.so`. */
 export interface NativeEngine {
   info(): NativeEngineInfo
+  /** The codes that its errors can have. */
+  errorCodes: string[]
   load(options: NativeLoadOptions, onProgress?: (done: number, total: number) => void): Promise<NativeModel>
   CancelToken: new () => NativeCancelToken
   /** What is in a weight file, and what a program with these names would use of it. Reads no weights. */

@@ -24,7 +24,7 @@ class CancelProbe {
   CancelProbe() = default;
   explicit CancelProbe(std::function<bool()> stop) : stop_(std::move(stop)) {}
   void check() const {
-    if (stop_ && stop_()) throw Error("ABORT_ERR", "The operation was aborted by its signal.");
+    if (stop_ && stop_()) throw Error(ABORT_ERR, "The operation was aborted by its signal.");
   }
 
  private:

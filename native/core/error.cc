@@ -26,14 +26,13 @@ std::string last_line(const std::string& message) {
 }
 
 [[noreturn]] void throw_out_of_memory(const std::string& context, const std::string& cause) {
-  throw Error("ERR_OUT_OF_MEMORY",
-              context + ": not enough memory (" + cause +
-                  "). Send fewer images or prompts at once, lower memoryBudget or inputSize, or use dtype 'bfloat16'.");
+  throw Error(ERR_OUT_OF_MEMORY, context + ": not enough memory (" + cause + ").",
+              "Send fewer images or prompts at once, lower memoryBudget or inputSize, or use dtype 'bfloat16'.");
 }
 
 }  // namespace
 
-void rethrow_as(const std::string& code, const std::string& context) {
+void rethrow_as(ErrorCode code, const std::string& context) {
   std::string cause;
   try {
     throw;

@@ -20,7 +20,7 @@ template <class T, class Body>
 void settle(const Callback<T>& done, Body&& body) {
   std::optional<Outcome<T>> outcome;
   try {
-    outcome.emplace(std::in_place_index<0>, translate("ERR_INTERNAL", "The engine", body));
+    outcome.emplace(std::in_place_index<0>, translate(ERR_INTERNAL, "The engine", body));
   } catch (const Error& e) {
     outcome.emplace(std::in_place_index<1>, e);
   }

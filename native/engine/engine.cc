@@ -15,7 +15,7 @@ namespace sam3 {
 namespace {
 
 Error aborted() {
-  return Error("ABORT_ERR", "The operation was aborted by its signal.");
+  return Error(ABORT_ERR, "The operation was aborted by its signal.");
 }
 
 }  // namespace
@@ -71,7 +71,7 @@ std::shared_ptr<Engine> Engine::start(ProgramFiles files, EngineOptions options,
 Engine::Engine(EngineOptions options) : options_(std::move(options)) {}
 
 Engine::~Engine() {
-  dispose(Error("ERR_DISPOSED", "The model was disposed."));
+  dispose(Error(ERR_DISPOSED, "The model was disposed."));
   join();
 }
 
@@ -103,8 +103,9 @@ void Engine::post(std::unique_ptr<Job> job, Queueing queueing) {
     else if (job->cancelled())
       refusal = aborted();
     else if (queueing == Queueing::limited && queue_.size() >= options_.queue_limit)
-      refusal = Error("ERR_QUEUE_FULL", "The model's queue is full (" + std::to_string(options_.queue_limit) +
-                                            " calls waiting). Await earlier calls, or raise queueLimit.");
+      refusal = Error(ERR_QUEUE_FULL,
+                      "The model's queue is full (" + std::to_string(options_.queue_limit) + " calls waiting).",
+                      "Await earlier calls, or raise queueLimit.");
     else
       queue_.push_back(std::move(job));
     work_waits_.store(!queue_.empty());
@@ -287,7 +288,7 @@ void Engine::run_segment_batch(std::vector<std::unique_ptr<Job>> jobs) {
 
 void Engine::free_everything() {
   std::deque<std::unique_ptr<Job>> waiting;
-  Error reason("ERR_DISPOSED", "The model was disposed.");
+  Error reason(ERR_DISPOSED, "The model was disposed.");
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!stop_reason_) stop_reason_ = reason;

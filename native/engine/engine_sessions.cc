@@ -7,7 +7,7 @@ namespace sam3 {
 namespace {
 
 Error session_closed() {
-  return Error("ERR_SESSION_CLOSED", "The session was closed. Start a new one with startSession().");
+  return Error(ERR_SESSION_CLOSED, "The session was closed.", "Start a new one with startSession().");
 }
 
 }  // namespace

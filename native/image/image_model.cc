@@ -26,10 +26,10 @@ int64_t checked_input_size(const Architecture& architecture, int64_t asked) {
   std::string valid;
   for (int64_t s = step; s <= 2 * architecture.image_size; s += step)
     valid += (valid.empty() ? "" : ", ") + std::to_string(s);
-  throw Error("ERR_INVALID_INPUT_SIZE",
-              "inputSize " + std::to_string(asked) +
-                  " does not fit the image encoder's patches and windows. Valid sizes: " + valid +
-                  " (the network was trained at " + std::to_string(architecture.image_size) + ").");
+  throw Error(
+      ERR_INVALID_INPUT_SIZE,
+      "inputSize " + std::to_string(asked) + " does not fit the image encoder's patches and windows.",
+      "Valid sizes: " + valid + " (the network was trained at " + std::to_string(architecture.image_size) + ").");
 }
 
 }  // namespace
@@ -56,7 +56,7 @@ std::vector<int64_t> ImageModel::valid_input_sizes() const {
 at::Tensor ImageModel::encode_batch(const RawImage* images, size_t count, const CancelProbe& cancel) {
   std::vector<at::Tensor> pixels;
   for (size_t i = 0; i < count; i++)
-    pixels.push_back(translate("ERR_INFERENCE", "Preparing an image",
+    pixels.push_back(translate(ERR_INFERENCE, "Preparing an image",
                                [&] { return preprocess(images[i], input_size_, program_.target()); }));
   return program_.encode_image(count == 1 ? pixels[0] : at::cat(pixels), [&] { cancel.check(); });
 }

@@ -81,17 +81,17 @@ Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickP
   for (const auto& prompt : prompts)
     if (prompt.points.size() != 2 * prompt.labels.size() ||
         (!prompt.mask.empty() && prompt.mask.size() != low_res_size))
-      throw Error("ERR_INVALID_ARGUMENT", "A prompt needs two point numbers for each label, and a mask of " +
-                                              std::to_string(4 * grid_) + " x " + std::to_string(4 * grid_) +
-                                              " logits or none.");
+      throw Error(ERR_INVALID_ARGUMENT, "A prompt needs two point numbers for each label, and a mask of " +
+                                            std::to_string(4 * grid_) + " x " + std::to_string(4 * grid_) +
+                                            " logits or none.");
   ImageFeaturesPtr features;
   if (const auto* raw = std::get_if<RawImage>(&image))
     features = encode({*raw}, cancel)[0];
   else
     features = std::get<ImageFeaturesPtr>(image);
-  if (features->released()) throw Error("ERR_DISPOSED", "This image was disposed; encode it again.");
+  if (features->released()) throw Error(ERR_DISPOSED, "This image was disposed; encode it again.");
 
-  return translate("ERR_INFERENCE", "Predicting masks", [&] {
+  return translate(ERR_INFERENCE, "Predicting masks", [&] {
     const auto& levels = tracker_levels(*features);
     if (!no_memory_.defined()) no_memory_ = program_.tracker_constants(grid_).no_memory.view({1, -1, 1, 1});
     cancel.check();

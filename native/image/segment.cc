@@ -57,7 +57,7 @@ std::vector<std::vector<Segmentation>> ImageModel::segment(const std::vector<Seg
     out.emplace_back(item.prompts.size());
     for (const auto& prompt : item.prompts)
       if (prompt.ids.size() != context || prompt.boxes.size() != 4 * prompt.labels.size())
-        throw Error("ERR_INVALID_ARGUMENT",
+        throw Error(ERR_INVALID_ARGUMENT,
                     "A prompt needs " + std::to_string(context) + " token ids, and four box numbers for each label.");
   }
 
@@ -76,7 +76,7 @@ std::vector<std::vector<Segmentation>> ImageModel::segment(const std::vector<Seg
         segment_pairs(group, &group.pairs[at], count, cancel);
         at += count;
       } catch (const Error& e) {
-        if (e.code() != "ERR_OUT_OF_MEMORY" || count == 1) throw;
+        if (e.code() != ERR_OUT_OF_MEMORY || count == 1) throw;
         release_cached_memory(program_.target().device);  // blocks of the wrong size for the smaller batch
         step = std::max<int64_t>(1, count / 2);
       }
@@ -111,7 +111,7 @@ ImageModel::Group ImageModel::make_group(const std::vector<SegmentItem>& items, 
       next++;
     } else {
       auto& features = std::get<ImageFeaturesPtr>(items[i].image);
-      if (features->released()) throw Error("ERR_DISPOSED", "This image was disposed; encode it again.");
+      if (features->released()) throw Error(ERR_DISPOSED, "This image was disposed; encode it again.");
       group.images.push_back(features);
     }
     group.levels.push_back(detector_levels(*group.images.back()));
@@ -155,7 +155,7 @@ std::pair<at::Tensor, at::Tensor> ImageModel::prompt_tokens(const std::vector<co
 
 void ImageModel::segment_pairs(const Group& group, const Pair* pairs, int64_t count, const CancelProbe& cancel) {
   cancel.check();
-  translate("ERR_INFERENCE", "Segmenting", [&] {
+  translate(ERR_INFERENCE, "Segmenting", [&] {
     std::vector<int64_t> images;
     std::vector<const ConceptPrompt*> prompts;
     for (int64_t p = 0; p < count; p++) {

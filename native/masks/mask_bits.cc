@@ -46,7 +46,7 @@ MaskBits::MaskBits(int64_t count, int64_t height, int64_t width)
 }
 
 MaskBits MaskBits::above_zero(const at::Tensor& logits) {
-  if (logits.dim() != 3) throw Error("ERR_INTERNAL", "MaskBits::above_zero expects [N, height, width].");
+  if (logits.dim() != 3) throw Error(ERR_INTERNAL, "MaskBits::above_zero expects [N, height, width].");
   MaskBits out(logits.size(0), logits.size(1), logits.size(2));
   if (logits.numel() == 0) return out;
   if (!logits.is_cpu()) {
@@ -125,7 +125,7 @@ MaskBits MaskBits::select(const std::vector<int64_t>& masks) const {
 
 std::vector<float> mask_iou(const MaskBits& a, const MaskBits& b) {
   if (a.count() > 0 && b.count() > 0 && (a.height() != b.height() || a.width() != b.width()))
-    throw Error("ERR_INTERNAL", "mask_iou expects masks of one size.");
+    throw Error(ERR_INTERNAL, "mask_iou expects masks of one size.");
   const auto in_a = extents_of(a), in_b = extents_of(b);
   std::vector<float> out(in_a.size() * in_b.size());
   for (size_t i = 0; i < in_a.size(); i++)

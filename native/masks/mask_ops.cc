@@ -193,7 +193,7 @@ MaskRuns repaired(const MaskRuns& mask, int64_t height, int64_t max_area) {
 }
 
 void make_exclusive(std::vector<MaskRuns>& masks, const std::vector<float>& scores, int64_t height) {
-  if (scores.size() != masks.size()) throw Error("ERR_INTERNAL", "make_exclusive expects a score for each mask.");
+  if (scores.size() != masks.size()) throw Error(ERR_INTERNAL, "make_exclusive expects a score for each mask.");
   if (masks.size() < 2) return;
   std::vector<size_t> order(masks.size());
   std::iota(order.begin(), order.end(), size_t{0});

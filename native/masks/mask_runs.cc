@@ -123,7 +123,7 @@ MaskRuns trace(const float* columns, int64_t h, const Grid& grid, float threshol
 }  // namespace
 
 void PendingMasks::add(at::Tensor maps, float threshold, MaskSet& out, std::vector<float>* values) {
-  if (maps.dim() != 3) throw Error("ERR_INTERNAL", "Masks are maps [N, h, w].");
+  if (maps.dim() != 3) throw Error(ERR_INTERNAL, "Masks are maps [N, h, w].");
   out.masks.assign(maps.size(0), MaskRuns{});
   if (maps.size(0) == 0) return;
   waiting_ += maps.numel();

@@ -38,18 +38,17 @@ c10::Device resolve_device(const std::string& name) {
   if (!plain) {
     const std::string digits = name.rfind("cuda:", 0) == 0 ? name.substr(5) : "";
     if (digits.empty() || digits.size() > 3 || digits.find_first_not_of("0123456789") != std::string::npos)
-      throw Error("ERR_DEVICE_UNAVAILABLE", "Unknown device '" + name + "'. Use 'cpu', 'cuda', 'cuda:N' or 'auto'.");
+      throw Error(ERR_DEVICE_UNAVAILABLE, "Unknown device '" + name + "'.", "Use 'cpu', 'cuda', 'cuda:N' or 'auto'.");
     index = std::stoi(digits);
   }
   if (gpus == 0)
-    throw Error("ERR_DEVICE_UNAVAILABLE",
-                "Device '" + name +
-                    "' was asked for, but this LibTorch sees no CUDA GPU. Check that the NVIDIA driver works "
-                    "(nvidia-smi) and that LibTorch is a CUDA build, or use device 'cpu' or 'auto'.");
+    throw Error(ERR_DEVICE_UNAVAILABLE, "Device '" + name + "' was asked for, but this LibTorch sees no CUDA GPU.",
+                "Check that the NVIDIA driver works (nvidia-smi) and that LibTorch is a CUDA build, or use device "
+                "'cpu' or 'auto'.");
   if (index >= gpus)
-    throw Error("ERR_DEVICE_UNAVAILABLE", "Device '" + name + "' was asked for, but there are only " +
-                                              std::to_string(gpus) +
-                                              " GPUs: 'cuda:0' to 'cuda:" + std::to_string(gpus - 1) + "'.");
+    throw Error(ERR_DEVICE_UNAVAILABLE, "Device '" + name + "' was asked for, but there are only " +
+                                            std::to_string(gpus) +
+                                            " GPUs: 'cuda:0' to 'cuda:" + std::to_string(gpus - 1) + "'.");
   return c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(index));
 }
 
@@ -61,8 +60,8 @@ Target resolve_target(const std::string& device_name, const std::string& dtype_t
   if (dtype_text == "bfloat16") return {device, at::kBFloat16};
   if (dtype_text == "float16") return {device, at::kHalf};
   if (dtype_text != "auto")
-    throw Error("ERR_INVALID_DTYPE",
-                "Unknown dtype '" + dtype_text + "'. Use 'float32', 'bfloat16', 'float16' or 'auto'.");
+    throw Error(ERR_INVALID_DTYPE, "Unknown dtype '" + dtype_text + "'.",
+                "Use 'float32', 'bfloat16', 'float16' or 'auto'.");
   return {device, device.is_cuda() || cpu_has_bf16() ? at::kBFloat16 : at::kFloat};
 }
 

@@ -23,8 +23,9 @@ std::pair<torch::jit::Module, std::string> owner_of(const torch::jit::Module& ro
   for (size_t dot; (dot = path.find('.', begin)) != std::string::npos; begin = dot + 1) {
     const std::string part = path.substr(begin, dot - begin);
     if (!module.hasattr(part))
-      throw Error("ERR_PROGRAM", "The program has no parameter '" + path +
-                                     "': program.pt and names.json do not belong together. Export both again.");
+      throw Error(ERR_PROGRAM,
+                  "The program has no parameter '" + path + "': program.pt and names.json do not belong together.",
+                  "Export both again.");
     module = module.attr(part).toModule();
   }
   return {module, path.substr(begin)};
@@ -33,8 +34,9 @@ std::pair<torch::jit::Module, std::string> owner_of(const torch::jit::Module& ro
 void set_parameter(const torch::jit::Module& root, const std::string& path, at::Tensor value) {
   auto [module, name] = owner_of(root, path);
   if (!module.hasattr(name))
-    throw Error("ERR_PROGRAM", "The program has no parameter '" + path +
-                                   "': program.pt and names.json do not belong together. Export both again.");
+    throw Error(ERR_PROGRAM,
+                "The program has no parameter '" + path + "': program.pt and names.json do not belong together.",
+                "Export both again.");
   module._ivalue()->setAttr(name, std::move(value));
 }
 
@@ -59,10 +61,9 @@ Program Program::load(const ProgramFiles& files, const Target& target,
 
 void Program::load_bound(const ProgramFiles& files, const std::function<void(uint64_t, uint64_t)>& progress) {
   if (files.program.empty() || files.names.empty())
-    throw Error(
-        "ERR_PROGRAM",
-        "'" + files.weights + "' holds weights only: a program (program.pt and names.json) is needed to run them.");
-  module_ = translate("ERR_PROGRAM", "Loading the program '" + files.program + "'",
+    throw Error(ERR_PROGRAM, "'" + files.weights +
+                                 "' holds weights only: a program (program.pt and names.json) is needed to run them.");
+  module_ = translate(ERR_PROGRAM, "Loading the program '" + files.program + "'",
                       [&] { return torch::jit::load(files.program, std::nullopt, /*load_debug_files=*/false); });
   const NameMap names = NameMap::load(files.names);
   architecture_ = names.architecture();
@@ -79,26 +80,25 @@ void Program::load_bound(const ProgramFiles& files, const std::function<void(uin
   // The parameters of a part that the weights lack stay where the program has them, without memory.
   for (const auto& parameter : module_.named_parameters(/*recurse=*/true))
     if (parameter.value.is_meta() && !absent.contains(parameter.name))
-      throw Error("ERR_PROGRAM", "The program's parameter '" + parameter.name + "' is not in '" + files.names +
-                                     "'. Export the program again.");
+      throw Error(ERR_PROGRAM, "The program's parameter '" + parameter.name + "' is not in '" + files.names + "'.",
+                  "Export the program again.");
 }
 
 void Program::load_checkpoint(const std::string& path, const std::function<void(uint64_t, uint64_t)>& progress) {
   std::unordered_map<std::string, std::string> extra{{"sam3.json", ""}, {"config.json", ""}, {"tokenizer.json", ""}};
-  module_ = translate("ERR_MODEL_FORMAT", "Loading the checkpoint '" + path + "'", [&] {
+  module_ = translate(ERR_MODEL_FORMAT, "Loading the checkpoint '" + path + "'", [&] {
     return torch::jit::load(path, c10::Device(c10::kCPU), extra, /*load_debug_files=*/false);
   });
   if (extra["sam3.json"].empty())
-    throw Error("ERR_MODEL_FORMAT",
-                "'" + path +
-                    "' is a TorchScript file but no sam3-node checkpoint (sam3.json is not in it). Make one with "
-                    "`python -m scripts.export checkpoint`.");
+    throw Error(ERR_MODEL_FORMAT,
+                "'" + path + "' is a TorchScript file but no sam3-node checkpoint (sam3.json is not in it).",
+                "Make one with `python -m scripts.export checkpoint`.");
   architecture_ = parse_architecture(extra["sam3.json"]);
   config_json_ = extra["config.json"];
   tokenizer_json_ = extra["tokenizer.json"];
 
   std::set<std::string> keep_fp32;
-  translate("ERR_MODEL_FORMAT", "Reading sam3.json in '" + path + "'", [&] {
+  translate(ERR_MODEL_FORMAT, "Reading sam3.json in '" + path + "'", [&] {
     const Json header = Json::parse(extra["sam3.json"]);
     if (const Json* names = header.find("fp32"))
       for (const Json& name : names->as_array("fp32")) keep_fp32.insert(name.as_string("fp32"));
@@ -109,10 +109,8 @@ void Program::load_checkpoint(const std::string& path, const std::function<void(
   uint64_t total = 0, done = 0;
   for (const auto& parameter : module_.named_parameters(true)) {
     if (parameter.value.is_meta())
-      throw Error("ERR_MODEL_FORMAT",
-                  "'" + path +
-                      "' is a program without weights. Give a model folder, or a checkpoint made with "
-                      "`python -m scripts.export checkpoint`.");
+      throw Error(ERR_MODEL_FORMAT, "'" + path + "' is a program without weights.",
+                  "Give a model folder, or a checkpoint made with `python -m scripts.export checkpoint`.");
     names.push_back(parameter.name);
     total += parameter.value.nbytes();
   }
@@ -137,12 +135,12 @@ void Program::count_weights() {
 c10::IValue Program::call(const char* method, std::vector<c10::IValue> inputs) const {
   const auto found = module_.find_method(method);
   if (!found)
-    throw Error("ERR_PROGRAM",
-                std::string("The program has no method '") + method + "'. Export it again with this version.");
+    throw Error(ERR_PROGRAM, std::string("The program has no method '") + method + "'.",
+                "Export it again with this version.");
   // On a GPU the optimizer hands element-wise operators to a compiler of its own, which fails for some of ours; and
   // what it specialises on the first shapes makes the first calls slow. The program's time is in a few large kernels.
   const torch::jit::GraphOptimizerEnabledGuard no_optimizer(false);
-  return translate("ERR_INFERENCE", method, [&] { return (*found)(std::move(inputs)); });
+  return translate(ERR_INFERENCE, method, [&] { return (*found)(std::move(inputs)); });
 }
 
 std::vector<at::Tensor> Program::call_many(const char* method, std::vector<c10::IValue> inputs, size_t outputs) const {
@@ -151,8 +149,10 @@ std::vector<at::Tensor> Program::call_many(const char* method, std::vector<c10::
   if (result.isTuple())
     for (const auto& element : result.toTupleRef().elements()) tensors.push_back(element.toTensor());
   if (tensors.size() != outputs)
-    throw Error("ERR_PROGRAM", std::string("The program's method '") + method + "' does not return " +
-                                   std::to_string(outputs) + " tensors. Export it again with this version.");
+    throw Error(
+        ERR_PROGRAM,
+        std::string("The program's method '") + method + "' does not return " + std::to_string(outputs) + " tensors.",
+        "Export it again with this version.");
   return tensors;
 }
 

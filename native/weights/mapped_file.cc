@@ -22,8 +22,8 @@ struct Descriptor {
   }
 };
 
-[[noreturn]] void fail(const char* code, const std::string& path, int error, const char* fix) {
-  throw Error(code, "Cannot open " + path + ": " + std::generic_category().message(error) + ". " + fix);
+[[noreturn]] void fail(ErrorCode code, const std::string& path, int error, const char* fix) {
+  throw Error(code, "Cannot open " + path + ": " + std::generic_category().message(error) + ".", fix);
 }
 
 }  // namespace
@@ -32,13 +32,13 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC)};
   struct stat info{};
   if (file.number < 0 || fstat(file.number, &info) != 0)
-    fail("ERR_MODEL_NOT_FOUND", path, errno, "Check the path of the model and the permissions of the file.");
+    fail(ERR_MODEL_NOT_FOUND, path, errno, "Check the path of the model and the permissions of the file.");
   if (!S_ISREG(info.st_mode))
-    throw Error("ERR_MODEL_NOT_FOUND", path + " is not a file. Give the path of the weight file itself.");
-  if (info.st_size == 0) throw Error("ERR_WEIGHTS_CORRUPT", path + " is empty. Download the file again.");
+    throw Error(ERR_MODEL_NOT_FOUND, path + " is not a file.", "Give the path of the weight file itself.");
+  if (info.st_size == 0) throw Error(ERR_WEIGHTS_CORRUPT, path + " is empty.", "Download the file again.");
   size_ = static_cast<size_t>(info.st_size);
   void* address = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.number, 0);
-  if (address == MAP_FAILED) fail("ERR_OUT_OF_MEMORY", path, errno, "Raise the limit on address space (ulimit -v).");
+  if (address == MAP_FAILED) fail(ERR_OUT_OF_MEMORY, path, errno, "Raise the limit on address space (ulimit -v).");
   data_ = static_cast<const std::byte*>(address);
 }
 

@@ -21,7 +21,7 @@ constexpr std::string_view kFormat = "sam3-names/1";
 constexpr std::array<const char*, kNamings> kNamingKeys{"transformers", "meta"};
 
 [[noreturn]] void unreadable(const std::string& path, const std::string& cause) {
-  throw Error("ERR_MODEL_FORMAT", path + ": " + cause + ". Export the program again with scripts/export.");
+  throw Error(ERR_MODEL_FORMAT, path + ": " + cause + ".", "Export the program again with scripts/export.");
 }
 
 std::vector<int64_t> shape_of(const Json& json) {
@@ -205,7 +205,7 @@ void NameMap::bind(const WeightSource& source, const WeightPlan& plan, at::Devic
   for (const ProgramTensor& tensor : tensors_) {
     if (!plan.has(tensor)) continue;
     const Recipe& recipe = tensor.recipes[plan.set.layout->naming];
-    bind(tensor.name, translate("ERR_INTERNAL", "Loading the tensor " + tensor.name + " from " + source.path(),
+    bind(tensor.name, translate(ERR_INTERNAL, "Loading the tensor " + tensor.name + " from " + source.path(),
                                 [&] { return assemble(source, names, tensor, recipe, device, dtype); }));
     done += bytes(recipe);
     if (progress) progress(done, total);

@@ -39,8 +39,8 @@ constexpr std::array<DtypeName, 16> kDtypes{{{"BOOL", at::kBool},
                                              {"C64", at::kComplexFloat}}};
 
 [[noreturn]] void corrupt(const std::string& path, const std::string& cause) {
-  throw Error("ERR_WEIGHTS_CORRUPT", path + " is no intact safetensors file: " + cause +
-                                         ". Download it again and compare its size with that of the original.");
+  throw Error(ERR_WEIGHTS_CORRUPT, path + " is no intact safetensors file: " + cause + ".",
+              "Download it again and compare its size with that of the original.");
 }
 
 uint64_t little_endian_64(std::span<const std::byte> bytes) {
@@ -138,7 +138,7 @@ SafetensorsFile::SafetensorsFile(const std::string& path)
 
 at::Tensor SafetensorsFile::read(const std::string& name) const {
   const auto place = tensors_.find(name);
-  if (place == tensors_.end()) throw Error("ERR_INTERNAL", path() + " has no tensor " + name);
+  if (place == tensors_.end()) throw Error(ERR_INTERNAL, path() + " has no tensor " + name);
   const SafetensorsEntry& entry = place->second;
   return view_of(file_.bytes().data() + entry.offset, entry.info.shape, contiguous_strides(entry.info.shape),
                  entry.info.dtype);

@@ -37,14 +37,13 @@ std::optional<at::ScalarType> dtype_of(const Pickle::Node& storage) {
 }
 
 [[noreturn]] void corrupt(const std::string& path, const std::string& cause) {
-  throw Error("ERR_WEIGHTS_CORRUPT", path + " is damaged: " + cause + ". Download the file again.");
+  throw Error(ERR_WEIGHTS_CORRUPT, path + " is damaged: " + cause + ".", "Download the file again.");
 }
 
 [[noreturn]] void foreign(const std::string& path, const std::string& cause) {
-  throw Error("ERR_MODEL_FORMAT",
-              path + " is no SAM 3 checkpoint: " + cause +
-                  ". Give Meta's sam3.pt, a model.safetensors, a checkpoint of a trainer, or one made by "
-                  "scripts/export.");
+  throw Error(ERR_MODEL_FORMAT, path + " is no SAM 3 checkpoint: " + cause + ".",
+              "Give Meta's sam3.pt, a model.safetensors, a checkpoint of a trainer, or one made by "
+              "scripts/export.");
 }
 
 // Deeper than any checkpoint: a hostile file must not make names without end.
@@ -124,10 +123,9 @@ TorchZip::TorchZip(const std::string& path) : file_(path) {
   for (const Named& tensor : tensors_below(root)) place(tensor.name, *tensor.node, archive);
   // Of tensors in pieces, some may be whole: what is missing then would not say why.
   if (pickle->names_class(" DTensor") || pickle->names_class(" ShardedTensor"))
-    throw Error("ERR_MODEL_FORMAT", path +
-                                        " holds one process's pieces of tensors, as a distributed run has them. Save "
-                                        "the whole ones, with get_model_state_dict(model, "
-                                        "options=StateDictOptions(full_state_dict=True)).");
+    throw Error(ERR_MODEL_FORMAT, path + " holds one process's pieces of tensors, as a distributed run has them.",
+                "Save the whole ones, with get_model_state_dict(model, "
+                "options=StateDictOptions(full_state_dict=True)).");
   if (entries_.empty()) foreign(path, "it holds no tensor");
 }
 
@@ -150,7 +148,7 @@ void TorchZip::place(const std::string& name, const Pickle::Node& tensor, const 
 
 at::Tensor TorchZip::read(const std::string& name) const {
   const auto place = tensors_.find(name);
-  if (place == tensors_.end()) throw Error("ERR_INTERNAL", path() + " has no tensor " + name);
+  if (place == tensors_.end()) throw Error(ERR_INTERNAL, path() + " has no tensor " + name);
   const WeightInfo& info = entries_.at(name);
   return view_of(file_.bytes().data() + place->second.offset, info.shape, place->second.strides, info.dtype);
 }

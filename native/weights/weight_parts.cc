@@ -36,24 +36,26 @@ WeightPart part_of(std::string_view parameter) {
 
 void WeightParts::require_detector() const {
   if (detector) return;
-  throw Error("ERR_NO_DETECTOR",
-              "These weights have no detector: they are those of a tracker alone, which answers clicks. Give weights "
-              "with the detector, such as facebook/sam3 or your Sam3Model, to ask for texts and exemplar boxes.");
+  throw Error(
+      ERR_NO_DETECTOR, "These weights have no detector: they are those of a tracker alone, which answers clicks.",
+      "Give weights with the detector, such as facebook/sam3 or your Sam3Model, to ask for texts and exemplar boxes.");
 }
 
 void WeightParts::require_clicks() const {
   if (clicks) return;
-  throw Error("ERR_NO_TRACKER",
+  throw Error(ERR_NO_TRACKER,
               "These weights have no tracker: they are those of the image model alone, which answers texts and "
-              "exemplar boxes. Give weights with the tracker, such as facebook/sam3, for clicks and videos.");
+              "exemplar boxes.",
+              "Give weights with the tracker, such as facebook/sam3, for clicks and videos.");
 }
 
 void WeightParts::require_video() const {
   require_clicks();
   if (video) return;
-  throw Error("ERR_NO_TRACKER",
+  throw Error(ERR_NO_TRACKER,
               "These weights have no memory for videos: they are those of a Sam3TrackerModel, which answers clicks on "
-              "one image. Give weights with the whole tracker, such as facebook/sam3 or a Sam3TrackerVideoModel.");
+              "one image.",
+              "Give weights with the whole tracker, such as facebook/sam3 or a Sam3TrackerVideoModel.");
 }
 
 }  // namespace sam3

@@ -131,16 +131,16 @@ class Planner {
     sort_out_the_rest(plan, tidy, used, unexpected);
     unexpected.insert(unexpected.end(), plan.set.doubled.begin(), plan.set.doubled.end());
     if (missing.empty() && unexpected.empty() && misshaped.empty() && mistyped.empty()) return plan;
-    plan.problem = Error(
-        "ERR_WEIGHTS_MISMATCH",
-        source_.path() + " (" + std::string(plan.set.layout->title) + ", " +
-            (plan.set.layout->naming == kMeta ? "meta" : "transformers") + " names" +
-            (plan.set.prefix.empty() ? "" : " after \"" + plan.set.prefix + "\"") + ") does not fit the program of " +
-            map_.path() +
-            ". Use weights of the same model and version as the program, or export a program from the config.json of "
-            "these weights." +
-            advice_ + list_of("missing", missing) + list_of("unexpected", unexpected) +
-            list_of("wrong shape", misshaped) + list_of("not floating-point", mistyped));
+    plan.problem =
+        Error(ERR_WEIGHTS_MISMATCH,
+              source_.path() + " (" + std::string(plan.set.layout->title) + ", " +
+                  (plan.set.layout->naming == kMeta ? "meta" : "transformers") + " names" +
+                  (plan.set.prefix.empty() ? "" : " after \"" + plan.set.prefix + "\"") +
+                  ") does not fit the program of " + map_.path() + ".",
+              "Use weights of the same model and version as the program, or export a program from the config.json of "
+              "these weights." +
+                  advice_ + list_of("missing", missing) + list_of("unexpected", unexpected) +
+                  list_of("wrong shape", misshaped) + list_of("not floating-point", mistyped));
     return plan;
   }
 
@@ -154,11 +154,11 @@ class Planner {
       ignored.add(first_part(name), name);
     }
     plan.ignored = ignored.take();
-    plan.problem = Error("ERR_MODEL_FORMAT",
-                         source_.path() + " holds no weights of SAM 3: not one tensor has a name that " + map_.path() +
-                             " knows. Give the model.safetensors or sam3.pt of facebook/sam3, or weights trained from "
-                             "them." +
-                             advice_ + list_of("tensors of the file", names));
+    plan.problem =
+        Error(ERR_MODEL_FORMAT,
+              source_.path() + " holds no weights of SAM 3: not one tensor has a name that " + map_.path() + " knows.",
+              "Give the model.safetensors or sam3.pt of facebook/sam3, or weights trained from them." + advice_ +
+                  list_of("tensors of the file", names));
     return plan;
   }
 
@@ -292,11 +292,11 @@ WeightPlan plan_weights(const NameMap& map, const WeightSource& source) {
       plan.others.push_back({set.prefix, set.names.size(), 0, set.names.begin()->second});
   }
   if (!chosen)
-    plan.problem =
-        Error("ERR_MODEL_FORMAT", source.path() + " holds " + std::to_string(plans.size()) +
-                                      " sets of weights of SAM 3, and nothing says which one is meant: " + listed +
-                                      ". Save one of them alone, as torch.save(torch.load('" + source.path() +
-                                      "')['model'], 'one.pt') does for the first key.");
+    plan.problem = Error(ERR_MODEL_FORMAT,
+                         source.path() + " holds " + std::to_string(plans.size()) +
+                             " sets of weights of SAM 3, and nothing says which one is meant: " + listed + ".",
+                         "Save one of them alone, as torch.save(torch.load('" + source.path() +
+                             "')['model'], 'one.pt') does for the first key.");
   return plan;
 }
 

@@ -16,11 +16,9 @@ namespace sam3 {
 namespace {
 
 [[noreturn]] void unknown(const std::string& path, const std::string& cause) {
-  throw Error(
-      "ERR_MODEL_FORMAT",
-      path + " " + cause +
-          " Give a model.safetensors (or its .index.json), Meta's sam3.pt, a checkpoint of a trainer, or one made "
-          "by scripts/export.");
+  throw Error(ERR_MODEL_FORMAT, path + " " + cause,
+              "Give a model.safetensors (or its .index.json), Meta's sam3.pt, a checkpoint of a trainer, or one made "
+              "by scripts/export.");
 }
 
 WeightFormat classify(const MappedFile& file) {

@@ -16,8 +16,8 @@ constexpr uint64_t kIn64 = 0xFFFFFFFF;  // a 32-bit field whose value stands in 
 constexpr uint16_t kZip64Extra = 1;
 
 [[noreturn]] void corrupt(const std::string& path, const std::string& cause) {
-  throw Error("ERR_WEIGHTS_CORRUPT",
-              path + " is a damaged or truncated zip archive: " + cause + ". Download the file again.");
+  throw Error(ERR_WEIGHTS_CORRUPT, path + " is a damaged or truncated zip archive: " + cause + ".",
+              "Download the file again.");
 }
 
 // Little-endian reads that end in ERR_WEIGHTS_CORRUPT rather than past the file.

@@ -77,13 +77,13 @@ std::vector<ConceptDetections> detect_concepts(ImageModel& model, const Program:
     const size_t begin = out.size(), n = std::min(step, prompts.size() - begin);
     const auto first = prompts.begin() + static_cast<std::ptrdiff_t>(begin);
     try {
-      auto part = translate("ERR_INFERENCE", "Detecting", [&] {
+      auto part = translate(ERR_INFERENCE, "Detecting", [&] {
         return detect_batch(model, image, {first, first + static_cast<std::ptrdiff_t>(n)}, options, cancel);
       });
       std::move(part.begin(), part.end(), std::back_inserter(out));
     } catch (const Error& e) {
       // A batch that does not fit after all is tried again in halves rather than failing.
-      if (e.code() != "ERR_OUT_OF_MEMORY" || n == 1) throw;
+      if (e.code() != ERR_OUT_OF_MEMORY || n == 1) throw;
       release_cached_memory(model.program().target().device);
       step = n / 2;
     }

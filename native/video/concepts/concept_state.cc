@@ -61,7 +61,7 @@ void ConceptState::reconcile() {
   for (const int64_t id : known)
     if (!contains(tracked, id)) remove(id);
   if (tracker_.object_ids() != metadata_.ids)
-    throw Error("ERR_INTERNAL", "The tracker and the concept disagree about the objects that are tracked.");
+    throw Error(ERR_INTERNAL, "The tracker and the concept disagree about the objects that are tracked.");
 }
 
 FramePlan ConceptState::step(int64_t frame, bool reverse, const ConceptDetections& detections, int64_t& next_id) {

@@ -28,10 +28,9 @@ ImageFeatures& FrameStore::ensure(int64_t frame, const RawImage* image, const Ca
   const StageTimer timer(clock_, &StageTimes::encode);
   const auto kept = pixels_.find(frame);
   if (kept == pixels_.end() && !image)
-    throw Error("ERR_INVALID_FRAME",
-                "Frame " + std::to_string(frame) +
-                    " is not held any more. Send its image, or start the session with history 'full'.");
-  return translate("ERR_INFERENCE", "Encoding a frame", [&]() -> ImageFeatures& {
+    throw Error(ERR_INVALID_FRAME, "Frame " + std::to_string(frame) + " is not held any more.",
+                "Send its image, or start the session with history 'full'.");
+  return translate(ERR_INFERENCE, "Encoding a frame", [&]() -> ImageFeatures& {
     const at::Tensor resized =
         kept != pixels_.end() ? kept->second : resize_frame(*image, model_.input_size(), filter_);
     const auto input = normalize_frame(resized, filter_, model_.program().target());
@@ -45,13 +44,13 @@ ImageFeatures& FrameStore::ensure(int64_t frame, const RawImage* image, const Ca
 
 Program::Levels FrameStore::tracker(int64_t frame) {
   ImageFeatures& features = ensure(frame, nullptr, {});
-  return translate("ERR_INFERENCE", "Encoding a frame", [&] { return model_.tracker_levels(features); });
+  return translate(ERR_INFERENCE, "Encoding a frame", [&] { return model_.tracker_levels(features); });
 }
 
 Program::Levels FrameStore::detector(int64_t frame) {
   ImageFeatures& features = ensure(frame, nullptr, {});
   const StageTimer timer(clock_, &StageTimes::encode);
-  return translate("ERR_INFERENCE", "Encoding a frame", [&] { return model_.detector_levels(features); });
+  return translate(ERR_INFERENCE, "Encoding a frame", [&] { return model_.detector_levels(features); });
 }
 
 void FrameStore::pin(const void* owner, const std::set<int64_t>& frames) {

@@ -22,8 +22,8 @@ bool ObjectGroup::tracks(int64_t object) const {
 void ObjectGroup::unknown_object(int64_t object) const {
   std::string ids;
   for (const int64_t id : tracker_.object_ids()) ids += (ids.empty() ? "" : ", ") + std::to_string(id);
-  throw Error("ERR_UNKNOWN_OBJECT", "There is no object " + std::to_string(object) +
-                                        (ids.empty() ? "." : ". Objects that are tracked: " + ids + "."));
+  throw Error(ERR_UNKNOWN_OBJECT, "There is no object " + std::to_string(object) + ".",
+              ids.empty() ? "" : "Objects that are tracked: " + ids + ".");
 }
 
 void ObjectGroup::remove_object(int64_t object) {

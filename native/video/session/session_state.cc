@@ -17,13 +17,13 @@ constexpr int64_t kHighestId = (int64_t{1} << 53) - 1;  // that a JavaScript num
 void check_labels(const std::vector<int64_t>& labels) {
   for (const int64_t label : labels)
     if (label != 0 && label != 1)
-      throw Error("ERR_INVALID_ARGUMENT",
+      throw Error(ERR_INVALID_ARGUMENT,
                   "A label is 1 (belongs to it) or 0 (does not), not " + std::to_string(label) + ".");
 }
 
 void check_finite(const std::vector<float>& numbers) {
   for (const float number : numbers)
-    if (!std::isfinite(number)) throw Error("ERR_INVALID_ARGUMENT", "Coordinates have to be finite numbers.");
+    if (!std::isfinite(number)) throw Error(ERR_INVALID_ARGUMENT, "Coordinates have to be finite numbers.");
 }
 
 FrameFilter filter_of(const VideoOptions& options) {
@@ -36,23 +36,24 @@ VideoSession::SessionState::SessionState(ImageModel& model, VideoOptions o)
     : options(std::move(o)), frames(model, filter_of(options), options.full_history), context{model, frames, options} {
   model.program().parts().require_video();
   if (options.width <= 0 || options.height <= 0)
-    throw Error("ERR_INVALID_ARGUMENT", "A video needs a width and a height in pixels.");
+    throw Error(ERR_INVALID_ARGUMENT, "A video needs a width and a height in pixels.");
 }
 
 void VideoSession::SessionState::check_image(const RawImage& image) const {
   if (image.width == options.width && image.height == options.height) return;
-  throw Error("ERR_FRAME_SIZE", "A frame of " + std::to_string(image.width) + " x " + std::to_string(image.height) +
-                                    " pixels came in a video of " + std::to_string(options.width) + " x " +
-                                    std::to_string(options.height) +
-                                    ". Scale it, or start a session of its own for the new size.");
+  throw Error(ERR_FRAME_SIZE,
+              "A frame of " + std::to_string(image.width) + " x " + std::to_string(image.height) +
+                  " pixels came in a video of " + std::to_string(options.width) + " x " +
+                  std::to_string(options.height) + ".",
+              "Scale it, or start a session of its own for the new size.");
 }
 
 void VideoSession::SessionState::check_frame(int64_t frame) const {
   if (frame >= 0 && (options.num_frames < 0 || frame < options.num_frames)) return;
-  throw Error("ERR_INVALID_FRAME", "There is no frame " + std::to_string(frame) +
-                                       (options.num_frames < 0 ? ": frames are counted from 0."
-                                                               : ": the video has frames 0 to " +
-                                                                     std::to_string(options.num_frames - 1) + "."));
+  throw Error(ERR_INVALID_FRAME, "There is no frame " + std::to_string(frame) +
+                                     (options.num_frames < 0 ? ": frames are counted from 0."
+                                                             : ": the video has frames 0 to " +
+                                                                   std::to_string(options.num_frames - 1) + "."));
 }
 
 void VideoSession::SessionState::check_memory(int64_t frame, int64_t new_objects) const {
@@ -61,10 +62,10 @@ void VideoSession::SessionState::check_memory(int64_t frame, int64_t new_objects
   for (const auto& group : groups_) objects += group->stores(frame);
   growth += ObjectGroup::growth(context, objects);
   if (host_bytes() + growth <= options.memory_limit) return;
-  throw Error("ERR_MEMORY_LIMIT",
+  throw Error(ERR_MEMORY_LIMIT,
               "Frame " + std::to_string(frame) + " would take the session's history over memoryLimit = " +
-                  std::to_string(options.memory_limit) + " bytes (" + std::to_string(host_bytes()) +
-                  " are in use). Raise the limit, remove objects, reset the session, or use { history: 'bounded' }.");
+                  std::to_string(options.memory_limit) + " bytes (" + std::to_string(host_bytes()) + " are in use).",
+              "Raise the limit, remove objects, reset the session, or use { history: 'bounded' }.");
 }
 
 void VideoSession::SessionState::open(int64_t frame, const RawImage* image, const CancelProbe& cancel) {
@@ -75,23 +76,24 @@ void VideoSession::SessionState::open(int64_t frame, const RawImage* image, cons
 void VideoSession::SessionState::open_prompted(int64_t frame, const RawImage* image, const CancelProbe& cancel) {
   check_frame(frame);
   if (!options.full_history && frame < stepped_)
-    throw Error("ERR_HISTORY_REQUIRED",
+    throw Error(ERR_HISTORY_REQUIRED,
                 "Frame " + std::to_string(frame) + " is older than frame " + std::to_string(stepped_) +
-                    ", and a bounded history has forgotten it. Use startSession(source, { history: 'full' }).");
+                    ", and a bounded history has forgotten it.",
+                "Use startSession(source, { history: 'full' }).");
   check_memory(frame, 1);
   open(frame, image, cancel);
 }
 
 void VideoSession::SessionState::check_object(int64_t object) const {
   if (object < 0 || object > kHighestId)
-    throw Error("ERR_INVALID_ARGUMENT", "Object ids are whole numbers from 0 to 2^53 - 1.");
+    throw Error(ERR_INVALID_ARGUMENT, "Object ids are whole numbers from 0 to 2^53 - 1.");
 }
 
 void VideoSession::SessionState::check_points(int64_t object, const PointInput& input) const {
   check_object(object);
   if (input.points.size() != 2 * input.labels.size())
-    throw Error("ERR_INVALID_ARGUMENT", "Each point needs x, y and a label.");
-  if (input.labels.empty() && !input.box) throw Error("ERR_INVALID_ARGUMENT", "A prompt needs points, a box, or both.");
+    throw Error(ERR_INVALID_ARGUMENT, "Each point needs x, y and a label.");
+  if (input.labels.empty() && !input.box) throw Error(ERR_INVALID_ARGUMENT, "A prompt needs points, a box, or both.");
   check_labels(input.labels);
   check_finite(input.points);
   if (input.box) check_finite({input.box->begin(), input.box->end()});
@@ -101,21 +103,21 @@ void VideoSession::SessionState::check_concept(const ConceptPromptSpec& prompt) 
   context.model.program().parts().require_detector();
   const auto context_length = static_cast<size_t>(context.model.program().architecture().text_context);
   if (prompt.ids.size() != context_length)
-    throw Error("ERR_INVALID_ARGUMENT", "A text needs " + std::to_string(context_length) + " token ids.");
+    throw Error(ERR_INVALID_ARGUMENT, "A text needs " + std::to_string(context_length) + " token ids.");
   if (prompt.boxes.size() != 4 * prompt.labels.size())
-    throw Error("ERR_INVALID_ARGUMENT", "Each box needs four numbers and a label.");
+    throw Error(ERR_INVALID_ARGUMENT, "Each box needs four numbers and a label.");
   if (prompt.labels.size() > 1)
-    throw Error("ERR_INVALID_ARGUMENT", "A concept of a video takes one box, not " +
-                                            std::to_string(prompt.labels.size()) +
-                                            ". Add the others as concepts of their own, or point at the objects.");
+    throw Error(ERR_INVALID_ARGUMENT,
+                "A concept of a video takes one box, not " + std::to_string(prompt.labels.size()) + ".",
+                "Add the others as concepts of their own, or point at the objects.");
   if (!prompt.has_text && prompt.labels.empty())
-    throw Error("ERR_INVALID_ARGUMENT", "A concept needs a text, a box, or both.");
+    throw Error(ERR_INVALID_ARGUMENT, "A concept needs a text, a box, or both.");
   check_labels(prompt.labels);
   check_finite(prompt.boxes);
 }
 
 at::Tensor VideoSession::SessionState::mask_of(const uint8_t* mask) const {
-  if (!mask) throw Error("ERR_INVALID_ARGUMENT", "A mask is missing.");
+  if (!mask) throw Error(ERR_INVALID_ARGUMENT, "A mask is missing.");
   return at::from_blob(const_cast<uint8_t*>(mask), {options.height, options.width}, at::kByte).ne(0).to(at::kFloat);
 }
 
@@ -163,8 +165,8 @@ ObjectGroup& VideoSession::SessionState::group_of(int64_t object) {
   std::string ids;
   for (const auto& group : groups_)
     for (const int64_t id : group->object_ids()) ids += (ids.empty() ? "" : ", ") + std::to_string(id);
-  throw Error("ERR_UNKNOWN_OBJECT", "There is no object " + std::to_string(object) +
-                                        (ids.empty() ? "; none is tracked." : "; tracked are " + ids + "."));
+  throw Error(ERR_UNKNOWN_OBJECT, "There is no object " + std::to_string(object) +
+                                      (ids.empty() ? "; none is tracked." : "; tracked are " + ids + "."));
 }
 
 void VideoSession::SessionState::remove_concept(int64_t index) {
@@ -174,7 +176,7 @@ void VideoSession::SessionState::remove_concept(int64_t index) {
     found->drop_concept();
     return drop_empty_groups();
   }
-  throw Error("ERR_INVALID_ARGUMENT", "There is no concept " + std::to_string(index) + ".");
+  throw Error(ERR_INVALID_ARGUMENT, "There is no concept " + std::to_string(index) + ".");
 }
 
 void VideoSession::SessionState::drop_empty_groups() {

@@ -20,27 +20,28 @@ std::string name_of(const std::vector<std::unique_ptr<ObjectGroup>>& groups) {
 
 PropagationPlan VideoSession::SessionState::begin(const RunRequest& asked) {
   if (running_)
-    throw Error("ERR_SESSION_BUSY",
-                "A propagation of this session is under way. Let it end, or stop it, before the next.");
+    throw Error(ERR_SESSION_BUSY, "A propagation of this session is under way.",
+                "Let it end, or stop it, before the next.");
   if (asked.start) check_frame(*asked.start);
   if (asked.max_frames && *asked.max_frames < 0)
-    throw Error("ERR_INVALID_ARGUMENT", "The number of frames to propagate must not be negative.");
+    throw Error(ERR_INVALID_ARGUMENT, "The number of frames to propagate must not be negative.");
   if (asked.reverse && !options.full_history)
-    throw Error("ERR_HISTORY_REQUIRED",
-                "Going backward needs what a bounded history forgets. Use startSession(source, { history: 'full' }).");
+    throw Error(ERR_HISTORY_REQUIRED, "Going backward needs what a bounded history forgets.",
+                "Use startSession(source, { history: 'full' }).");
   RunRequest request = asked;
   if (!options.full_history && stepped_ >= 0) {
     if (!request.start) request.start = stepped_ + 1;
     if (*request.start <= stepped_)
-      throw Error("ERR_HISTORY_REQUIRED", "Frame " + std::to_string(*request.start) +
-                                              " was processed before, and a bounded history goes on from frame " +
-                                              std::to_string(stepped_ + 1) +
-                                              ". Use startSession(source, { history: 'full' }).");
+      throw Error(ERR_HISTORY_REQUIRED,
+                  "Frame " + std::to_string(*request.start) +
+                      " was processed before, and a bounded history goes on from frame " +
+                      std::to_string(stepped_ + 1) + ".",
+                  "Use startSession(source, { history: 'full' }).");
   }
   std::vector<std::pair<ObjectGroup*, GroupRun>> runs;
   for (const auto& group : groups_)
     if (group->has_prompts()) runs.emplace_back(group.get(), group->plan(request));
-  if (runs.empty()) throw Error("ERR_NO_PROMPT", "Nothing to follow yet: add a text, a box, points or a mask first.");
+  if (runs.empty()) throw Error(ERR_NO_PROMPT, "Nothing to follow yet: add a text, a box, points or a mask first.");
 
   plan_ = {request.reverse ? INT64_MIN : INT64_MAX, request.reverse ? INT64_MAX : INT64_MIN, request.reverse, false,
            ""};
@@ -65,13 +66,13 @@ PropagationPlan VideoSession::SessionState::begin(const RunRequest& asked) {
 }
 
 void VideoSession::SessionState::check_step(int64_t frame) const {
-  if (!running_) throw Error("ERR_INVALID_ARGUMENT", "No propagation is under way: begin one first.");
+  if (!running_) throw Error(ERR_INVALID_ARGUMENT, "No propagation is under way: begin one first.");
   const bool inside =
       plan_.reverse ? frame <= plan_.first && frame >= plan_.last : frame >= plan_.first && frame <= plan_.last;
   const bool onward = at_ < 0 || (plan_.reverse ? frame < at_ : frame > at_);
   if (inside && onward && (half_ < 0 || half_ == frame)) return;
   throw Error(
-      "ERR_INVALID_FRAME",
+      ERR_INVALID_FRAME,
       half_ >= 0 && half_ != frame
           ? "The step of frame " + std::to_string(half_) + " failed half-way: repeat it before frame " +
                 std::to_string(frame) + ", or end the propagation."

@@ -16,7 +16,7 @@ bool VideoSession::holds(int64_t frame) const {
 
 std::pair<int64_t, FrameResult> VideoSession::add_concept(int64_t frame, const RawImage* image,
                                                           const ConceptPromptSpec& prompt, const CancelProbe& cancel) {
-  return translate("ERR_INFERENCE", "Adding a concept", [&]() -> std::pair<int64_t, FrameResult> {
+  return translate(ERR_INFERENCE, "Adding a concept", [&]() -> std::pair<int64_t, FrameResult> {
     state_->check_concept(prompt);
     state_->open_prompted(frame, image, cancel);
     const int64_t index = state_->add_concept(frame, prompt, cancel);
@@ -26,7 +26,7 @@ std::pair<int64_t, FrameResult> VideoSession::add_concept(int64_t frame, const R
 
 FrameResult VideoSession::add_points(int64_t frame, const RawImage* image, int64_t object, const PointInput& input,
                                      const CancelProbe& cancel) {
-  return translate("ERR_INFERENCE", "Adding points", [&] {
+  return translate(ERR_INFERENCE, "Adding points", [&] {
     state_->check_points(object, input);
     state_->open_prompted(frame, image, cancel);
     state_->prompt(object, [&](ObjectGroup& group) { group.add_points(frame, object, input); });
@@ -36,7 +36,7 @@ FrameResult VideoSession::add_points(int64_t frame, const RawImage* image, int64
 
 FrameResult VideoSession::add_mask(int64_t frame, const RawImage* image, int64_t object, const uint8_t* mask,
                                    const CancelProbe& cancel) {
-  return translate("ERR_INFERENCE", "Adding a mask", [&] {
+  return translate(ERR_INFERENCE, "Adding a mask", [&] {
     state_->check_object(object);
     const at::Tensor pixels = state_->mask_of(mask);
     state_->open_prompted(frame, image, cancel);
@@ -47,7 +47,7 @@ FrameResult VideoSession::add_mask(int64_t frame, const RawImage* image, int64_t
 
 FrameResult VideoSession::clear_prompts(int64_t frame, const RawImage* image, int64_t object,
                                         const CancelProbe& cancel) {
-  return translate("ERR_INFERENCE", "Taking prompts back", [&] {
+  return translate(ERR_INFERENCE, "Taking prompts back", [&] {
     ObjectGroup& group = state_->group_of(object);
     state_->open_prompted(frame, image, cancel);
     group.clear_prompts(frame, object);
@@ -56,14 +56,14 @@ FrameResult VideoSession::clear_prompts(int64_t frame, const RawImage* image, in
 }
 
 void VideoSession::remove_object(int64_t object) {
-  translate("ERR_INFERENCE", "Removing an object", [&] {
+  translate(ERR_INFERENCE, "Removing an object", [&] {
     state_->group_of(object).remove_object(object);
     state_->drop_empty_groups();
   });
 }
 
 void VideoSession::remove_concept(int64_t concept_index) {
-  translate("ERR_INFERENCE", "Removing a concept", [&] { state_->remove_concept(concept_index); });
+  translate(ERR_INFERENCE, "Removing a concept", [&] { state_->remove_concept(concept_index); });
 }
 
 void VideoSession::reset() {
@@ -72,20 +72,20 @@ void VideoSession::reset() {
 
 PropagationPlan VideoSession::begin(Direction direction, std::optional<int64_t> start,
                                     std::optional<int64_t> max_frames) {
-  return translate("ERR_INFERENCE", "Beginning a propagation",
+  return translate(ERR_INFERENCE, "Beginning a propagation",
                    [&] { return state_->begin({direction == Direction::backward, start, max_frames}); });
 }
 
 std::vector<FrameResult> VideoSession::step(int64_t frame, const RawImage* image, const CancelProbe& cancel) {
-  return translate("ERR_INFERENCE", "Following objects", [&] { return state_->step(frame, image, cancel); });
+  return translate(ERR_INFERENCE, "Following objects", [&] { return state_->step(frame, image, cancel); });
 }
 
 std::vector<FrameResult> VideoSession::finish() {
-  return translate("ERR_INFERENCE", "Ending a propagation", [&] { return state_->finish(); });
+  return translate(ERR_INFERENCE, "Ending a propagation", [&] { return state_->finish(); });
 }
 
 void VideoSession::abandon() {
-  translate("ERR_INFERENCE", "Ending a propagation", [&] { state_->finish(); });
+  translate(ERR_INFERENCE, "Ending a propagation", [&] { state_->finish(); });
 }
 
 VideoSession::Stats VideoSession::stats() const {

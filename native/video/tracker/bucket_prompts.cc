@@ -21,7 +21,7 @@ constexpr int64_t kBoxTopLeft = 2, kBoxBottomRight = 3;
 
 TrackNetwork::Points MaskletBucket::merged_points(const TrackContext& context, int64_t frame, int64_t id,
                                                   const PointInput& input) const {
-  const auto invalid = [](const std::string& message) { throw Error("ERR_INVALID_ARGUMENT", message); };
+  const auto invalid = [](const std::string& message) { throw Error(ERR_INVALID_ARGUMENT, message); };
   if (input.points.size() != 2 * input.labels.size()) invalid("Points need two numbers for each label.");
   if (input.labels.empty() && !input.box) invalid("A prompt needs points or a box.");
   if (input.box && !input.clear_old_points)
@@ -184,7 +184,7 @@ void MaskletBucket::preflight(const TrackContext& context) {
   for (const int64_t frame : preflight_order()) {
     FrameOutput output = consolidated(context, frame);
     output.memory =
-        translate("ERR_INFERENCE", "Encoding prompts", [&] { return prompted_memory(context, frame, output); });
+        translate(ERR_INFERENCE, "Encoding prompts", [&] { return prompted_memory(context, frame, output); });
     made.emplace_back(frame, std::move(output));
   }
   started_ = true;

@@ -55,8 +55,8 @@ std::vector<size_t> BucketTracker::buckets_of(const std::vector<int64_t>& object
     const auto bucket =
         std::find_if(buckets_.begin(), buckets_.end(), [&](const auto& b) { return b.contains(object); });
     if (bucket == buckets_.end())
-      throw Error("ERR_UNKNOWN_OBJECT", "There is no object " + std::to_string(object) +
-                                            ". Use an id that an earlier result or prompt of this session has named.");
+      throw Error(ERR_UNKNOWN_OBJECT, "There is no object " + std::to_string(object) + ".",
+                  "Use an id that an earlier result or prompt of this session has named.");
     found.insert(static_cast<size_t>(bucket - buckets_.begin()));
   }
   return {found.begin(), found.end()};
@@ -80,8 +80,8 @@ Propagated BucketTracker::propagate_some(int64_t frame, bool reverse, const std:
   const auto chosen = buckets_of(objects);
   if (!chosen.empty() &&
       std::none_of(chosen.begin(), chosen.end(), [&](size_t i) { return buckets_[i].bank().has_conditioning(); }))
-    throw Error("ERR_NO_PROMPT", "No object has a prompt to be tracked from. Add points, a box or a mask first.");
-  return translate("ERR_INFERENCE", "Tracking", [&] { return run(frame, reverse, chosen, encode_memory); });
+    throw Error(ERR_NO_PROMPT, "No object has a prompt to be tracked from.", "Add points, a box or a mask first.");
+  return translate(ERR_INFERENCE, "Tracking", [&] { return run(frame, reverse, chosen, encode_memory); });
 }
 
 Propagated BucketTracker::run(int64_t frame, bool reverse, const std::vector<size_t>& chosen, bool encode_memory) {
@@ -156,10 +156,10 @@ at::Tensor BucketTracker::tracked_memory(const Program::Levels& image, const at:
 void BucketTracker::update_memories(int64_t frame, const at::Tensor& masks) {
   const auto total = static_cast<int64_t>(object_ids().size());
   if (masks.size(0) != total)
-    throw Error("ERR_INTERNAL", "update_memories got " + std::to_string(masks.size(0)) + " masks for " +
-                                    std::to_string(total) + " objects.");
+    throw Error(ERR_INTERNAL, "update_memories got " + std::to_string(masks.size(0)) + " masks for " +
+                                  std::to_string(total) + " objects.");
   if (total == 0) return;
-  translate("ERR_INFERENCE", "Updating memory", [&] {
+  translate(ERR_INFERENCE, "Updating memory", [&] {
     const int64_t size = 16 * model_.grid();
     const auto high = [&](int64_t begin, int64_t count) {
       return at::upsample_bilinear2d(masks.narrow(0, begin, count).unsqueeze(1), {size, size}, false).squeeze(1);
@@ -208,7 +208,7 @@ at::Tensor resized(const at::Tensor& masks, int64_t height, int64_t width) {
 
 void BucketTracker::add_objects(int64_t frame, const std::vector<int64_t>& ids, const at::Tensor& masks) {
   if (ids.empty()) return;
-  translate("ERR_INFERENCE", "Adding objects", [&] {
+  translate(ERR_INFERENCE, "Adding objects", [&] {
     MaskletBucket bucket(frames_.full_history());
     const at::Tensor inputs = binary_inputs(masks, model_.grid()).to(at::kFloat);
     bucket.add_masks(context(), frame, ids, inputs, resized(inputs, height_, width_) > 0.5f);
@@ -219,7 +219,7 @@ void BucketTracker::add_objects(int64_t frame, const std::vector<int64_t>& ids, 
 
 void BucketTracker::recondition(int64_t frame, int64_t object, const at::Tensor& mask) {
   MaskletBucket& bucket = bucket_of(object);
-  translate("ERR_INFERENCE", "Reconditioning an object", [&] {
+  translate(ERR_INFERENCE, "Reconditioning an object", [&] {
     MaskletBucket changed = bucket;  // two steps, of which the second may fail
     const at::Tensor inputs = binary_inputs(mask.unsqueeze(0), model_.grid()).to(at::kFloat);
     changed.add_masks(context(), frame, {object}, inputs, resized(inputs, height_, width_) > 0.5f);
@@ -229,7 +229,7 @@ void BucketTracker::recondition(int64_t frame, int64_t object, const at::Tensor&
 }
 
 void BucketTracker::remove_objects(const std::vector<int64_t>& ids) {
-  translate("ERR_INFERENCE", "Removing objects", [&] {
+  translate(ERR_INFERENCE, "Removing objects", [&] {
     std::vector<MaskletBucket> left;
     for (const MaskletBucket& bucket : buckets_) {
       left.push_back(bucket);
@@ -245,7 +245,7 @@ void BucketTracker::remove_objects(const std::vector<int64_t>& ids) {
 
 template <class Body>
 BucketFrame BucketTracker::prompt(int64_t frame, int64_t object, Body&& body) {
-  return translate("ERR_INFERENCE", "Adding a prompt", [&] {
+  return translate(ERR_INFERENCE, "Adding a prompt", [&] {
     auto place = std::find_if(buckets_.begin(), buckets_.end(), [&](const auto& b) { return b.contains(object); });
     if (place == buckets_.end())
       place = std::find_if(buckets_.begin(), buckets_.end(), [](const auto& b) { return !b.started(); });
@@ -266,7 +266,7 @@ BucketFrame BucketTracker::add_points(int64_t frame, int64_t object, const Point
 }
 
 BucketFrame BucketTracker::add_mask(int64_t frame, int64_t object, const at::Tensor& mask) {
-  if (mask.dim() != 2 || mask.numel() == 0) throw Error("ERR_INVALID_ARGUMENT", "A mask needs height x width values.");
+  if (mask.dim() != 2 || mask.numel() == 0) throw Error(ERR_INVALID_ARGUMENT, "A mask needs height x width values.");
   return prompt(frame, object, [&](MaskletBucket& bucket) {
     const at::Tensor values = mask.to(model_.program().target().device, at::kFloat).unsqueeze(0);
     const int64_t side = 16 * model_.grid();
@@ -291,7 +291,7 @@ void BucketTracker::clear_mask_prompts_around(int64_t frame, int64_t object, int
 }
 
 BucketFrame BucketTracker::on_frame(int64_t frame, int64_t object) const {
-  return translate("ERR_INFERENCE", "Reading a frame",
+  return translate(ERR_INFERENCE, "Reading a frame",
                    [&] { return buckets_[buckets_of({object})[0]].on_frame(context(), frame); });
 }
 

@@ -21,7 +21,7 @@ bool MaskletBucket::contains(int64_t id) const {
 void MaskletBucket::check_new(int64_t id) const {
   // An output of a frame has a row for every object: who comes later would be missing in those that exist.
   if (started_ && !contains(id))
-    throw Error("ERR_INTERNAL", "Object " + std::to_string(id) + " cannot join a bucket that is tracked already.");
+    throw Error(ERR_INTERNAL, "Object " + std::to_string(id) + " cannot join a bucket that is tracked already.");
 }
 
 MaskletBucket::Masklet& MaskletBucket::masklet(int64_t id) {

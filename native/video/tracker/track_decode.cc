@@ -53,13 +53,13 @@ TrackNetwork::Decoded TrackNetwork::decode_batch(const Program::Levels& image, c
 
 TrackNetwork::Decoded TrackNetwork::decode(const Program::Levels& image, const at::Tensor& features) {
   const StageTimer timer(clock_, &StageTimes::decode);
-  return translate("ERR_INFERENCE", "Decoding masks", [&] {
+  return translate(ERR_INFERENCE, "Decoding masks", [&] {
     if (!no_prompt_.sparse.defined()) no_prompt_ = prompt_tokens({}, {});
     std::vector<Decoded> parts;
     in_parts(features.size(0), model_.pairs_per_batch(), features.device(), [&](int64_t begin, int64_t count) {
       const Program::PromptTokens tokens{no_prompt_.sparse.expand({count, -1, -1}),
                                          no_prompt_.dense.expand({count, -1, -1, -1})};
-      translate("ERR_INFERENCE", "Decoding masks", [&] {
+      translate(ERR_INFERENCE, "Decoding masks", [&] {
         parts.push_back(decode_batch(image, features.narrow(0, begin, count), tokens, /*multimask=*/true));
       });
     });
@@ -76,7 +76,7 @@ TrackNetwork::Decoded TrackNetwork::decode(const Program::Levels& image, const a
 TrackNetwork::Decoded TrackNetwork::decode_points(const Program::Levels& image, const at::Tensor& features,
                                                   const Points& points, const at::Tensor& previous) {
   const StageTimer timer(clock_, &StageTimes::decode);
-  return translate("ERR_INFERENCE", "Decoding clicks", [&] {
+  return translate(ERR_INFERENCE, "Decoding clicks", [&] {
     // A single point is ambiguous: the best of three masks answers it. A box counts as two.
     return decode_batch(image, features, prompt_tokens(points, previous), points.labels.size() <= 1);
   });
@@ -87,7 +87,7 @@ at::Tensor TrackNetwork::pointers_of_masks(const Program::Levels& image, const a
   const auto dtype = model_.program().target().dtype;
   std::vector<at::Tensor> parts;
   in_parts(masks.size(0), model_.pairs_per_batch(), masks.device(), [&](int64_t begin, int64_t count) {
-    translate("ERR_INFERENCE", "Decoding masks that were given", [&] {
+    translate(ERR_INFERENCE, "Decoding masks that were given", [&] {
       const auto given = masks.narrow(0, begin, count);
       const auto prompt = model_.program().mask_to_prompt(given.unsqueeze(1).to(dtype));
       const auto on = prompt.options();

@@ -34,7 +34,7 @@ void in_parts(int64_t total, int64_t step, c10::Device device, const std::functi
       body(begin, count);
       begin += count;
     } catch (const Error& error) {
-      if (error.code() != "ERR_OUT_OF_MEMORY" || count == 1) throw;
+      if (error.code() != ERR_OUT_OF_MEMORY || count == 1) throw;
       release_cached_memory(device);  // blocks of the wrong size for the smaller part
       step = count / 2;
     }
@@ -119,7 +119,7 @@ at::Tensor TrackNetwork::attend(const Program::Levels& image, const std::vector<
 
 at::Tensor TrackNetwork::attend_batch(const Program::Levels& image, const std::vector<Piece>& pieces,
                                       int64_t most_pointers) {
-  return translate("ERR_INFERENCE", "Attending to memory", [&] {
+  return translate(ERR_INFERENCE, "Attending to memory", [&] {
     int64_t objects = 0;
     for (const Piece& piece : pieces) objects += piece.count;
     const auto frames = static_cast<int64_t>(pieces[0].view->frames.size());
@@ -180,7 +180,7 @@ at::Tensor TrackNetwork::encode_memory(const Program::Levels& image, const MaskS
   std::vector<at::Tensor> parts;
   // The mask, its copies in the encoder and the features made of it: about ten times the mask.
   in_parts(total, objects_per_batch(10 * side * side), image.low.device(), [&](int64_t begin, int64_t count) {
-    translate("ERR_INFERENCE", "Encoding memory", [&] {
+    translate(ERR_INFERENCE, "Encoding memory", [&] {
       at::Tensor mask = masks(begin, count).unsqueeze(1);
       if (mask.size(2) != side) mask = at::_upsample_bilinear2d_aa(mask, {side, side}, /*align_corners=*/false);
       const at::Tensor memory = model_.program().memory_encode(

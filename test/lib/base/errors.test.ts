@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import {
   Sam3AbortError,
@@ -7,9 +9,19 @@ import {
   Sam3ModelError,
   Sam3RuntimeError,
 } from '../../../lib/index.js'
-import { fromNativeError, type HubErrorCode, type Sam3ErrorCode } from '../../../lib/base/errors.js'
+import {
+  ENVIRONMENT_CODES,
+  ERROR_CODES,
+  fromNativeError,
+  INPUT_CODES,
+  MODEL_CODES,
+  RUNTIME_CODES,
+} from '../../../lib/base/errors.js'
+import { packageRoot } from '../../../lib/base/package-root.js'
+import { loadEngine } from '../../../lib/native/loader.js'
 
-const native = (code: string, message: string) => Object.assign(new Error(message), { code })
+const native = (code: string, message: string, fix?: string) =>
+  Object.assign(new Error(message), fix === undefined ? { code } : { code, fix })
 
 describe('Sam3Error', () => {
   it('says the fix after the message, and keeps both apart', () => {
@@ -37,18 +49,16 @@ describe('fromNativeError', () => {
     ['ERR_DISPOSED', Sam3RuntimeError],
     ['ABORT_ERR', Sam3AbortError],
   ])('%s gets its class', (code, type) => {
-    const cause = native(code, 'It went wrong. Do this.')
+    const cause = native(code, 'It went wrong.', 'Do this.')
     const error = fromNativeError(cause)
     expect(error).toBeInstanceOf(type)
     expect(error).toMatchObject({ code, cause })
   })
 
-  it('takes the fix from the message, or adds a general one', () => {
-    const told = fromNativeError(
-      native('ERR_WEIGHTS_CORRUPT', '/models/v1.5/x.pt is damaged: 3. Download it again. Or else.'),
-    )
-    expect(told).toMatchObject({ fix: 'Download it again. Or else.' })
-    expect(told.message).toBe('/models/v1.5/x.pt is damaged: 3. Download it again. Or else.')
+  it('says the fix after the cause, and a general one where there is none', () => {
+    const told = fromNativeError(native('ERR_WEIGHTS_CORRUPT', '/a. B/x.pt is damaged: 3.', 'Download it again.'))
+    expect(told).toMatchObject({ fix: 'Download it again.' })
+    expect(told.message).toBe('/a. B/x.pt is damaged: 3. Download it again.')
     expect(fromNativeError(native('ERR_DISPOSED', 'The model was disposed.')).message).toMatch(
       /disposed\. Build a new model/,
     )
@@ -64,58 +74,25 @@ describe('fromNativeError', () => {
     expect(fromNativeError(typed)).toBe(typed)
   })
 
-  // Every code; those of the hub and of aborting never come from the engine.
-  const CODES: Record<Exclude<Sam3ErrorCode, HubErrorCode | 'ABORT_ERR'>, 'report' | 'fix'> = {
-    ERR_INVALID_ARGUMENT: 'fix',
-    ERR_INVALID_IMAGE: 'fix',
-    ERR_IMAGE_NOT_FOUND: 'fix',
-    ERR_INVALID_BOX: 'fix',
-    ERR_INVALID_POINT: 'fix',
-    ERR_INVALID_MASK: 'fix',
-    ERR_EMPTY_PROMPT: 'fix',
-    ERR_INVALID_FONT: 'fix',
-    ERR_BUNDLED: 'fix',
-    ERR_NO_TRACKER: 'fix',
-    ERR_NO_DETECTOR: 'fix',
-    ERR_INVALID_THRESHOLD: 'fix',
-    ERR_INVALID_DTYPE: 'fix',
-    ERR_INVALID_INPUT_SIZE: 'fix',
-    ERR_VIDEO_NOT_FOUND: 'fix',
-    ERR_INVALID_VIDEO: 'fix',
-    ERR_INVALID_FRAME: 'fix',
-    ERR_FRAME_SIZE: 'fix',
-    ERR_NO_PROMPT: 'fix',
-    ERR_UNKNOWN_OBJECT: 'fix',
-    ERR_MODEL_NOT_FOUND: 'fix',
-    ERR_MODEL_FORMAT: 'fix',
-    ERR_WEIGHTS_CORRUPT: 'fix',
-    ERR_WEIGHTS_MISMATCH: 'fix',
-    ERR_PROGRAM: 'fix',
-    ERR_LIBTORCH_NOT_FOUND: 'fix',
-    ERR_LIBTORCH_VERSION: 'fix',
-    ERR_LIBTORCH_LOAD: 'fix',
-    ERR_LIBTORCH_DOWNLOAD: 'fix',
-    ERR_ENGINE_NOT_BUILT: 'fix',
-    ERR_DEVICE_UNAVAILABLE: 'fix',
-    ERR_FFMPEG_NOT_FOUND: 'fix',
-    ERR_DISPOSED: 'fix',
-    ERR_QUEUE_FULL: 'fix',
-    ERR_OUT_OF_MEMORY: 'fix',
-    ERR_SESSION_CLOSED: 'fix',
-    ERR_SESSION_BUSY: 'fix',
-    ERR_HISTORY_REQUIRED: 'fix',
-    ERR_MEMORY_LIMIT: 'fix',
-    ERR_STREAM_CLOSED: 'fix',
-    ERR_FFMPEG_FAILED: 'fix',
-    ERR_INFERENCE: 'report',
-    ERR_INTERNAL: 'report',
-  }
+  // Those of the hub and of aborting never come from the engine.
+  const CODES = [...INPUT_CODES, ...MODEL_CODES, ...ENVIRONMENT_CODES, ...RUNTIME_CODES]
 
-  it.each(Object.entries(CODES))('%s without a fix of its own gets one: %s', (code, kind) => {
+  it.each(CODES)('%s without a fix of its own gets one', (code) => {
     const error = fromNativeError(native(code, 'Nothing to follow yet: add a text first.'))
     expect(error.code).toBe(code)
-    expect(/report/i.test(error.message)).toBe(kind === 'report')
+    expect(/report/i.test(error.message)).toBe(code === 'ERR_INFERENCE' || code === 'ERR_INTERNAL')
     expect(error.fix).not.toBe('')
     expect(error.message.endsWith(error.fix)).toBe(true)
+  })
+})
+
+describe('the list of codes', () => {
+  it('has every code of the engine', async () => {
+    expect(ERROR_CODES).toEqual(expect.arrayContaining((await loadEngine()).errorCodes))
+  })
+
+  it('is in docs/errors.md', () => {
+    const page = readFileSync(join(packageRoot(), 'docs/errors.md'), 'utf8')
+    for (const code of ERROR_CODES) expect(page).toContain(`\`${code}\``)
   })
 })

@@ -15,7 +15,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 async function evaluate(expression: string, libraries = folder): Promise<unknown> {
   const script = `
     const loader = require(${JSON.stringify(`${repositoryRoot}/build/Release/sam3_loader.node`)})
-    const refused = (path) => { try { loader.open(path); return null } catch (e) { return { code: e.code, message: e.message } } }
+    const refused = (path) => { try { loader.open(path); return null } catch (e) { return { code: e.code, message: e.message, fix: e.fix } } }
     console.log(JSON.stringify(${expression}))`
   const { stdout } = await run(process.execPath, ['-e', script], {
     env: { ...process.env, LD_LIBRARY_PATH: libraries },
@@ -46,9 +46,10 @@ describe('open', () => {
       expect(await evaluate(`refused(${path})`)).toMatchObject({ code: 'ERR_INVALID_ARGUMENT' })
   })
   it('tells which library could not be loaded, why, and what to do', async () => {
-    const error = (await evaluate('refused("/no/where/libtorch.so")')) as { code: string; message: string }
+    const error = (await evaluate('refused("/no/where/libtorch.so")')) as Record<'code' | 'message' | 'fix', string>
     expect(error.code).toBe('ERR_LIBTORCH_LOAD')
-    expect(error.message).toMatch(/^\/no\/where\/libtorch\.so could not be loaded: .*No such file.*LIBTORCH/)
+    expect(error.message).toMatch(/^\/no\/where\/libtorch\.so could not be loaded: .*No such file or directory\.$/)
+    expect(error.fix).toMatch(/LIBTORCH/)
   })
 })
 

@@ -13,9 +13,9 @@ using sam3::test::error_of;
 
 TEST_CASE("error: every exception becomes one with a code, a cause, and no backtrace") {
   const auto translated = [](const std::function<void()>& body) {
-    return error_of([&] { translate("ERR_INFERENCE", "Running x", body); });
+    return error_of([&] { translate(ERR_INFERENCE, "Running x", body); });
   };
-  CHECK(translated([] { throw Error("ERR_DISPOSED", "gone"); }) == "ERR_DISPOSED: gone");
+  CHECK(translated([] { throw Error(ERR_DISPOSED, "gone"); }) == "ERR_DISPOSED: gone");
   CHECK(translated([] { throw std::runtime_error("why"); }) == "ERR_INFERENCE: Running x failed: why");
   CHECK(translated([] { throw 5; }) == "ERR_INFERENCE: Running x failed: an exception of unknown type");
   CHECK(translated([] { throw std::bad_alloc(); }).starts_with("ERR_OUT_OF_MEMORY: Running x"));
@@ -34,5 +34,15 @@ TEST_CASE("error: every exception becomes one with a code, a cause, and no backt
   CHECK(scripted == "ERR_INFERENCE: Running x failed: RuntimeError: why");
   CHECK(translated([] { throw std::runtime_error("no TorchScript file"); }) ==
         "ERR_INFERENCE: Running x failed: no TorchScript file");
-  CHECK(translate("ERR_INFERENCE", "Running x", [] { return 7; }) == 7);
+  CHECK(translate(ERR_INFERENCE, "Running x", [] { return 7; }) == 7);
+}
+
+TEST_CASE("error: code, cause and fix are three things, and what() says both sentences") {
+  const Error both(ERR_NO_PROMPT, "It is. So.", "Do this.");
+  CHECK(name_of(both.code()) == std::string("ERR_NO_PROMPT"));
+  CHECK(both.cause() == "It is. So.");
+  CHECK(both.fix() == "Do this.");
+  CHECK(both.what() == std::string("It is. So. Do this."));
+  CHECK(Error(ERR_INTERNAL, "It is.").what() == std::string("It is."));
+  CHECK(name_of(ERR_WEIGHTS_MISMATCH) == std::string("ERR_WEIGHTS_MISMATCH"));  // the last one
 }

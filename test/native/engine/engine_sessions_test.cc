@@ -169,7 +169,7 @@ TEST_CASE("engine sessions: disposing of the model ends them, and a later close 
   std::vector<Waiter<Results>> steps(3);
   for (int64_t i = 0; i < 3; i++) step(engine, session, i, steps[i].callback());
   std::promise<void> closed;
-  engine.dispose(Error("ERR_DISPOSED", "The model was disposed."));
+  engine.dispose(Error(ERR_DISPOSED, "The model was disposed."));
   engine.close_session(session, [&] { closed.set_value(); });
   REQUIRE(closed.get_future().wait_for(std::chrono::minutes(2)) == std::future_status::ready);
   for (auto& waiter : steps) {

@@ -54,13 +54,13 @@ class Waiter {
   }
   T value() {
     auto got = outcome();
-    if (const auto* error = std::get_if<Error>(&got)) FAIL(error->code() << ": " << error->what());
+    if (const auto* error = std::get_if<Error>(&got)) FAIL(name_of(error->code()) << ": " << error->what());
     return std::get<T>(std::move(got));
   }
   std::string code() {
     auto got = outcome();
     const auto* error = std::get_if<Error>(&got);
-    return error ? error->code() : "";
+    return error ? name_of(error->code()) : "";
   }
   int calls() const { return state_->calls; }
 
@@ -90,7 +90,7 @@ struct Running {
 
 inline void dispose(Engine& engine) {
   std::promise<void> disposed;
-  engine.dispose(Error("ERR_DISPOSED", "The model was disposed."), [&] { disposed.set_value(); });
+  engine.dispose(Error(ERR_DISPOSED, "The model was disposed."), [&] { disposed.set_value(); });
   REQUIRE(disposed.get_future().wait_for(std::chrono::minutes(2)) == std::future_status::ready);
   engine.join();
   CHECK(engine.finished());

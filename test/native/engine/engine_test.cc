@@ -98,7 +98,7 @@ TEST_CASE("engine: disposed in full flight, every call ends exactly once") {
         running.engine->segment({{image(), {prompt(100 + i)}}}, token,
                                 waiters[static_cast<size_t>(t * kCalls + i)].callback());
         if (i % 5 == 4) token->cancel(), running.engine->drop_cancelled();
-        if (t == 0 && i == kCalls / 2) running.engine->dispose(Error("ERR_DISPOSED", "The model was disposed."));
+        if (t == 0 && i == kCalls / 2) running.engine->dispose(Error(ERR_DISPOSED, "The model was disposed."));
       }
     });
   for (auto& thread : threads) thread.join();

@@ -76,7 +76,7 @@ std::string error_of(const std::function<void()>& body) {
   try {
     body();
   } catch (const Error& error) {
-    return error.code() + ": " + error.what();
+    return name_of(error.code()) + std::string(": ") + error.what();
   } catch (const std::exception& error) {
     FAIL("no sam3::Error but: " << error.what());
   }

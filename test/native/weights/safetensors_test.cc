@@ -205,7 +205,7 @@ TEST_CASE("safetensors: random changes of a valid file never lead outside of it"
       tensors = parse_safetensors(std::as_bytes(std::span(file)), "fuzz");
       accepted++;
     } catch (const Error& error) {
-      REQUIRE(error.code() == "ERR_WEIGHTS_CORRUPT");
+      REQUIRE(error.code() == ERR_WEIGHTS_CORRUPT);
     }
     size_t covered = 0;
     for (const auto& [name, entry] : tensors) {

@@ -107,7 +107,7 @@ TEST_CASE("torch_zip: random changes of a valid file never lead outside of it") 
         for (const auto& [tensor, info] : file.entries()) file.read(tensor).clone();
         accepted++;
       } catch (const Error& error) {
-        REQUIRE((error.code() == "ERR_WEIGHTS_CORRUPT" || error.code() == "ERR_MODEL_FORMAT"));
+        REQUIRE((error.code() == ERR_WEIGHTS_CORRUPT || error.code() == ERR_MODEL_FORMAT));
       }
     }
   }
@@ -129,7 +129,7 @@ TEST_CASE("zip_archive: random changes of the archive and of its pickle never le
       for (const char* name : {"data.pkl", "byteorder", "data/0", "data/1", "data/2", "version"})
         for (const std::byte byte : changed.data(name)) archives += byte == std::byte{1};
     } catch (const Error& error) {
-      REQUIRE(error.code() == "ERR_WEIGHTS_CORRUPT");
+      REQUIRE(error.code() == ERR_WEIGHTS_CORRUPT);
     }
     const auto text = exact(mutate(pickle, random));
     try {

@@ -103,7 +103,7 @@ size_t bound(const Source& source, float first = 1) {
 
 std::string problem_of(const Source& source) {
   const auto plan = plan_weights(map(), source);
-  return plan.problem ? plan.problem->code() + ": " + plan.problem->what() : "";
+  return plan.problem ? name_of(plan.problem->code()) + std::string(": ") + plan.problem->what() : "";
 }
 
 bool holds(const std::string& text, const std::string& part) {
@@ -350,7 +350,7 @@ TEST_CASE("weight_plan: random names, wrappers and losses end in all tensors at 
     if (below(4) == 0) source.add(std::string(parts[below(std::size(parts))]) + ".x", at::ones({1}));
     const auto plan = plan_weights(map(), source);
     if (plan.problem) {
-      CHECK((plan.problem->code() == "ERR_MODEL_FORMAT" || plan.problem->code() == "ERR_WEIGHTS_MISMATCH"));
+      CHECK((plan.problem->code() == ERR_MODEL_FORMAT || plan.problem->code() == ERR_WEIGHTS_MISMATCH));
       refused++;
       continue;
     }

@@ -208,7 +208,7 @@ TEST_CASE("concept logic: a tracker that fails leaves everything as it was") {
   struct Failing final : MaskletTracker {
     explicit Failing(const SafetensorsFile& golden) : inner(golden) {}
     void fail(int at) {
-      if (at == failing) throw sam3::Error("ERR_OUT_OF_MEMORY", "no memory");
+      if (at == failing) throw sam3::Error(ERR_OUT_OF_MEMORY, "no memory");
     }
     std::vector<int64_t> object_ids() const override { return inner.object_ids(); }
     Propagated propagate(int64_t frame, bool reverse) override { return fail(1), inner.propagate(frame, reverse); }
@@ -240,7 +240,7 @@ TEST_CASE("concept logic: a tracker that fails leaves everything as it was") {
         state.step(frame, false, detections, next_id);
         break;  // this frame has no such step
       } catch (const sam3::Error& e) {
-        CHECK(e.code() == "ERR_OUT_OF_MEMORY");
+        CHECK(e.code() == ERR_OUT_OF_MEMORY);
       }
       CHECK(state.metadata().ids == ids);
       CHECK(state.metadata().hotstart.keep_alive == alive);

@@ -69,7 +69,7 @@ TEST_CASE("video session: where memory ends in a call, it can be repeated") {
         } catch (const sam3::Error& e) {
           REQUIRE(memory);
           memory->fail_at(INT64_MAX);
-          codes.insert(e.code());
+          codes.insert(name_of(e.code()));
           failures++;
         }
       }
