@@ -31,7 +31,7 @@ void check(const ConceptDetections& found, const GoldenTensors& golden, const st
   for (int64_t i = 0; i < count; i++)
     for (int64_t c = 0; c < 4; c++) boxes[i][c] = found.boxes[i][c];
   CHECK(difference(boxes, golden.at(key + "det_boxes_xyxy")) < kBoxes);
-  if (golden.has(key + "det_masks")) CHECK(difference(found.masks, golden.at(key + "det_masks")) < kLogits);
+  if (golden.has(key + "det_masks")) CHECK(difference(found.masks.cpu(), golden.at(key + "det_masks")) < kLogits);
   const MaskBits bits = MaskBits::above_zero(found.masks);
   REQUIRE(found.bits.count() == count);
   for (int64_t i = 0; i < count; i++) CHECK(same_mask(bits, i, found.bits, i));
