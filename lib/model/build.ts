@@ -5,6 +5,7 @@ import { abortable } from '../base/wake.js'
 import type { NativeModel } from '../native/addon.js'
 import { loadEngine } from '../native/loader.js'
 import { TextTokenizer } from '../tokenizer/tokenizer.js'
+import { KnownWords } from '../tokenizer/words.js'
 import { Sam3ImageModel } from './image-model.js'
 import { findModel, type ModelFiles } from './locate.js'
 import { checkModelOptions, type ImageModelOptions } from './options.js'
@@ -38,7 +39,7 @@ export async function buildSam3ImageModel(options: ImageModelOptions = {}): Prom
  */
 export async function loadRuntime(options: ImageModelOptions, forVideo = false): Promise<Runtime> {
   const engineOptions = checkModelOptions(options)
-  const { tokenizer: tokenizerPath, ...files } = await findModel(options.model, options)
+  const { tokenizer, words, ...files } = await findModel(options.model, options)
   checkSignal(options.signal) // it may have fired while the model was looked for
   const engine = await loadEngine(options.libtorch)
   const { onLoadProgress } = options
@@ -51,17 +52,20 @@ export async function loadRuntime(options: ImageModelOptions, forVideo = false):
     throw fromNativeError(error)
   })
   try {
-    return new Runtime(engine.CancelToken, native, await readTokenizer(native, tokenizerPath, files))
+    return new Runtime(engine.CancelToken, native, await readTokenizer(native, { ...files, tokenizer, words }))
   } catch (error) {
     await native.dispose()
     throw error
   }
 }
 
-async function readTokenizer(native: NativeModel, path: string | undefined, files: ModelFiles): Promise<TextTokenizer> {
-  if (native.info.tokenizer) return new TextTokenizer(native.info.tokenizer, `The tokenizer inside of ${files.weights}`)
-  if (path) return new TextTokenizer(await readFile(path, 'utf8'), path)
-  throw new Sam3ModelError('ERR_MODEL_NOT_FOUND', `There is no tokenizer.json for ${files.weights}.`, {
+async function readTokenizer(native: NativeModel, files: ModelFiles): Promise<TextTokenizer> {
+  const words = files.words ? KnownWords.read(await readFile(files.words, 'utf8'), files.words) : undefined
+  const { tokenizer, weights } = files
+  if (native.info.tokenizer)
+    return new TextTokenizer(native.info.tokenizer, `The tokenizer inside of ${weights}`, words)
+  if (tokenizer) return new TextTokenizer(await readFile(tokenizer, 'utf8'), tokenizer, words)
+  throw new Sam3ModelError('ERR_MODEL_NOT_FOUND', `There is no tokenizer.json for ${weights}.`, {
     fix: 'Put the tokenizer.json of the facebook/sam3 repository beside it.',
   })
 }

@@ -16,6 +16,8 @@ export interface ModelFiles {
   program?: string
   names?: string
   tokenizer?: string
+  /** The words that the model was trained on, where its folder lists them. */
+  words?: string
 }
 
 /** The model that is meant when none is named. */
@@ -28,6 +30,7 @@ const PROGRAM = 'program.pt'
 const NAMES = 'names.json'
 const TOKENIZER = 'tokenizer.json'
 const CONFIG = 'config.json'
+const WORDS = 'words.json'
 
 /** The exported network that ships with the package, made for the configuration of facebook/sam3. */
 function packagedProgram(): string {
@@ -55,6 +58,8 @@ function complete(weights: string, folder: string): ModelFiles {
   }
   const tokenizer = ifThere(join(folder, TOKENIZER)) ?? ifThere(join(packagedProgram(), TOKENIZER))
   if (tokenizer) files.tokenizer = tokenizer
+  const words = ifThere(join(folder, WORDS))
+  if (words) files.words = words
   return files
 }
 

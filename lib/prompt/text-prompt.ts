@@ -80,9 +80,12 @@ export function preparePrompt(prompt: Prompt, size: ImageSize, tokenizer: TextTo
   }
   const maxInstances = checkWholeNumber(prompt.maxInstances, 'maxInstances', 1)
   if (maxInstances !== undefined) native.maxInstances = maxInstances
-  const warnings = row.truncated
-    ? [`The text was cut off: only its first ${CONTEXT_LENGTH - 2} tokens were read. Use a shorter phrase.`]
-    : []
+  const warnings = []
+  if (row.truncated)
+    warnings.push(`The text was cut off: only its first ${CONTEXT_LENGTH - 2} tokens were read. Use a shorter phrase.`)
+  const { words } = tokenizer
+  if (words && text !== undefined && text !== EXEMPLARS_ONLY_TEXT && !words.has(text))
+    warnings.push(`This model does not know ${shown(text)}. The words that it was trained on are in ${words.source}.`)
   return { native, text, warnings }
 }
 

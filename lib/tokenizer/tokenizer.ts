@@ -2,6 +2,7 @@
 import { Tokenizer } from '@huggingface/tokenizers'
 import { Sam3ModelError } from '../base/errors.js'
 import { cleanText } from './clean.js'
+import type { KnownWords } from './words.js'
 
 /** Tokens in one row, start and end token included. */
 export const CONTEXT_LENGTH = 32
@@ -35,13 +36,17 @@ export class TextTokenizer {
   readonly #start: number
   readonly #end: number
   readonly #rows = new Map<string, TokenRow>()
+  /** The words that the model was trained on, where they are listed. */
+  readonly words: KnownWords | undefined
 
   /**
    * @param json The text of a `tokenizer.json` (Hugging Face tokenizers format, CLIP byte-level BPE).
    * @param source Where it came from, for the error text.
+   * @param words Of the same model.
    * @throws Sam3ModelError `ERR_MODEL_FORMAT` when it is not one.
    */
-  constructor(json: string, source = 'tokenizer.json') {
+  constructor(json: string, source = 'tokenizer.json', words?: KnownWords) {
+    this.words = words
     let definition: TokenizerJson
     try {
       definition = JSON.parse(json) as TokenizerJson
