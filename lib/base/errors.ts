@@ -88,7 +88,16 @@ export const HUB_CODES = [
 export type HubErrorCode = (typeof HUB_CODES)[number]
 
 /** Why the hub refuses a model: what has to be done about it differs. */
-export type AccessReason = 'token-missing' | 'token-invalid' | 'token-scope' | 'not-granted' | 'pending' | 'rejected'
+export const ACCESS_REASONS = [
+  'token-missing',
+  'token-invalid',
+  'token-scope',
+  'not-granted',
+  'pending',
+  'rejected',
+] as const
+/** Why the hub refuses a model: what has to be done about it differs. */
+export type AccessReason = (typeof ACCESS_REASONS)[number]
 
 /** Every code, in the order of docs/errors.md. */
 export const ERROR_CODES = [
