@@ -88,5 +88,5 @@ it('only one file asks where the code lies, which bundlers and the CommonJS buil
   const sources = readdirSync(`${repositoryRoot}/lib`, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.ts'))
     .filter((name) => /import\.meta|__dirname|__filename/.test(readFileSync(`${repositoryRoot}/lib/${name}`, 'utf8')))
-  expect(sources).toEqual(['native/package-root.ts'])
+  expect(sources).toEqual(['base/package-root.ts'])
 })
