@@ -20,9 +20,7 @@ export function checkKeys(value: unknown, known: readonly string[], name: string
     throw new Sam3InputError(
       'ERR_INVALID_ARGUMENT',
       `${name} has no key ${shortened(unknown.map((key) => `'${key}'`).join(', '))}.`,
-      {
-        fix: `Its keys are: ${known.join(', ')}.`,
-      },
+      { fix: `Its keys are: ${known.join(', ')}.` },
     )
   }
 }
@@ -33,9 +31,7 @@ export function checkThreshold(value: unknown): number {
     throw new Sam3InputError(
       'ERR_INVALID_THRESHOLD',
       `The threshold must be a number from 0 to 1, not ${shown(value)}.`,
-      {
-        fix: 'Scores are probabilities; 0.5 is the default.',
-      },
+      { fix: 'Scores are probabilities; 0.5 is the default.' },
     )
   }
   return value
@@ -48,9 +44,7 @@ export function checkWholeNumber(value: unknown, name: string, minimum: number):
     throw new Sam3InputError(
       'ERR_INVALID_ARGUMENT',
       `${name} must be a whole number of at least ${minimum}, not ${shown(value)}.`,
-      {
-        fix: 'Leave it out for the default.',
-      },
+      { fix: 'Leave it out for the default.' },
     )
   }
   return value as number

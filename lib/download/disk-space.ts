@@ -29,10 +29,7 @@ export function diskFull(folder: string, { needed, free, elsewhere, cause }: Sho
   return new Sam3HubError(
     'ERR_DISK_FULL',
     `There is not enough room in ${folder}: ${what}${formatBytes(free)} are free.`,
-    {
-      cause,
-      fix: `Free some space, or choose another folder with ${elsewhere}.`,
-    },
+    { cause, fix: `Free some space, or choose another folder with ${elsewhere}.` },
   )
 }
 

@@ -56,9 +56,7 @@ async function refuseWhileBusy(layout: RepositoryLayout): Promise<void> {
     throw new Sam3HubError(
       'ERR_CACHE_NOT_WRITABLE',
       `${layout.repo} is being downloaded into ${layout.cache} at this moment.`,
-      {
-        fix: 'Wait for it, or end the process that downloads.',
-      },
+      { fix: 'Wait for it, or end the process that downloads.' },
     )
   }
 }

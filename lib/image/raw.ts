@@ -12,9 +12,7 @@ function checkSide(name: string, value: unknown): asserts value is number {
     throw new Sam3InputError(
       'ERR_INVALID_IMAGE',
       `The ${name} of a raw image must be a whole number from 1 to ${MAX_SIDE}, not ${shown(value)}.`,
-      {
-        fix: 'Pass the size that the pixels really have.',
-      },
+      { fix: 'Pass the size that the pixels really have.' },
     )
   }
 }
@@ -37,9 +35,7 @@ export function fromRawPixels(image: RawImage): DecodedImage {
     throw new Sam3InputError(
       'ERR_INVALID_IMAGE',
       `The data of a raw image must be a Uint8Array, Uint8ClampedArray or Uint16Array, not ${kindOf(data)}.`,
-      {
-        fix: 'Scale the values to 0..255 (or 0..65535) and copy them into one of these.',
-      },
+      { fix: 'Scale the values to 0..255 (or 0..65535) and copy them into one of these.' },
     )
   }
   const expected = width * height * channels

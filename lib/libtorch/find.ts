@@ -130,9 +130,7 @@ function wrongVersion(found: string, required: string): Sam3EnvironmentError {
   return new Sam3EnvironmentError(
     'ERR_LIBTORCH_VERSION',
     `The native engine was built for LibTorch ${required}, but ${found}.`,
-    {
-      fix: `Run ${INSTALL_COMMAND}, or point LIBTORCH at version ${required}.`,
-    },
+    { fix: `Run ${INSTALL_COMMAND}, or point LIBTORCH at version ${required}.` },
   )
 }
 

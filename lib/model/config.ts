@@ -40,9 +40,7 @@ function wholeConfig(config: Config, path: string): Config {
   throw new Sam3ModelError(
     'ERR_MODEL_FORMAT',
     `${path} describes another model: its model_type is "${String(type)}".`,
-    {
-      fix: `Give a model whose model_type is one of ${Object.keys(WHOLE).join(', ')}.`,
-    },
+    { fix: `Give a model whose model_type is one of ${Object.keys(WHOLE).join(', ')}.` },
   )
 }
 

@@ -99,9 +99,7 @@ export function toCocoJson(entries: readonly CocoEntry[], options: CocoOptions =
     throw new Sam3InputError(
       'ERR_INVALID_ARGUMENT',
       `segmentation must be 'rle' or 'polygons', not ${shown(segmentation)}.`,
-      {
-        fix: "Use 'rle' unless your tool reads only polygons.",
-      },
+      { fix: "Use 'rle' unless your tool reads only polygons." },
     )
   }
   const categories = new CategoryTable(options.categories)

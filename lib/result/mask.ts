@@ -49,9 +49,7 @@ export class Mask {
       throw new Sam3InputError(
         'ERR_INVALID_MASK',
         `A bitmap of ${bitmap.length} values is no mask of ${width} x ${height}.`,
-        {
-          fix: 'Pass width * height values, row by row.',
-        },
+        { fix: 'Pass width * height values, row by row.' },
       )
     }
     return fromRuns(bitmapToRuns(bitmap, width, height), width, height)
@@ -69,9 +67,7 @@ export class Mask {
       throw new Sam3InputError(
         'ERR_INVALID_MASK',
         `The RLE covers ${total} pixels, its size says ${width} x ${height}.`,
-        {
-          fix: 'Pass { size: [height, width], counts } as pycocotools writes it.',
-        },
+        { fix: 'Pass { size: [height, width], counts } as pycocotools writes it.' },
       )
     }
     return fromRuns(runs, width, height)

@@ -129,9 +129,7 @@ function pictureScale(scale: OverlayOptions['scale'], { width, height }: Decoded
   throw new Sam3InputError(
     'ERR_INVALID_ARGUMENT',
     `scale must be 'auto' or a whole number of at least 1, not ${shown(scale)}.`,
-    {
-      fix: "Use 'auto', or scale the result with sharp.",
-    },
+    { fix: "Use 'auto', or scale the result with sharp." },
   )
 }
 

@@ -133,9 +133,7 @@ function chooseQuestion(options: SegmentOptions): Question {
     throw new Sam3InputError(
       'ERR_INVALID_ARGUMENT',
       'Clicks segment one object: they go with one --box, not with --text or --neg-box.',
-      {
-        fix: 'Run it twice, once for the clicks and once for the rest.',
-      },
+      { fix: 'Run it twice, once for the clicks and once for the rest.' },
     )
   }
   return byClicks(point, negPoint, box[0], options.normalized === true)
