@@ -1,5 +1,6 @@
-/** Folders as users name them, and which of them are there. */
+/** Folders as users name them, and what of them is there. */
 import { statSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { dirname, posix, win32 } from 'node:path'
 import { Sam3InputError } from './errors.js'
 import { shown } from './shown.js'
@@ -62,4 +63,9 @@ export function existingFolder(path: string): string {
     }
     if (folder === dirname(folder)) return folder
   }
+}
+
+/** Bytes of a file; undefined where there is none. */
+export async function fileSize(path: string): Promise<number | undefined> {
+  return (await stat(path).catch(() => undefined))?.size
 }

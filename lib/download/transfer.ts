@@ -1,5 +1,5 @@
 /** Brings the bytes of one file into its partial file: resumes, tries again, and checks the hash. */
-import { type FileHandle, open, stat } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { constants } from 'node:fs'
 import type { Hash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -167,12 +167,4 @@ async function* receive(
     cancel()
   }
   if (gathered > 0) yield batch
-}
-
-/** Bytes that a partial file has, 0 where there is none. */
-export async function partialSize(path: string): Promise<number> {
-  return stat(path).then(
-    ({ size }) => size,
-    () => 0,
-  )
 }

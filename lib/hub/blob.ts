@@ -1,7 +1,8 @@
 /** Makes sure that one blob is in the cache, complete and right, whoever brings it. */
-import { copyFile, mkdir, rename, rm, stat } from 'node:fs/promises'
+import { copyFile, mkdir, rename, rm } from 'node:fs/promises'
 import { constants } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileSize } from '../base/folders.js'
 import { takeLock } from '../download/lock.js'
 import { isBlobRight, isKnownGood, rememberGood } from './verified.js'
 import { ELSEWHERE } from './cache-folder.js'
@@ -10,17 +11,10 @@ import { hubSource } from './source.js'
 import type { RepositoryLayout } from './layout.js'
 import type { FileReporter } from '../download/progress.js'
 import { isFlocked } from './python-lock.js'
-import { partialSize, transfer } from '../download/transfer.js'
+import { transfer } from '../download/transfer.js'
 import type { RemoteFile, RemoteSnapshot } from './types.js'
 
 const PYTHON_POLL = 300
-
-async function sizeOf(path: string): Promise<number | undefined> {
-  return stat(path).then(
-    ({ size }) => size,
-    () => undefined,
-  )
-}
 
 /**
  * Whether the blob is there and right. One that nobody has checked yet, or that was changed since, is hashed; one that
@@ -33,7 +27,7 @@ async function isThere(
   reporter: FileReporter,
 ): Promise<boolean> {
   const path = layout.blob(file.hash)
-  const size = await sizeOf(path)
+  const size = await fileSize(path)
   if (size === undefined) return false
   if (size === file.size) {
     if (await isKnownGood(layout, file.hash)) return true
@@ -53,8 +47,8 @@ async function waitForPython(
   client: HubClient,
   reporter: FileReporter,
 ): Promise<void> {
-  while ((await sizeOf(layout.blob(file.hash))) === undefined && (await isFlocked(layout.pythonLock(file.hash)))) {
-    reporter.report('waiting', await partialSize(layout.partial(file.hash)))
+  while ((await fileSize(layout.blob(file.hash))) === undefined && (await isFlocked(layout.pythonLock(file.hash)))) {
+    reporter.report('waiting', (await fileSize(layout.partial(file.hash))) ?? 0)
     await sleep(PYTHON_POLL, undefined, { signal: client.signal })
   }
 }
@@ -80,12 +74,12 @@ export async function ensureBlob(
 ): Promise<boolean> {
   const blob = layout.blob(file.hash)
   const partial = layout.partial(file.hash)
-  if ((await sizeOf(blob)) === file.size && (await isKnownGood(layout, file.hash))) {
+  if ((await fileSize(blob)) === file.size && (await isKnownGood(layout, file.hash))) {
     reporter.report('cached', file.size)
     return false
   }
   await mkdir(layout.blobs, { recursive: true })
-  const onWait = async () => reporter.report('waiting', (await sizeOf(blob)) ?? (await partialSize(partial)))
+  const onWait = async () => reporter.report('waiting', (await fileSize(blob)) ?? (await fileSize(partial)) ?? 0)
   for (;;) {
     const lock = await takeLock(layout.lock(file.hash), { signal: client.signal, onWait, timing: client.lock })
     try {

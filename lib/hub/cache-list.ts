@@ -1,6 +1,7 @@
 /** What lies in a cache folder. */
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileSize } from '../base/folders.js'
 import { isCommit, RepositoryLayout } from './layout.js'
 import { followPointer, trustedFolders } from './links.js'
 import { listNames, readRef } from './snapshot.js'
@@ -51,10 +52,7 @@ async function describeRepository(layout: RepositoryLayout): Promise<CachedRepos
   let partial = 0
   for (const name of await readdir(layout.blobs).catch(() => [])) {
     // Of what a link stands for: models may share a blob.
-    const bytes = await stat(join(layout.blobs, name)).then(
-      (found) => found.size,
-      () => 0,
-    )
+    const bytes = (await fileSize(join(layout.blobs, name))) ?? 0
     size += bytes
     if (name.endsWith('.incomplete')) partial += bytes
   }

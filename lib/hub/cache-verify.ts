@@ -1,5 +1,6 @@
 /** Hashes what lies in a cache, and compares it with what it is called. */
-import { readdir, stat } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
+import { fileSize } from '../base/folders.js'
 import { isHash, RepositoryLayout } from './layout.js'
 import { type CachedRepository, listCache } from './cache-list.js'
 import { isBlobRight, rememberGood } from './verified.js'
@@ -28,10 +29,7 @@ async function* verifyRepository(cache: string, { repo, revisions }: CachedRepos
   }
   for (const name of (await readdir(layout.blobs).catch(() => [])).sort()) {
     const path = `${layout.blobs}/${name}`
-    const size = await stat(path).then(
-      (found) => found.size,
-      () => undefined,
-    )
+    const size = await fileSize(path)
     if (size === undefined) yield { repo, name, size: 0, state: 'broken' }
     else if (name.endsWith('.incomplete')) yield { repo, name, size, state: 'partial' }
     else if (isHash(name)) {

@@ -1,8 +1,9 @@
 /** Downloads what a model needs into the cache. */
-import { mkdir, rename, stat, writeFile } from 'node:fs/promises'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { Sam3AbortError, Sam3HubError } from '../base/errors.js'
+import { fileSize } from '../base/folders.js'
 import { ensureBlob } from './blob.js'
 import { asCacheError, type CacheFolder, ELSEWHERE, prepareFolder, probeFolder } from './cache-folder.js'
 import { checkSpace, diskFull, freeSpace, isDiskFull } from '../download/disk-space.js'
@@ -13,7 +14,6 @@ import { hasContent } from '../download/hashes.js'
 import { selectFiles, WEIGHTS_KINDS, type WeightsKind } from './needed-files.js'
 import { type FileReporter, ProgressBoard } from '../download/progress.js'
 import { findSnapshot, readRef } from './snapshot.js'
-import { partialSize } from '../download/transfer.js'
 import type { RemoteFile, RemoteSnapshot } from './types.js'
 import type { PullProgress } from '../download/types.js'
 
@@ -130,10 +130,9 @@ async function bytesToCome(
   const missing = await Promise.all(
     files.map(async ({ hash, size, path }) => {
       for (const place of [layout.blob(hash), layout.pointer(commit, path)]) {
-        const there = await stat(place).catch(() => undefined)
-        if (there?.size === size) return 0
+        if ((await fileSize(place)) === size) return 0
       }
-      return Math.max(0, size - (await partialSize(layout.partial(hash))))
+      return Math.max(0, size - ((await fileSize(layout.partial(hash))) ?? 0))
     }),
   )
   return missing.reduce((sum, size) => sum + size, 0)
@@ -148,7 +147,7 @@ async function isCopied(
   reporter: FileReporter,
 ): Promise<boolean> {
   const there = await followPointer(pointer, trusted)
-  if (there.kind !== 'file' || there.etag !== undefined || (await stat(there.path)).size !== file.size) return false
+  if (there.kind !== 'file' || there.etag !== undefined || (await fileSize(there.path)) !== file.size) return false
   const isRight = await hasContent(there.path, file, signal, (done) => reporter.report('verifying', done))
   if (!isRight) return false
   reporter.report('cached', file.size)

@@ -2,11 +2,12 @@
 import { existsSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { fileSize } from '../base/folders.js'
 import { takeLock } from '../download/lock.js'
 import { checkSpace } from '../download/disk-space.js'
 import { ProgressBoard } from '../download/progress.js'
 import type { Patience } from '../download/connection.js'
-import { partialSize, transfer } from '../download/transfer.js'
+import { transfer } from '../download/transfer.js'
 import type { PullProgress } from '../download/types.js'
 import { downloadError, Line } from './line.js'
 import type { Flavour, Source } from './sources.js'
@@ -113,7 +114,7 @@ async function fetchAll(job: InstallJob, line: Line, parts: readonly Part[]): Pr
   const missing = await Promise.all(
     parts.map(async (part) => {
       const path = fileOf(store, part)
-      return existsSync(path) ? 0 : Math.max(0, part.size - (await partialSize(`${path}.partial`)))
+      return existsSync(path) ? 0 : Math.max(0, part.size - ((await fileSize(`${path}.partial`)) ?? 0))
     }),
   )
   await checkSpace(
