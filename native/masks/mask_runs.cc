@@ -1,9 +1,16 @@
 #include "masks/mask_runs.h"
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 #include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
 #include <map>
 
 #include "core/error.h"
@@ -29,30 +36,88 @@ struct Axis {
   }
 };
 
-// Target rows [begin, end) that lie between source rows `low` and `low + 1`.
-struct Stretch {
-  int32_t low, high;
-  int64_t begin, end;
-};
-
-std::vector<Stretch> stretches_of(const Axis& rows) {
-  std::vector<Stretch> out;
-  const int64_t n = static_cast<int64_t>(rows.low.size());
-  for (int64_t y = 0; y < n;) {
-    int64_t end = y + 1;
-    while (end < n && rows.low[end] == rows.low[y]) end++;
-    out.push_back({rows.low[y], rows.high[y], y, end});
-    y = end;
-  }
-  return out;
+// The target positions whose lower source position is i are [first[i], first[i + 1]).
+std::vector<int64_t> firsts_of(const Axis& axis, int64_t from) {
+  std::vector<int64_t> first(from + 1, static_cast<int64_t>(axis.low.size()));
+  for (int64_t i = static_cast<int64_t>(axis.low.size()) - 1; i >= 0; i--) first[axis.low[i]] = i;
+  for (int64_t i = from - 1; i >= 0; i--) first[i] = std::min(first[i], first[i + 1]);
+  return first;
 }
 
 // How the pixels of a picture of width x height lie in a map of w x h.
 struct Grid {
   Grid(int64_t w, int64_t h, int64_t width, int64_t height)
-      : across(w, width), down(h, height), stretches(stretches_of(down)) {}
+      : across(w, width), down(h, height), first_column(firsts_of(across, w)), first_row(firsts_of(down, h)) {}
   Axis across, down;
-  std::vector<Stretch> stretches;
+  std::vector<int64_t> first_column, first_row;
+};
+
+// One bit for each value of a column of a map.
+using Bits = std::vector<uint64_t>;
+
+// Which of `count` values lie above `limit`.
+void above(const float* values, int64_t count, float limit, uint64_t* bits) {
+  for (int64_t begin = 0; begin < count; begin += 64) {
+    const int64_t n = std::min<int64_t>(64, count - begin);
+    uint64_t word = 0;
+    int64_t i = 0;
+#if defined(__SSE2__)
+    const __m128 limits = _mm_set1_ps(limit);
+    for (; i + 4 <= n; i += 4) {
+      const __m128 set = _mm_cmpgt_ps(_mm_loadu_ps(values + begin + i), limits);
+      word |= static_cast<uint64_t>(_mm_movemask_ps(set)) << i;
+    }
+#endif
+    for (; i < n; i++) word |= static_cast<uint64_t>(values[begin + i] > limit) << i;
+    *bits++ = word;
+  }
+}
+
+// What is above the threshold in a map [w, h], and what is so near to it that rounding may take an interpolated value
+// to its other side. Above 0 no rounding does: products and sums of numbers of one sign have that sign.
+class Signs {
+ public:
+  Signs(const float* columns, int64_t w, int64_t h, float threshold)
+      : words_((h + 63) / 64), height_(h), set_(w * words_), unsure_(threshold == 0 ? 0 : w * words_) {
+    const float margin = 8 * std::numeric_limits<float>::epsilon() * std::abs(threshold);
+    Bits high(words_);
+    for (int64_t x = 0; x < w; x++) {
+      above(columns + x * h, h, threshold, &set_[x * words_]);
+      if (unsure_.empty()) continue;
+      above(columns + x * h, h, threshold - margin, &unsure_[x * words_]);
+      above(columns + x * h, h, threshold + margin, high.data());
+      for (int64_t i = 0; i < words_; i++) unsure_[x * words_ + i] &= ~high[i];
+    }
+  }
+
+  bool set(int64_t column, int64_t row) const { return set_[column * words_ + row / 64] >> (row % 64) & 1; }
+
+  // The rows r for which the corners of the cell between columns a and b, rows r and r + 1, are not all on one side.
+  void mixed_rows(int64_t a, int64_t b, std::vector<int32_t>& rows) const {
+    rows.clear();
+    for (int64_t i = 0; i < words_; i++) {
+      uint64_t mixed = word(set_, a, i) ^ word(set_, b, i);
+      for (const int64_t column : {a, b}) {
+        mixed |= word(set_, column, i) ^ below(set_, column, i);
+        if (!unsure_.empty()) mixed |= word(unsure_, column, i) | below(unsure_, column, i);
+      }
+      if (i == words_ - 1 && height_ % 64) mixed &= (uint64_t{1} << (height_ % 64)) - 1;
+      for (; mixed; mixed &= mixed - 1) rows.push_back(static_cast<int32_t>(64 * i + std::countr_zero(mixed)));
+    }
+  }
+
+ private:
+  uint64_t word(const Bits& bits, int64_t column, int64_t i) const { return bits[column * words_ + i]; }
+  // The bits of the rows below; below the last row lies the last row again.
+  uint64_t below(const Bits& bits, int64_t column, int64_t i) const {
+    const uint64_t here = word(bits, column, i);
+    if (i + 1 < words_) return here >> 1 | word(bits, column, i + 1) << 63;
+    const int64_t last = (height_ - 1) % 64;
+    return here >> 1 | (here >> last & 1) << last;
+  }
+
+  int64_t words_, height_;
+  Bits set_, unsure_;
 };
 
 // Collects runs of equal pixels in column-major order.
@@ -88,33 +153,57 @@ class RunWriter {
   int64_t left_ = INT64_MAX, right_ = -1, top_ = INT64_MAX, bottom_ = -1;
 };
 
-// `columns` holds the source transposed, [w, h], so that a column lies together.
-MaskRuns trace(const float* columns, int64_t h, const Grid& grid, float threshold) {
-  const auto& [across, down, stretches] = grid;
-  const int64_t width = static_cast<int64_t>(across.low.size());
+// Puts the target rows between source rows `row` and `row + 1` of column x, which may cross the threshold: once at
+// most.
+void put_mixed(RunWriter& writer, int64_t x, const Grid& grid, int64_t row, float top, float bottom, float threshold) {
+  const int64_t begin = grid.first_row[row], end = grid.first_row[row + 1];
+  const bool top_set = top > threshold, bottom_set = bottom > threshold;
+  int64_t y = begin;
+  if (top_set == bottom_set) {
+    y = end;
+  } else {
+    const auto set_at = [&](int64_t at) {
+      const float w = grid.down.weight_high[at];
+      return (1.0f - w) * top + w * bottom > threshold;
+    };
+    while (y < end && set_at(y) == top_set) y++;
+  }
+  if (y > begin) writer.put(top_set, x, begin, y);
+  if (y < end) writer.put(bottom_set, x, y, end);
+}
+
+// `columns` holds the source transposed, [w, h], so that a column lies together. Cells of the map whose corners lie on
+// one side of the threshold are on that side as a whole, so only the others are looked into.
+MaskRuns trace(const float* columns, int64_t w, int64_t h, const Grid& grid, float threshold) {
+  const auto height = static_cast<int64_t>(grid.down.low.size());
+  const Signs signs(columns, w, h, threshold);
   RunWriter writer;
+  std::vector<int32_t> mixed;
   std::vector<float> column(h);
-  for (int64_t x = 0; x < width; x++) {
-    const float* a = columns + across.low[x] * h;
-    const float* b = columns + across.high[x] * h;
-    const float wb = across.weight_high[x], wa = 1.0f - wb;
-    for (int64_t i = 0; i < h; i++) column[i] = wa * a[i] + wb * b[i];
-    for (const Stretch& s : stretches) {
-      const float top = column[s.low], bottom = column[s.high];
-      const bool top_set = top > threshold, bottom_set = bottom > threshold;
-      if (top_set == bottom_set) {
-        writer.put(top_set, x, s.begin, s.end);
-        continue;
+  for (int64_t low = 0; low < w; low++) {
+    const int64_t begin = grid.first_column[low], end = grid.first_column[low + 1];
+    if (begin == end) continue;
+    const int64_t high = grid.across.high[begin];
+    signs.mixed_rows(low, high, mixed);
+    const float *a = columns + low * h, *b = columns + high * h;
+    // Where most cells are mixed, as in noise, the whole column at once is cheaper.
+    const bool dense = static_cast<int64_t>(mixed.size()) * 4 > h;
+    for (int64_t x = begin; x < end; x++) {
+      const float wb = grid.across.weight_high[x], wa = 1.0f - wb;
+      const auto value = [&](int64_t row) { return dense ? column[row] : wa * a[row] + wb * b[row]; };
+      if (dense)
+        for (int64_t row = 0; row < h; row++) column[row] = wa * a[row] + wb * b[row];
+      bool set = signs.set(low, 0);
+      int64_t y = 0;
+      for (const int64_t row : mixed) {
+        const int64_t below = std::min(row + 1, h - 1);
+        if (grid.first_row[row] > y) writer.put(set, x, y, grid.first_row[row]);
+        if (grid.first_row[row + 1] > grid.first_row[row])
+          put_mixed(writer, x, grid, row, value(row), value(below), threshold);
+        y = grid.first_row[row + 1];
+        set = signs.set(low, below);
       }
-      // One crossing at most: find the first row on the other side.
-      int64_t y = s.begin;
-      const auto set_at = [&](int64_t row) {
-        const float w = down.weight_high[row];
-        return (1.0f - w) * top + w * bottom > threshold;
-      };
-      while (y < s.end && set_at(y) == top_set) y++;
-      if (y > s.begin) writer.put(top_set, x, s.begin, y);
-      if (y < s.end) writer.put(bottom_set, x, y, s.end);
+      if (height > y) writer.put(set, x, y, height);
     }
   }
   return writer.finish();
@@ -155,7 +244,7 @@ void PendingMasks::finish() {
       const auto& [entry, number] = masks[i];
       const float* columns = data + i * w * h;
       MaskSet& out = *entry->out;
-      out.masks[number] = trace(columns, h, grids.at({out.width, out.height}), entry->threshold);
+      out.masks[number] = trace(columns, w, h, grids.at({out.width, out.height}), entry->threshold);
       if (!entry->values) continue;
       float* rows = entry->values->data() + number * w * h;
       for (int64_t y = 0; y < h; y++)

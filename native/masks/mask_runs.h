@@ -43,9 +43,9 @@ class PendingMasks {
 // Resizes logits [N, h, w] to height x width (bilinear, half-pixel centres, as torch's interpolate with
 // align_corners=False) and keeps the pixels above `threshold`.
 //
-// The full-size map is never made: along a column the resized map is linear between two source rows, so a stretch whose
-// two ends are on the same side of the threshold is one run. The cost is O(width * h) instead of O(width * height) and
-// the memory is that of the runs: 200 masks of an 8000 x 6000 image need some megabytes.
+// The full-size map is never made: a cell of the small map whose four corners lie on one side of the threshold is one run of
+// each column that crosses it, so the cost is that of the outline, and the memory that of the runs: 200 masks of an
+// 8000 x 6000 image need some megabytes. Equal to the bit to interpolating every pixel.
 MaskSet runs_from_logits(const at::Tensor& logits, int64_t width, int64_t height, float threshold = 0.0f);
 
 }  // namespace sam3

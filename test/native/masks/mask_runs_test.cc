@@ -1,10 +1,10 @@
 #include "masks/mask_runs.h"
 
-#include <ATen/Functions.h>
-#include <ATen/ops/upsample_bilinear2d.h>
+#include <ATen/ATen.h>
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -115,4 +115,34 @@ TEST_CASE("mask_runs: empty, full and no masks") {
   CHECK(runs_from_logits(at::zeros({1, 4, 4}), 5, 3).masks[0].area == 0);  // on the threshold is not above it
   CHECK(runs_from_logits(at::full({1, 2, 2}, std::nanf("")), 5, 3).masks[0].area == 0);
   CHECK(runs_from_logits(at::empty({0, 4, 4}), 5, 3).masks.empty());
+}
+
+TEST_CASE("mask_runs: values a rounding away from the threshold are looked at one by one") {
+  at::manual_seed(7);
+  for (const float threshold : {0.0f, 0.5f}) {
+    const at::Tensor near = at::randint(-2, 3, {2, 70, 9}).to(at::kFloat) * 6e-8f + threshold;
+    compare(near, 61, 301, threshold);
+    const at::Tensor flat = at::full({1, 66, 5}, threshold * (1 + std::numeric_limits<float>::epsilon()));
+    compare(flat, 40, 200, threshold);
+  }
+}
+
+TEST_CASE("mask_runs: masks that wait together are what each is alone, with their values") {
+  at::manual_seed(8);
+  const at::Tensor first = at::randn({3, 20, 12}), second = at::randn({1, 20, 12});
+  MaskSet wide{37, 29, {}}, small{9, 11, {}}, none{5, 5, {}};
+  std::vector<float> values;
+  PendingMasks pending;
+  pending.add(first, 0.0f, wide);
+  pending.add(at::empty({0, 20, 12}), 0.0f, none);
+  pending.add(second, 0.25f, small, &values);
+  pending.finish();
+  const MaskSet alone = runs_from_logits(first, 37, 29), other = runs_from_logits(second, 9, 11, 0.25f);
+  REQUIRE(wide.masks.size() == 3);
+  for (size_t i = 0; i < 3; i++) CHECK(wide.masks[i].runs == alone.masks[i].runs);
+  CHECK(small.masks.at(0).runs == other.masks[0].runs);
+  CHECK(none.masks.empty());
+  CHECK(at::equal(at::tensor(values).view({1, 20, 12}), second));
+  pending.finish();  // nothing waits: nothing happens
+  CHECK(small.masks.at(0).runs == other.masks[0].runs);
 }
