@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { judgeMachine } from '../../lib/cli/doctor/judgement.js'
 import { dtypesOf, lookAtMachine, type Machine, toReport } from '../../lib/cli/doctor/machine.js'
 import { Sam3EnvironmentError } from '../../lib/base/errors.js'
+import { runHere } from '../support/command-line.js'
 import { bundle, removeBundles, runProgram } from '../support/hub-server/sandbox.js'
 import { sharedLibrary } from '../support/shared-library.js'
 
@@ -21,14 +22,15 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
 })
 
+const environment = (more: NodeJS.ProcessEnv) => ({
+  PATH: process.env.PATH,
+  HOME: folder,
+  HF_HUB_OFFLINE: '1',
+  LIBTORCH: process.env.LIBTORCH,
+  ...more,
+})
 const run = (args: string[], env: NodeJS.ProcessEnv = {}) =>
-  runProgram(process.execPath, [program, ...args], {
-    PATH: process.env.PATH,
-    HOME: folder,
-    HF_HUB_OFFLINE: '1',
-    LIBTORCH: process.env.LIBTORCH,
-    ...env,
-  })
+  runProgram(process.execPath, [program, ...args], environment(env))
 
 const gpu = { name: 'NVIDIA X', memory: 80e9, capability: '9.0', dtypes: dtypesOf('9.0') }
 const works = { torch: '2.13.0', cuda: true, devices: ['cpu', 'cuda:0'], cpuCapability: 'AVX2', threads: 8 }
@@ -127,7 +129,7 @@ describe('doctor', () => {
     expect(toReport({ path: '/home/me/x', error: missing }, '/home/me')).toBe(
       JSON.stringify({ path: '~/x', error: { code: missing.code, message: missing.message } }, null, 2),
     )
-    const broken = await run(['doctor', '--json'], { LIBTORCH: '/nowhere' })
+    const broken = await runHere(['doctor', '--json'], { env: environment({ LIBTORCH: '/nowhere' }) })
     expect(broken.code).toBe(1)
     expect(JSON.parse(broken.stdout).libtorch.error).toMatchObject({ code: 'ERR_LIBTORCH_NOT_FOUND' })
   })

@@ -1,4 +1,4 @@
-/** `sam3-node libtorch`, as a user runs it. */
+/** `sam3-node libtorch`: installations as a user runs them, in a process of their own; the rest within this one. */
 import { spawn } from 'node:child_process'
 import {
   existsSync,
@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { runHere } from '../support/command-line.js'
 import { bundle, removeBundles, runProgram } from '../support/hub-server/sandbox.js'
 import { IndexServer, noise, torchWheel } from '../support/index-server.js'
 import { repositoryRoot } from '../support/paths.js'
@@ -55,6 +56,8 @@ const environment = (more: Record<string, string> = {}) => ({
 })
 const libtorch = (args: string[], env: Record<string, string> = {}) =>
   runProgram(process.execPath, [program, 'libtorch', ...args], environment(env))
+const here = (args: string[], env: Record<string, string> = {}) =>
+  runHere(['libtorch', ...args], { env: environment(env) })
 const wheelName = (version: string) => `torch-${version}-cp311-cp311-manylinux_2_28_x86_64.whl`
 const offer = async (library: Buffer, version = '9.9.9+cpu', more: Record<string, Buffer> = {}) =>
   server.add('torch', wheelName(version), await torchWheel(version, [], library, more))
@@ -68,26 +71,24 @@ describe('sam3-node libtorch install', () => {
     expect(stderr).toContain(`The engine was built for LibTorch ${manifest.torch}`)
     expect(stderr).toMatch(/^torch-9\.9\.9\+cpu-.*: done, .* 100 %$/m)
     expect(stderr).toMatch(/^unpacking .*\ntrying .*\nInstalled\.$/m)
-    expect((await libtorch([...args, '--index', 'pip'], { PIP_INDEX_URL: server.index })).stderr).toContain(
-      'It was there',
-    )
+    expect((await here([...args, '--index', 'pip'], { PIP_INDEX_URL: server.index })).stderr).toContain('It was there')
     expect((await libtorch(['list'])).stdout).toMatch(/^ {2}9\.9\.9\+cpu {3}\d+\.\d kB {3}\//m)
-    const { libtorch: list } = JSON.parse((await libtorch(['list', '--json'])).stdout)
+    const { libtorch: list } = JSON.parse((await here(['list', '--json'])).stdout)
     expect(list).toEqual([expect.objectContaining({ version: '9.9.9', flavour: 'cpu', link: false })])
   })
 
   it('asks the indexes that pip is set up for, and a mirror of the official host', async () => {
     await offer(sharedLibrary(HARMLESS))
     const args = ['install', '--version', '9.9.9', '--flavour', 'cpu']
-    const none = await libtorch([...args, '--index', 'pip'])
+    const none = await here([...args, '--index', 'pip'])
     expect(none).toMatchObject({ code: 2, stderr: expect.stringMatching(/ERR_INVALID_ARGUMENT.*PIP_INDEX_URL/s) })
     const dir = path.join(cache, 'elsewhere')
     const { code, stderr } = await libtorch([...args, '--index', 'pip', '--dir', dir], { PIP_INDEX_URL: server.index })
     expect(code, stderr).toBe(0)
     expect(stderr).toContain(`SAM3_LIBTORCH_DIR=${dir}`)
-    expect((await libtorch(['list'], { SAM3_LIBTORCH_DIR: dir })).stdout).toContain('9.9.9+cpu')
+    expect((await here(['list'], { SAM3_LIBTORCH_DIR: dir })).stdout).toContain('9.9.9+cpu')
 
-    const mirror = await libtorch(args, { SAM3_LIBTORCH_MIRROR: server.address })
+    const mirror = await here(args, { SAM3_LIBTORCH_MIRROR: server.address })
     expect(mirror.stderr).toContain(`${server.address}/whl/cpu`)
   })
 
@@ -129,7 +130,7 @@ describe('sam3-node libtorch install', () => {
     [['--folder', '/nowhere'], /ERR_LIBTORCH_NOT_FOUND: --folder is \/nowhere/, 1],
     [['--python', '/nowhere/python3'], /ERR_INVALID_ARGUMENT: .*has no torch/, 2],
   ])('refuses %j', async (args, text, exitCode) => {
-    const { code, stderr } = await libtorch(['install', ...args])
+    const { code, stderr } = await here(['install', ...args])
     expect(code).toBe(exitCode)
     expect(stderr).toMatch(text)
   })
@@ -139,7 +140,7 @@ describe('a LibTorch that is there already', () => {
   it('is tried with the engine and remembered, and gives way to no other by accident', async () => {
     const { code, stdout, stderr } = await libtorch(['install', '--folder', manifest.libtorch])
     expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: `${builtWith}\n` })
-    const { libtorch: list } = JSON.parse((await libtorch(['list', '--json'])).stdout)
+    const { libtorch: list } = JSON.parse((await here(['list', '--json'])).stdout)
     expect(list).toEqual([expect.objectContaining({ version: manifest.torch, link: true })])
     expect((await libtorch(['install', '--folder', manifest.libtorch])).code).toBe(0)
     const [name] = readdirSync(store())
@@ -160,7 +161,7 @@ describe('a LibTorch that is there already', () => {
 
   it('is what path prints', async () => {
     expect((await libtorch(['path'])).stdout).toBe(`${builtWith}\n`)
-    expect(await libtorch(['path'], { LIBTORCH: '/nowhere' })).toMatchObject({
+    expect(await here(['path'], { LIBTORCH: '/nowhere' })).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('ERR_LIBTORCH_NOT_FOUND'),
     })

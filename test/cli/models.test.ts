@@ -1,10 +1,11 @@
-/** The commands about models, as a user runs them. */
+/** The commands about models: the first of each as a user runs it, in a process of its own; the rest within this one. */
 import { existsSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { formatTime } from '../../lib/cli/common/pull-progress.js'
 import { formatBytes } from '../../lib/download/disk-space.js'
 import * as hashes from '../support/hub-server/repository.js'
+import { runHere } from '../support/command-line.js'
 import { bundle, filesBelow, REPO, runProgram, sandbox, TOKEN } from '../support/hub-server/sandbox.js'
 import { pythonWith } from '../support/python.js'
 import { without } from '../support/without.js'
@@ -16,8 +17,9 @@ beforeAll(async () => {
   program = await bundle('lib/cli/main.ts')
 })
 
-const sam3 = (args: string[], env: Record<string, string> = {}) =>
-  runProgram(process.execPath, [program, ...args], box.processEnv(env))
+/** In a process of its own. */
+const run = (args: string[]) => runProgram(process.execPath, [program, ...args], box.processEnv())
+const sam3 = (args: string[], env: Record<string, string> = {}) => runHere(args, { env: box.processEnv(env) })
 
 /** The same on a terminal; `answer` is typed in. */
 const python = pythonWith('pty')
@@ -39,7 +41,7 @@ const snapshotOf = () => `${box.repoFolder}/snapshots/${server.repositories.get(
 describe('sam3-node pull', () => {
   it('downloads, prints the folder, and says in plain lines how far it is', async () => {
     box.fresh(2_000_000, true)
-    const { code, stdout, stderr } = await sam3(['pull'])
+    const { code, stdout, stderr } = await run(['pull'])
     expect({ code, stdout }).toEqual({ code: 0, stdout: `${snapshotOf()}\n` })
     expect(stderr).toContain(`${box.cache} (SAM3_CACHE_DIR)`)
     expect(stderr).toMatch(/^model\.safetensors: downloading, .* of 2\.0 MB, \d+ %.*\(all files: .*\)$/m)
@@ -99,7 +101,7 @@ describe('sam3-node cache', () => {
     box.fresh()
     expect((await sam3(['cache', 'ls'])).stdout).toContain('No models')
     await sam3(['pull'])
-    const { stdout } = await sam3(['cache', 'ls'])
+    const { stdout } = await run(['cache', 'ls'])
     expect(stdout).toMatch(/^facebook\/sam3 {2}300\.\d kB$/m)
     expect(stdout).toMatch(
       /^ {2}[0-9a-f]{40} \(main\) {2}300\.\d kB in 4 files, last used 20\d\d-\d\d-\d\d \d\d:\d\d$/m,
@@ -116,7 +118,7 @@ describe('sam3-node cache', () => {
     const file = server.repositories.get(REPO)!.commits.values().next().value!.get('model.safetensors')!
     truncateSync(`${box.repoFolder}/blobs/${hashes.etagOf(file)}`, 100)
     writeFileSync(`${box.repoFolder}/blobs/${'0'.repeat(64)}.sam3-node.incomplete`, 'part')
-    const bad = await sam3(['cache', 'verify', REPO])
+    const bad = await run(['cache', 'verify', REPO])
     expect(bad.code).toBe(1)
     expect(bad.stdout).toMatch(new RegExp(`^wrong +${REPO} ${hashes.etagOf(file)}`, 'm'))
     expect(bad.stdout).toMatch(/^partial /m)
@@ -128,7 +130,7 @@ describe('sam3-node cache', () => {
   it('rm asks first, and deletes a model or one revision of it', async () => {
     const repository = box.fresh()
     await sam3(['pull'])
-    const refused = await sam3(['cache', 'rm', REPO])
+    const refused = await run(['cache', 'rm', REPO])
     expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining('--yes') })
     expect(existsSync(box.repoFolder)).toBe(true)
     if (python) {
@@ -155,7 +157,7 @@ describe('sam3-node cache', () => {
 describe('sam3-node doctor', () => {
   it('says folder, model, disk, token and access, never the token', async () => {
     box.fresh(10_000, true)
-    const before = await sam3(['doctor'])
+    const before = await run(['doctor'])
     expect(before.code).toBe(0)
     expect(before.stdout).toMatch(/^ok {2}folder .*cache \(SAM3_CACHE_DIR\); not there yet/m)
     expect(before.stdout).toMatch(

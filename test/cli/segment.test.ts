@@ -1,4 +1,4 @@
-/** The command line as a user runs it: the built program, in a process of its own. */
+/** `sam3-node segment`: some of it as a user runs it, the built program in a process of its own; the rest within this one. */
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,6 +9,7 @@ import { parseBox, parseCount, parseNumber, parsePoint } from '../../lib/cli/com
 import { expandFiles } from '../../lib/cli/segment/files.js'
 import { dataSetNames, labelPart, maskName, resultNames } from '../../lib/cli/segment/result-names.js'
 import { Mask } from '../../lib/index.js'
+import { type Outcome, runHere } from '../support/command-line.js'
 import { goldenModels, repositoryRoot } from '../support/paths.js'
 
 const folder = mkdtempSync(path.join(tmpdir(), 'sam3-cli-'))
@@ -20,19 +21,15 @@ for (const name of ['a.png', 'photos/b.png', 'photos/more/b.jpg']) {
 }
 writeFileSync(path.join(folder, 'broken.png'), 'no image')
 
-interface Outcome {
-  code: number
-  stdout: string
-  stderr: string
-}
-
-function sam3(...args: string[]): Promise<Outcome> {
+/** In a process of its own. */
+function run(...args: string[]): Promise<Outcome> {
   return new Promise((resolve) => {
     execFile(process.execPath, [`${repositoryRoot}/dist/cli.js`, ...args], { cwd: folder }, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code) : 0, stdout, stderr })
     })
   })
 }
+const sam3 = (...args: string[]) => runHere(args, { cwd: folder })
 
 const model = ['--model', goldenModels.safetensors, '--device', 'cpu', '--dtype', 'float32']
 
@@ -76,6 +73,13 @@ describe('sam3-node', () => {
     expect(readdirSync(folder)).toEqual(before)
   })
 
+  it('ends with these exit codes as a process, too', async () => {
+    expect(await run('sgment')).toMatchObject({ code: 2, stdout: '', stderr: expect.stringContaining('segment') })
+    expect(await run('segment', '*.bmp', '--text', 'cat')).toMatchObject({ code: 1, stdout: '' })
+    const { code, stdout } = await run('--help')
+    expect({ code, stdout }).toEqual({ code: 0, stdout: (await sam3('--help')).stdout })
+  })
+
   it('writes overlays, masks and COCO JSON for globs and folders, one bad file not stopping the rest', async () => {
     const args = [
       '*.png',
@@ -90,7 +94,7 @@ describe('sam3-node', () => {
       '--max-instances',
       '2',
     ]
-    const { code, stdout, stderr } = await sam3('segment', ...args, ...model, '--out', 'found')
+    const { code, stdout, stderr } = await run('segment', ...args, ...model, '--out', 'found')
     expect(code).toBe(1)
     expect(stdout).toContain('3 of 5 files')
     expect(stderr).toContain('2 of 5 files failed')
@@ -145,7 +149,7 @@ describe('sam3-node', () => {
 
   it('--json prints only JSON, errors included, and writes nothing', async () => {
     const before = readdirSync(folder)
-    const { code, stdout, stderr } = await sam3(
+    const { code, stdout, stderr } = await run(
       'segment',
       'a.png',
       'broken.png',

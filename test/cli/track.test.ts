@@ -1,4 +1,4 @@
-/** `sam3-node track` as a user runs it: the built program, in a process of its own. */
+/** `sam3-node track`: some of it as a user runs it, the built program in a process of its own; the rest within this one. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import {
   copyFileSync,
@@ -19,6 +19,7 @@ import { objectPrompts, parseMarkedBox, parseMarkedPoint } from '../../lib/cli/t
 import { formatSpeed } from '../../lib/cli/track/progress.js'
 import { buildSam3VideoModel, type CocoVideoJson, Mask } from '../../lib/index.js'
 import { ffmpeg, probeClip } from '../support/clips.js'
+import { type Outcome, runHere } from '../support/command-line.js'
 import { without } from '../support/without.js'
 import { goldenModels, goldenRoot, repositoryRoot } from '../support/paths.js'
 
@@ -27,21 +28,18 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 const file = (name: string) => path.join(folder, name)
 const clip = `${goldenRoot}/images/clip_160x120`
 
-interface Outcome {
-  code: number | null
-  stdout: string
-  stderr: string
-}
-
+/** In a process of its own. */
 function start(args: string[]): { child: ChildProcess; outcome: Promise<Outcome> } {
   const child = spawn(process.execPath, [`${repositoryRoot}/dist/cli.js`, ...args], { cwd: folder })
   let [stdout, stderr] = ['', '']
   child.stdout!.on('data', (text) => (stdout += text))
   child.stderr!.on('data', (text) => (stderr += text))
-  const outcome = new Promise<Outcome>((resolve) => child.on('close', (code) => resolve({ code, stdout, stderr })))
+  const outcome = new Promise<Outcome>((resolve) =>
+    child.on('close', (code) => resolve({ code: code ?? -1, stdout, stderr })),
+  )
   return { child, outcome }
 }
-const sam3 = (...args: string[]) => start(args).outcome
+const sam3 = (...args: string[]) => runHere(args, { cwd: folder })
 
 const model = ['--model', goldenModels.safetensors, '--device', 'cpu', '--dtype', 'float32']
 const json = (name: string): CocoVideoJson => JSON.parse(readFileSync(file(name), 'utf8'))
@@ -110,7 +108,7 @@ describe('sam3-node track', () => {
     const args = ['--text', 'cat', '--threshold', '0.3', '--max-frames', '18', '--hotstart-delay', '4', '--fps', '10']
     const mot = ['--mot', 'drawn/tracks.txt', '--mot-gt', 'drawn/sequence']
     const outputs = ['--out', 'drawn/pictures', '--json', 'drawn/tracks.json', ...mot]
-    const { code, stdout, stderr } = await sam3('track', clip, ...args, ...outputs, ...model)
+    const { code, stdout, stderr } = await start(['track', clip, ...args, ...outputs, ...model]).outcome
     expect(code).toBe(0)
     expect(stderr).toMatch(/^(frame \d+ of 18: .*\n)*$/) // said every ten seconds
     expect(stdout).toMatch(
