@@ -1,4 +1,4 @@
-/** `sam3-node segment`: what needs a model as a user runs it, the built program in a process of its own; the rest within this one. */
+/** `sam3-node segment`: some of it as a user runs it, the built program in a process of its own; the rest within this one. */
 import { execFile } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -127,7 +127,7 @@ describe('sam3-node', () => {
   it('lists the same categories whatever is found, and names files as paths within one folder', async () => {
     const files = ['./a.png', path.join(folder, 'photos/b.png')]
     const args = ['--text', 'dog', '--text', 'cat', '--text', 'dog', '--threshold', '1', '--out', 'nothing-found']
-    const { code } = await run('segment', ...files, ...args, ...model)
+    const { code } = await sam3('segment', ...files, ...args, ...model)
     expect(code).toBe(0)
     const coco = JSON.parse(readFileSync(path.join(folder, 'nothing-found/coco.json'), 'utf8'))
     expect(coco).toMatchObject({
@@ -173,7 +173,7 @@ describe('sam3-node', () => {
 
   it('prints a table for a single file', async () => {
     const args = ['a.png', '--text', 'cat', '--threshold', '0', '--max-instances', '2', '--out', 'single']
-    const { code, stdout } = await run('segment', ...args, ...model)
+    const { code, stdout } = await sam3('segment', ...args, ...model)
     expect(code).toBe(0)
     expect(stdout).toMatch(/concept +score +box \(x0, y0, x1, y1\) +area\n +1 +cat +0\.\d{3} .* \d+ px\n +2 +cat /)
   })
@@ -182,7 +182,7 @@ describe('sam3-node', () => {
     mkdirSync(path.join(folder, 'run.jpg'))
     const args = ['--threshold', '0', '--max-instances', '1', ...model]
     const texts = ['--text', '😀', '--text', '../up', '--text', 'rote Äpfel & कप', '--text', '-5']
-    expect((await run('segment', 'a.png', ...texts, ...args, '--out', 'run.jpg')).code).toBe(0)
+    expect((await sam3('segment', 'a.png', ...texts, ...args, '--out', 'run.jpg')).code).toBe(0)
     expect(readdirSync(path.join(folder, 'run.jpg')).sort()).toEqual([
       'a.mask.1.png',
       'a.mask.2.up.png',
@@ -191,7 +191,7 @@ describe('sam3-node', () => {
       'a.overlay.png',
       'coco.json',
     ])
-    expect((await run('segment', '--text', 'cat', ...args, '--out', 'new.png/', '--', 'a.png')).code).toBe(0)
+    expect((await sam3('segment', '--text', 'cat', ...args, '--out', 'new.png/', '--', 'a.png')).code).toBe(0)
     expect(readdirSync(path.join(folder, 'new.png'))).toContain('a.overlay.png')
   })
 
@@ -205,7 +205,7 @@ describe('sam3-node', () => {
   })
 
   it('segments by boxes and by clicks', async () => {
-    const boxes = await run(
+    const boxes = await sam3(
       'segment',
       'a.png',
       '--box',
@@ -219,7 +219,7 @@ describe('sam3-node', () => {
     )
     expect(JSON.parse(boxes.stdout).images[0].instances.length).toBeGreaterThan(0)
     expect(JSON.parse(boxes.stdout).images[0].instances[0]).not.toHaveProperty('label')
-    const click = await run(
+    const click = await sam3(
       'segment',
       'a.png',
       '--point',

@@ -1,4 +1,4 @@
-/** `sam3-node track`: what needs a model as a user runs it, the built program in a process of its own; the rest within this one. */
+/** `sam3-node track`: some of it as a user runs it, the built program in a process of its own; the rest within this one. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import {
   copyFileSync,
@@ -163,7 +163,7 @@ describe('sam3-node track', () => {
 
   it('clicks and boxes follow single objects; a folder needs no ffmpeg', async () => {
     const marks = ['--point', '2:40,40', '--point', '2:90,100:0', '--box', '2:90,20,140,80', '--point', '4:44,44']
-    const { code, stdout } = await run(
+    const { code, stdout } = await sam3(
       'track',
       clip,
       ...marks,
@@ -192,18 +192,18 @@ describe('sam3-node track', () => {
     for (const name of readdirSync(clip).slice(0, 6)) copyFileSync(path.join(clip, name), file(`damaged/${name}`))
     writeFileSync(file('damaged/00003.png'), 'no image')
     const args = ['track', 'damaged', '--point', '0:40,40', ...model]
-    const failed = await run(...args, '--mot', 'failed.txt', '--out', 'failed')
+    const failed = await sam3(...args, '--mot', 'failed.txt', '--out', 'failed')
     expect(failed.code).toBe(1)
     expect(failed.stderr).toContain('The files end with frame 2, because of this:\nERR_INVALID_FRAME: Frame 3')
     expect(readdirSync(file('failed'))).toEqual(['00000.jpg', '00001.jpg', '00002.jpg'])
     expect(existsSync(file('failed.txt'))).toBe(true)
-    const skipped = await run(...args, '--out', 'skipped', '--on-bad-frame', 'skip')
+    const skipped = await sam3(...args, '--out', 'skipped', '--on-bad-frame', 'skip')
     expect(skipped.code).toBe(0)
     expect(readdirSync(file('skipped'))).toEqual(['00000.jpg', '00001.jpg', '00002.jpg', '00004.jpg', '00005.jpg'])
   })
 
   it('without ffmpeg, a video as the result is an error with the fix', async () => {
-    const { code, stderr } = await run('track', clip, '--point', '0:40,40', '--ffmpeg', '/none', ...model)
+    const { code, stderr } = await sam3('track', clip, '--point', '0:40,40', '--ffmpeg', '/none', ...model)
     expect(code).toBe(1)
     expect(stderr).toContain('ERR_FFMPEG_NOT_FOUND')
     expect(stderr).toContain('apt install ffmpeg')
@@ -230,7 +230,7 @@ describe.skipIf(without('ffmpeg'))('sam3-node track with video files', () => {
   })
 
   it('keeps size and rate', async () => {
-    const { code, stdout } = await run('track', 'fixed.mp4', '--text', 'cat', '--threshold', '0.3', ...model)
+    const { code, stdout } = await sam3('track', 'fixed.mp4', '--text', 'cat', '--threshold', '0.3', ...model)
     expect(code).toBe(0)
     expect(stdout).toContain('24 frames in ')
     expect(stdout).toContain('Written: tracked.mp4')
@@ -248,18 +248,18 @@ describe.skipIf(without('ffmpeg'))('sam3-node track with video files', () => {
   it('an animated image to a .webm; a folder with a dot stays a folder', async () => {
     ffmpeg('-framerate', '10', '-i', `${clip}/%05d.png`, '-frames:v', '5', '-f', 'apng', file('moving.png'))
     const args = ['track', 'moving.png', '--point', '0:40,40', ...model]
-    expect(await run(...args, '--out', 'moving.WEBM')).toMatchObject({ code: 0 })
+    expect(await sam3(...args, '--out', 'moving.WEBM')).toMatchObject({ code: 0 })
     const { times, codec } = probeClip(file('moving.WEBM'))
     expect(codec).toBe('vp9')
     expect(times.map((time) => Math.round(time * 10))).toEqual([0, 1, 2, 3, 4])
     mkdirSync(file('made.mp4'))
-    expect(await run(...args, '--out', 'made.mp4', '--max-frames', '2')).toMatchObject({ code: 0 })
+    expect(await sam3(...args, '--out', 'made.mp4', '--max-frames', '2')).toMatchObject({ code: 0 })
     expect(readdirSync(file('made.mp4'))).toEqual(['00000.jpg', '00001.jpg'])
   })
 
   it('keeps odd sizes, and the times of a variable rate', async () => {
     const marks = ['--box', '4:20,20,70,70', '--from', '4', '--max-frames', '12']
-    const { code } = await run('track', 'variable.mp4', ...marks, '--out', 'varied.mp4', ...model)
+    const { code } = await sam3('track', 'variable.mp4', ...marks, '--out', 'varied.mp4', ...model)
     expect(code).toBe(0)
     const [before, after] = [probeClip(file('variable.mp4')), probeClip(file('varied.mp4'))]
     expect(after).toMatchObject({ width: 159, height: 119, pixels: 'yuv444p' })
