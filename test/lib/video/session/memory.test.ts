@@ -1,6 +1,6 @@
 /**
  * Memory of sessions: constant however long the video is, as much as stated with a full history, all of it given back.
- * SAM3_LONG_VIDEO=1 follows 2,000 frames instead of 240 and prints the curve.
+ * SAM3_LONG_VIDEO=1 follows 2,000 frames instead of 120 and prints the curve.
  */
 import { setTimeout } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -9,10 +9,12 @@ import { collectUntil } from '../../../support/gc.js'
 import { buildTestVideoModel, collect, goldenClip, TestSource, wanderingFrame } from '../../../support/video.js'
 
 const isLong = process.env.SAM3_LONG_VIDEO === '1'
-const [EARLY, LATE] = isLong ? [200, 2000] : [60, 240]
+const [EARLY, LATE] = isLong ? [200, 2000] : [40, 120]
 /** Result after which an object is corrected, and the frames on which: that one, one ahead. */
 const CORRECTIONS: Record<number, number[]> = { 3: [3, 12], 15: [15] }
 const MIB = 2 ** 20
+/** What the allocators may take meanwhile: about 2 MiB, and less than a leak of 130 kB a frame. */
+const SLACK = (isLong ? 24 : 10) * MIB
 
 let model: Sam3VideoModel
 beforeAll(async () => {
@@ -55,7 +57,7 @@ describe('a bounded history', () => {
     expect(late.length).toBeGreaterThan(0)
     const most = (rows: typeof curve, value: (row: (typeof curve)[number]) => number) => Math.max(...rows.map(value))
     expect(most(late, perObject)).toBeLessThanOrEqual(1.2 * most(early, perObject))
-    expect(most(late, ({ resident }) => resident)).toBeLessThan(most(early, ({ resident }) => resident) + 24 * MIB)
+    expect(most(late, ({ resident }) => resident)).toBeLessThan(most(early, ({ resident }) => resident) + SLACK)
     await session.close()
   })
 
@@ -97,7 +99,7 @@ describe('a bounded history', () => {
 
   it('and for many more frames than the network looks back at', async () => {
     const run = async (history: 'bounded' | 'full') => {
-      const session = await start(50, { history, logits: true })
+      const session = await start(36, { history, logits: true })
       const results = (await collect(session.propagate())).map(views)
       await session.close()
       return results
@@ -108,7 +110,7 @@ describe('a bounded history', () => {
 
 describe('a full history', () => {
   it('grows by a constant number of bytes per frame', async () => {
-    const session = await model.startSession(new TestSource((index) => wanderingFrame(index), {}, 60), {
+    const session = await model.startSession(new TestSource((index) => wanderingFrame(index), {}, 45), {
       history: 'full',
     })
     await session.addPoints({ frameIndex: 0, objectId: 1, points: [[80, 60]] })
@@ -125,7 +127,7 @@ describe('a full history', () => {
 describe('close', () => {
   it('gives everything back', { timeout: 300_000 }, async () => {
     const use = async () => {
-      const session = await start(30, { history: 'full' })
+      const session = await start(20, { history: 'full' })
       await collect(session.propagate())
       const { hostBytes, deviceBytes } = await session.stats()
       const during = process.memoryUsage.rss()
