@@ -8,6 +8,7 @@
 #include "model.h"
 #include "network/device.h"
 #include "session.h"
+#include "video_convert.h"
 #include "weights.h"
 
 namespace binding {
@@ -48,6 +49,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   environment->session_class = Napi::Persistent(session);
   exports.Set("CancelToken", token);
   exports.Set("errorCodes", error_codes(env));
+  exports.Set("videoOptions", option_list(env));
   exports.Set("info", Napi::Function::New(env, info));
   exports.Set("load", Napi::Function::New(env, Model::load));
   exports.Set("inspectWeights", Napi::Function::New(env, inspect_weights));

@@ -1,7 +1,10 @@
 #include "video_convert.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <string_view>
+#include <type_traits>
 
 #include "convert.h"
 
@@ -18,51 +21,21 @@ void read(const Napi::Object& object, const char* key, bool& value) {
   value = flag_or(object, key, value);
 }
 
-void read_concepts(const Napi::Object& from, sam3::ConceptOptions& to) {
-  read(from, "scoreThresholdDetection", to.score_threshold_detection);
-  read(from, "detNmsThresh", to.det_nms_thresh);
-  read(from, "assocIouThresh", to.assoc_iou_thresh);
-  read(from, "trkAssocIouThresh", to.trk_assoc_iou_thresh);
-  read(from, "o2oMatchingMaskletsEnable", to.o2o_matching_masklets_enable);
-  read(from, "newDetThresh", to.new_det_thresh);
-  read(from, "suppressDetCloseToBoundary", to.suppress_det_close_to_boundary);
-  read(from, "maxNumObjects", to.max_num_objects);
-  read(from, "hotstartDelay", to.hotstart_delay);
-  read(from, "hotstartUnmatchThresh", to.hotstart_unmatch_thresh);
-  read(from, "hotstartDupThresh", to.hotstart_dup_thresh);
-  read(from, "suppressUnmatchedOnlyWithinHotstart", to.suppress_unmatched_only_within_hotstart);
-  read(from, "initTrkKeepAlive", to.init_trk_keep_alive);
-  read(from, "maxTrkKeepAlive", to.max_trk_keep_alive);
-  read(from, "minTrkKeepAlive", to.min_trk_keep_alive);
-  read(from, "decreaseTrkKeepAliveForEmptyMasklets", to.decrease_trk_keep_alive_for_empty_masklets);
-  read(from, "suppressOverlappingBasedOnRecentOcclusionThreshold",
-       to.suppress_overlapping_based_on_recent_occlusion_threshold);
-  read(from, "fillHoleArea", to.fill_hole_area);
-  read(from, "reconditionEveryNthFrame", to.recondition_every_nth_frame);
-  read(from, "reconstructionBboxIouThresh", to.reconstruction_bbox_iou_thresh);
-  read(from, "reconstructionBboxDetScore", to.reconstruction_bbox_det_score);
-  read(from, "maskletConfirmationEnable", to.masklet_confirmation_enable);
-  read(from, "maskletConfirmationConsecutiveDetThresh", to.masklet_confirmation_consecutive_det_thresh);
-  read(from, "usePrevMemFrame", to.use_prev_mem_frame);
-  read(from, "useStatelessRefinement", to.use_stateless_refinement);
-  read(from, "refinementDetectorCondFrameRemovalWindow", to.refinement_detector_cond_frame_removal_window);
-}
-
-void read_tracker(const Napi::Object& from, sam3::TrackerOptions& to) {
-  read(from, "maxCondFramesInAttn", to.max_cond_frames_in_attn);
-  read(from, "keepFirstCondFrame", to.keep_first_cond_frame);
-  read(from, "maxObjPtrsInEncoder", to.max_obj_ptrs_in_encoder);
-  read(from, "useMemorySelection", to.use_memory_selection);
-  read(from, "mfThreshold", to.mf_threshold);
-  read(from, "maxPointNumInPromptEnc", to.max_point_num_in_prompt_enc);
+// The name of an option in JavaScript: hotstartDelay for hotstart_delay.
+std::string camel_case(std::string_view name) {
+  std::string out;
+  for (size_t i = 0; i < name.size(); i++) {
+    const bool begins_word = i > 0 && name[i - 1] == '_';
+    if (name[i] != '_') out += begins_word ? static_cast<char>(std::toupper(name[i])) : name[i];
+  }
+  return out;
 }
 
 }  // namespace
 
 sam3::VideoOptions video_options(const Napi::Object& options) {
   sam3::VideoOptions out;
-  read_concepts(options, out.concepts);
-  read_tracker(options, out.tracker);
+  for_each_option(out, [&](const char* name, auto& value) { read(options, camel_case(name).c_str(), value); });
   read(options, "fullHistory", out.full_history);
   read(options, "memoryLimit", out.memory_limit);
   read(options, "bicubic", out.bicubic);
@@ -72,6 +45,22 @@ sam3::VideoOptions video_options(const Napi::Object& options) {
   read(options, "logits", out.logits);
   if (out.width <= 0 || out.height <= 0 || out.width > INT32_MAX || out.height > INT32_MAX)
     bad_argument(options.Env(), "A session needs the width and the height of the video.");
+  return out;
+}
+
+Napi::Array option_list(Napi::Env env) {
+  auto out = Napi::Array::New(env);
+  sam3::VideoOptions defaults;
+  for_each_option(defaults, [&]<class T>(const char* name, const T& value) {
+    auto option = Napi::Object::New(env);
+    option.Set("name", camel_case(name));
+    option.Set("type", std::is_same_v<T, bool> ? "boolean" : std::is_integral_v<T> ? "whole" : "number");
+    if constexpr (std::is_same_v<T, bool>)
+      option.Set("default", value);
+    else
+      option.Set("default", static_cast<double>(value));
+    out[out.Length()] = option;
+  });
   return out;
 }
 

@@ -10,6 +10,8 @@
 namespace binding {
 
 sam3::VideoOptions video_options(const Napi::Object& options);
+// The options of the engine's tables as { name, type: "boolean" | "whole" | "number", default }.
+Napi::Array option_list(Napi::Env env);
 sam3::ConceptPromptSpec concept_spec(const Napi::Value& value);
 sam3::PointInput point_input(const Napi::Value& value);
 std::optional<sam3::RawImage> optional_image(const Napi::Value& value);

@@ -22,11 +22,20 @@ export interface NativeEngineInfo {
   threads: number
 }
 
+/** One heuristic of a video session. */
+export interface NativeVideoOption {
+  name: string
+  type: 'boolean' | 'whole' | 'number'
+  default: boolean | number
+}
+
 /** `libsam3_engine.so`. */
 export interface NativeEngine {
   info(): NativeEngineInfo
   /** The codes that its errors can have. */
   errorCodes: string[]
+  /** The heuristics of a video session: see `HeuristicOptions`. */
+  videoOptions: NativeVideoOption[]
   load(options: NativeLoadOptions, onProgress?: (done: number, total: number) => void): Promise<NativeModel>
   CancelToken: new () => NativeCancelToken
   /** What is in a weight file, and what a program with these names would use of it. Reads no weights. */

@@ -126,7 +126,8 @@ const whole =
     throw invalid(name, `a whole number of at least ${minimum}${also}`, value)
   }
 
-const HEURISTICS: Readonly<Record<keyof HeuristicOptions, Check>> = {
+/** The range of each. */
+export const HEURISTICS: Readonly<Record<keyof HeuristicOptions, Check>> = {
   scoreThresholdDetection: fraction,
   detNmsThresh: fraction,
   assocIouThresh: fraction,
@@ -165,9 +166,15 @@ const HEURISTIC_NAMES = Object.keys(HEURISTICS) as (keyof HeuristicOptions)[]
 const SESSION_KEYS = ['history', 'memoryLimit', 'resample', 'onBadFrame', 'logits'] as const
 const SOURCE_KEYS = ['frameRate', 'ffmpeg', 'ffprobe', 'signal'] as const
 
-/** What the engine takes where nothing was asked, as far as one option bounds another. */
-const HOTSTART = { delay: 15, threshold: 8 }
-const KEEP_ALIVE = { init: 30, max: 30, min: -1 }
+/** Defaults of the engine, as far as one option bounds another. */
+export const BOUNDING_DEFAULTS = {
+  hotstartDelay: 15,
+  hotstartUnmatchThresh: 8,
+  hotstartDupThresh: 8,
+  initTrkKeepAlive: 30,
+  maxTrkKeepAlive: 30,
+  minTrkKeepAlive: -1,
+} as const satisfies HeuristicOptions
 
 /** Checked options, ready for the parts that use them. */
 export interface SessionSettings {
@@ -221,9 +228,9 @@ function checkChoice<T extends string>(value: unknown, choices: readonly [T, ...
 }
 
 function checkKeepAlive({
-  initTrkKeepAlive: init = KEEP_ALIVE.init,
-  maxTrkKeepAlive: max = KEEP_ALIVE.max,
-  minTrkKeepAlive: min = KEEP_ALIVE.min,
+  initTrkKeepAlive: init = BOUNDING_DEFAULTS.initTrkKeepAlive,
+  maxTrkKeepAlive: max = BOUNDING_DEFAULTS.maxTrkKeepAlive,
+  minTrkKeepAlive: min = BOUNDING_DEFAULTS.minTrkKeepAlive,
 }: HeuristicOptions): void {
   if (min <= init && init <= max) return
   throw new Sam3InputError('ERR_INVALID_ARGUMENT', `initTrkKeepAlive ${init} is not between ${min} and ${max}.`, {
@@ -233,7 +240,7 @@ function checkKeepAlive({
 
 /** An object cannot fail on more frames than are held back. */
 function checkHotstart(options: HeuristicOptions): void {
-  const { hotstartDelay: delay = HOTSTART.delay } = options
+  const { hotstartDelay: delay = BOUNDING_DEFAULTS.hotstartDelay } = options
   if (delay === 0) return
   for (const name of ['hotstartUnmatchThresh', 'hotstartDupThresh'] as const) {
     if ((options[name] ?? 0) <= delay) continue
@@ -246,10 +253,11 @@ function checkHotstart(options: HeuristicOptions): void {
 /** The delay, and thresholds within it where a short one was given without them. */
 function hotstart(delay: number | undefined, options: HeuristicOptions): Record<string, number> {
   if (delay === undefined) return {}
-  const threshold = Math.min(HOTSTART.threshold, delay)
+  const within = (name: 'hotstartUnmatchThresh' | 'hotstartDupThresh') =>
+    options[name] ?? Math.min(BOUNDING_DEFAULTS[name], delay)
   return {
     hotstartDelay: delay,
-    hotstartUnmatchThresh: options.hotstartUnmatchThresh ?? threshold,
-    hotstartDupThresh: options.hotstartDupThresh ?? threshold,
+    hotstartUnmatchThresh: within('hotstartUnmatchThresh'),
+    hotstartDupThresh: within('hotstartDupThresh'),
   }
 }

@@ -20,6 +20,17 @@ struct VideoOptions {
   bool logits = false;               // results carry low-resolution logits
 };
 
+// Calls visit(name, value) for each option of the two tables, under the name that it has there.
+template <class Visit>
+void for_each_option(VideoOptions& options, Visit visit) {
+#define SAM3_OPTION(type, name, fallback) visit(#name, options.concepts.name);
+#include "video/concepts/concept_options.def"
+#undef SAM3_OPTION
+#define SAM3_OPTION(type, name, fallback) visit(#name, options.tracker.name);
+#include "video/tracker/tracker_options.def"
+#undef SAM3_OPTION
+}
+
 struct ConceptPromptSpec {
   TextCache::Ids ids;  // of the text, or of the word "visual" where has_text is false
   bool has_text = true;

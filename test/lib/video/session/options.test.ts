@@ -1,41 +1,44 @@
-/** The heuristics under their three names: the reference's (native), ours, and the documentation with its defaults. */
-import { readFileSync } from 'node:fs'
-import { describe, expect, it } from 'vitest'
-import { checkSessionOptions, type SessionOptions } from '../../../../lib/video/session/options.js'
-import { repositoryRoot } from '../../../support/paths.js'
-
-const text = (path: string) => readFileSync(`${repositoryRoot}/${path}`, 'utf8')
-const camelCase = (name: string) => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase())
-
-/** Fields and defaults of the engine's option structs. */
-function engineDefaults(): Map<string, string> {
-  const headers = ['concepts/concept_options.h', 'tracker/tracker_options.h']
-    .map((name) => text(`native/video/${name}`))
-    .join('\n')
-  const fields = [...headers.matchAll(/^ {2}(?:float|bool|int64_t) (\w+) = ([^;]+);/gm)]
-  return new Map(fields.map(([, name, value]) => [camelCase(name!), value!.replace(/f$/, '')]))
-}
-
-/** Defaults as the documentation of the options says them. */
-function documentedDefaults(): Map<string, string> {
-  const source = /interface HeuristicOptions \{(.*?)\n\}/s.exec(text('lib/video/session/options.ts'))![1]!
-  const options = [...source.matchAll(/\/\*\*((?:(?!\*\/).)*)\*\/\s*(\w+)\?:/gs)]
-  return new Map(options.map(([, comment, name]) => [name!, /Default:? ([-\w.]+?)[.,]?(?:\s|$)/.exec(comment!)![1]!]))
-}
+/** The heuristics: ours, with their ranges and documentation, beside the list that the engine's own tables make. */
+import { beforeAll, describe, expect, it } from 'vitest'
+import type { NativeVideoOption } from '../../../../lib/native/addon.js'
+import { loadEngine } from '../../../../lib/native/loader.js'
+import {
+  BOUNDING_DEFAULTS,
+  checkSessionOptions,
+  HEURISTICS,
+  type SessionOptions,
+} from '../../../../lib/video/session/options.js'
+import { membersOf } from '../../../support/interfaces.js'
 
 describe('the heuristics', () => {
-  const engine = engineDefaults()
-
-  it('are those of the engine, with its defaults', () => {
-    const documented = documentedDefaults()
-    expect([...documented.keys()].sort()).toEqual([...engine.keys()].sort())
-    for (const [name, value] of engine) expect([name, documented.get(name)]).toEqual([name, value])
+  let engine: NativeVideoOption[]
+  beforeAll(async () => {
+    engine = (await loadEngine()).videoOptions
   })
 
-  it('all reach the engine', () => {
-    const read = [...text('binding/video_convert.cc').matchAll(/read\(from, "(\w+)",\s*to\.(\w+)\)/g)]
-    expect(read.map(([, ours]) => ours).sort()).toEqual([...engine.keys()].sort())
-    for (const [, ours, theirs] of read) expect(camelCase(theirs!)).toBe(ours)
+  it('are those of the engine', () => {
+    expect(Object.keys(HEURISTICS).sort()).toEqual(engine.map(({ name }) => name).sort())
+    expect(Object.fromEntries(engine.map(({ name, default: value }) => [name, value]))).toMatchObject(BOUNDING_DEFAULTS)
+  })
+
+  it('take what the engine takes of each, its default among them', () => {
+    for (const { name, type, default: value } of engine) {
+      const check = HEURISTICS[name as keyof typeof HEURISTICS]
+      expect(() => check(value, name)).not.toThrow()
+      expect(() => check(type === 'boolean' ? 1 : true, name)).toThrow(name)
+      if (type === 'number') expect(() => check(0.5, name)).not.toThrow()
+      if (type === 'whole') expect(() => check(2.5, name)).toThrow(name)
+    }
+  })
+
+  it('are documented with its defaults', () => {
+    const documented = membersOf('lib/video/session/options.ts', 'HeuristicOptions').map(({ name, documentation }) => [
+      name,
+      /Default:? ([-\w.]+?)[.,]?(?:\s|$)/.exec(documentation)?.[1],
+    ])
+    const single = (value: unknown) => (typeof value === 'number' ? Math.fround(value) : value)
+    const values = Object.fromEntries(documented.map(([name, text]) => [name, single(JSON.parse(text ?? 'null'))]))
+    expect(values).toEqual(Object.fromEntries(engine.map(({ name, default: value }) => [name, value])))
   })
 })
 
