@@ -30,22 +30,37 @@ Napi::Float32Array floats(Napi::Env env, const std::vector<float>& values) {
   return array;
 }
 
-std::vector<float> float_array(const Napi::Object& object, const char* key) {
+namespace {
+
+// The numbers of a typed array of this type as T; `name` is that type's in JavaScript.
+template <class Array, class T>
+std::vector<T> numbers(const Napi::Object& object, const char* key, napi_typedarray_type type, const char* name) {
   const Napi::Value value = object.Get(key);
   if (value.IsUndefined() || value.IsNull()) return {};
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_float32_array)
-    bad_argument(object.Env(), std::string(key) + " must be a Float32Array.");
-  const auto array = value.As<Napi::Float32Array>();
+  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != type)
+    bad_argument(object.Env(), std::string(key) + " must be " + name + ".");
+  const auto array = value.As<Array>();
   return {array.Data(), array.Data() + array.ElementLength()};
 }
 
+// x y x y ... in pixels as fractions.
+template <class Numbers>
+void divide(Numbers& numbers, int64_t width, int64_t height) {
+  for (size_t i = 0; i < numbers.size(); i++) numbers[i] /= static_cast<double>(i % 2 ? height : width);
+}
+
+}  // namespace
+
+std::vector<float> float_array(const Napi::Object& object, const char* key) {
+  return numbers<Napi::Float32Array, float>(object, key, napi_float32_array, "a Float32Array");
+}
+
+std::vector<double> double_array(const Napi::Object& object, const char* key) {
+  return numbers<Napi::Float64Array, double>(object, key, napi_float64_array, "a Float64Array");
+}
+
 std::vector<int64_t> int_array(const Napi::Object& object, const char* key) {
-  const Napi::Value value = object.Get(key);
-  if (value.IsUndefined() || value.IsNull()) return {};
-  if (!value.IsTypedArray() || value.As<Napi::TypedArray>().TypedArrayType() != napi_int32_array)
-    bad_argument(object.Env(), std::string(key) + " must be an Int32Array.");
-  const auto array = value.As<Napi::Int32Array>();
-  return {array.Data(), array.Data() + array.ElementLength()};
+  return numbers<Napi::Int32Array, int64_t>(object, key, napi_int32_array, "an Int32Array");
 }
 
 sam3::ProgramFiles program_files(const Napi::Object& options) {
@@ -67,7 +82,7 @@ sam3::EngineOptions engine_options(const Napi::Object& options) {
   return out;
 }
 
-sam3::RawImage raw_image(const Napi::Value& value) {
+sam3::RgbImage rgb_image(const Napi::Value& value) {
   const auto object = value.As<Napi::Object>();
   const Napi::Value data = object.Get("data");
   const auto width = static_cast<int64_t>(number_or(object, "width", 0)),
@@ -81,36 +96,42 @@ sam3::RawImage raw_image(const Napi::Value& value) {
   return {pixels.Data(), width, height};
 }
 
-sam3::ConceptPrompt concept_prompt(const Napi::Value& value) {
+sam3::ConceptPrompt concept_prompt(const Napi::Value& value, int64_t width, int64_t height) {
   const auto object = value.As<Napi::Object>();
   sam3::ConceptPrompt prompt;
   prompt.ids = int_array(object, "ids");
-  prompt.boxes = float_array(object, "boxes");
+  prompt.has_text = flag_or(object, "hasText", prompt.has_text);
+  prompt.boxes = double_array(object, "boxes");
   prompt.labels = int_array(object, "labels");
   if (prompt.boxes.size() != prompt.labels.size() * 4)
     bad_argument(value.Env(), "boxes must hold four numbers for each label.");
-  prompt.threshold = static_cast<float>(number_or(object, "threshold", 0.5));
+  divide(prompt.boxes, width, height);
+  prompt.threshold = static_cast<float>(number_or(object, "threshold", prompt.threshold));
   prompt.max_instances = static_cast<int64_t>(number_or(object, "maxInstances", -1));
   prompt.semantic = flag_or(object, "semantic", false);
   prompt.logits = flag_or(object, "logits", false);
   return prompt;
 }
 
-sam3::ClickPrompt click_prompt(const Napi::Value& value) {
+sam3::ClickPrompt click_prompt(const Napi::Value& value, int64_t width, int64_t height) {
   const auto object = value.As<Napi::Object>();
   sam3::ClickPrompt prompt;
-  prompt.points = float_array(object, "points");
+  prompt.points = double_array(object, "points");
   prompt.labels = int_array(object, "labels");
   if (prompt.points.size() != prompt.labels.size() * 2)
     bad_argument(value.Env(), "points must hold two numbers for each label.");
-  const auto box = float_array(object, "box");
+  divide(prompt.points, width, height);
+  const auto box = double_array(object, "box");
   if (!box.empty()) {
     if (box.size() != 4) bad_argument(value.Env(), "box must hold four numbers.");
     prompt.box = {box[0], box[1], box[2], box[3]};
+    divide(*prompt.box, width, height);
   }
   prompt.mask = float_array(object, "maskInput");
   if (prompt.labels.empty() && !prompt.box && prompt.mask.empty())
     bad_argument(value.Env(), "A prompt needs points, a box or a mask.");
+  prompt.clear_old_points = flag_or(object, "clearOldPoints", prompt.clear_old_points);
+  prompt.use_prev_mem_frame = flag_or(object, "usePrevMemFrame", prompt.use_prev_mem_frame);
   return prompt;
 }
 
@@ -127,7 +148,8 @@ Napi::Object to_js(Napi::Env env, const sam3::ModelInfo& info) {
   out.Set("device", info.device);
   out.Set("dtype", info.dtype);
   out.Set("inputSize", static_cast<double>(info.input_size));
-  out.Set("grid", static_cast<double>(info.grid));
+  out.Set("maskSide", static_cast<double>(info.mask_side));
+  out.Set("textContext", static_cast<double>(info.text_context));
   out.Set("parameters", static_cast<double>(info.parameters));
   out.Set("weightBytes", static_cast<double>(info.weight_bytes));
   auto sizes = Napi::Array::New(env, info.valid_input_sizes.size());
@@ -135,7 +157,6 @@ Napi::Object to_js(Napi::Env env, const sam3::ModelInfo& info) {
   out.Set("validInputSizes", sizes);
   out.Set("parts", to_js(env, info.parts));
   if (!info.tokenizer_json.empty()) out.Set("tokenizer", info.tokenizer_json);
-  if (!info.config_json.empty()) out.Set("config", info.config_json);
   return out;
 }
 

@@ -11,6 +11,13 @@ sam3::Error disposed() {
   return sam3::Error(sam3::ERR_DISPOSED, "The model was disposed.");
 }
 
+// Width and height, pixels.
+std::pair<int64_t, int64_t> size_of(const sam3::ImageInput& image) {
+  if (const auto* pixels = std::get_if<sam3::RgbImage>(&image)) return {pixels->width, pixels->height};
+  const auto& features = *std::get<sam3::ImageFeaturesPtr>(image);
+  return {features.width, features.height};
+}
+
 // Tells the garbage collector what lies outside its heap. The plain call, because the C++ wrapper throws, and this also
 // runs in destructors while the environment goes away.
 void adjust_external_memory(napi_env env, int64_t bytes) {
@@ -69,10 +76,7 @@ Napi::Value Model::load(const Napi::CallbackInfo& info) {
         const auto object = Environment::of(env).model_class.New({});
         auto* model = Model::Unwrap(object);
         model->engine_ = holder->lock();
-        const int64_t element = info.dtype == "float32" ? 4 : 2;
-        constexpr int64_t kChannels =
-            1024 + 21 * 256;  // image encoder and the detector's three levels, at the true configuration
-        model->feature_bytes_ = info.device == "cpu" ? kChannels * info.grid * info.grid * element : 0;
+        model->feature_bytes_ = info.host_feature_bytes;
         object.Set("info", to_js(env, info));
         return Napi::Value(object);
       });
@@ -83,13 +87,13 @@ sam3::ImageInput Model::image_input(const Napi::Value& value) const {
   const auto object = value.As<Napi::Object>();
   if (object.InstanceOf(Environment::of(value.Env()).image_class.Value()))
     return Image::Unwrap(object)->features(value.Env(), engine_);
-  return raw_image(value);
+  return rgb_image(value);
 }
 
 Napi::Value Model::encode(const Napi::CallbackInfo& info) {
   const auto list = info[0].As<Napi::Array>();
-  std::vector<sam3::RawImage> images;
-  for (uint32_t i = 0; i < list.Length(); i++) images.push_back(raw_image(list.Get(i)));
+  std::vector<sam3::RgbImage> images;
+  for (uint32_t i = 0; i < list.Length(); i++) images.push_back(rgb_image(list.Get(i)));
   return call_engine<std::vector<sam3::ImageFeaturesPtr>>(
       info.Env(), {info.This(), list, info[1]},
       [&](auto done) { engine_->encode(std::move(images), CancelToken::take(info[1], engine_), std::move(done)); },
@@ -108,8 +112,10 @@ Napi::Value Model::segment(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < list.Length(); i++) {
     const auto object = Napi::Value(list.Get(i)).As<Napi::Object>();
     sam3::SegmentItem item{image_input(object.Get("image")), {}};
+    const auto [width, height] = size_of(item.image);
     const auto prompts = object.Get("prompts").As<Napi::Array>();
-    for (uint32_t p = 0; p < prompts.Length(); p++) item.prompts.push_back(concept_prompt(prompts.Get(p)));
+    for (uint32_t p = 0; p < prompts.Length(); p++)
+      item.prompts.push_back(concept_prompt(prompts.Get(p), width, height));
     items.push_back(std::move(item));
   }
   return call_engine<Results>(
@@ -129,9 +135,10 @@ Napi::Value Model::segment(const Napi::CallbackInfo& info) {
 Napi::Value Model::predict(const Napi::CallbackInfo& info) {
   auto image = image_input(info[0]);
   const auto list = info[1].As<Napi::Array>();
+  const auto [width, height] = size_of(image);
   std::vector<sam3::ClickPrompt> prompts;
-  for (uint32_t i = 0; i < list.Length(); i++) prompts.push_back(click_prompt(list.Get(i)));
-  const bool multimask = info[2].As<Napi::Object>().Get("multimask").ToBoolean();
+  for (uint32_t i = 0; i < list.Length(); i++) prompts.push_back(click_prompt(list.Get(i), width, height));
+  const bool multimask = flag_or(info[2].As<Napi::Object>(), "multimask", true);
   return call_engine<sam3::Prediction>(
       info.Env(), {info.This(), info[0], info[3]},
       [&](auto done) {

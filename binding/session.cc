@@ -15,25 +15,8 @@ using FrameResults = std::vector<FrameResult>;
 
 struct Nothing {};
 
-// After so many frames that are not held none is expected: a propagation to the end of a stream has no last frame.
-constexpr int64_t kMissingFrames = 1024;
-
-const sam3::RawImage* pointer(const std::optional<sam3::RawImage>& image) {
+const sam3::RgbImage* pointer(const std::optional<sam3::RgbImage>& image) {
   return image ? &*image : nullptr;
-}
-
-// The frames of a plan whose images need not be sent.
-std::vector<double> held_frames(const VideoSession& session, const sam3::PropagationPlan& plan) {
-  std::vector<double> held;
-  if (!plan.encodes) return held;
-  const int64_t furthest = plan.reverse ? plan.first - plan.last : plan.last - plan.first;
-  int64_t missing = 0;
-  for (int64_t i = 0; i <= furthest && missing < kMissingFrames; i++) {
-    const int64_t frame = plan.reverse ? plan.first - i : plan.first + i;
-    missing = session.holds(frame) ? 0 : missing + 1;
-    if (missing == 0) held.push_back(static_cast<double>(frame));
-  }
-  return held;
 }
 
 }  // namespace
@@ -77,7 +60,7 @@ Napi::Value Session::call(const Napi::CallbackInfo& info, const Napi::Value& tok
                           sam3::Engine::Queueing queueing) {
   // All arguments are kept: among them are the pixels that the engine thread reads.
   return call_engine<T>(
-      info.Env(), {info.This(), info[0], info[1], info[2], info[3]},
+      info.Env(), {info.This(), info[0], info[1], info[2], info[3], info[4]},
       [&](auto done) {
         engine_->in_session<T>(session_, CancelToken::take(token, engine_), queueing, std::move(work), std::move(done));
       },
@@ -110,9 +93,9 @@ Napi::Value Session::add_concept(const Napi::CallbackInfo& info) {
   using Added = std::pair<int64_t, FrameResult>;
   return call<Added>(
       info, info[3],
-      [frame = index_argument(info[0], "frame"), image = optional_image(info[1]), spec = concept_spec(info[2])](
-          VideoSession& session, const CancelProbe& cancel) {
-        return session.add_concept(frame, pointer(image), spec, cancel);
+      [frame = index_argument(info[0], "frame"), image = optional_image(info[1]),
+       prompt = concept_prompt(info[2], width_, height_)](VideoSession& session, const CancelProbe& cancel) {
+        return session.add_concept(frame, pointer(image), prompt, cancel);
       },
       [width = width_, height = height_](Napi::Env env, Added added) {
         auto out = Napi::Object::New(env);
@@ -122,36 +105,32 @@ Napi::Value Session::add_concept(const Napi::CallbackInfo& info) {
       });
 }
 
-// addPoints(frame, image | null, { object, points, … }, token?): Promise<FrameResult>
+// addPoints(frame, image | null, object, prompt, token?): Promise<FrameResult>
 Napi::Value Session::add_points(const Napi::CallbackInfo& info) {
-  const int64_t object = index_argument(info[2].As<Napi::Object>().Get("object"), "object");
   return call<FrameResult>(
-      info, info[3],
-      [frame = index_argument(info[0], "frame"), image = optional_image(info[1]), object, input = point_input(info[2])](
-          VideoSession& session, const CancelProbe& cancel) {
-        return session.add_points(frame, pointer(image), object, input, cancel);
+      info, info[4],
+      [frame = index_argument(info[0], "frame"), image = optional_image(info[1]),
+       object = index_argument(info[2], "object"),
+       prompt = click_prompt(info[3], width_, height_)](VideoSession& session, const CancelProbe& cancel) {
+        return session.add_points(frame, pointer(image), object, prompt, cancel);
       },
       [width = width_, height = height_](Napi::Env env, FrameResult result) {
         return Napi::Value(to_js(env, std::move(result), width, height));
       });
 }
 
-// addMask(frame, image | null, { object, mask }, token?): Promise<FrameResult>
+// addMask(frame, image | null, object, mask, token?): Promise<FrameResult>
 Napi::Value Session::add_mask(const Napi::CallbackInfo& info) {
-  const auto input = info[2].As<Napi::Object>();
-  const int64_t object = index_argument(input.Get("object"), "object");
-  const Napi::Value mask = input.Get("mask");
+  const Napi::Value mask = info[3];
   if (!mask.IsTypedArray() || mask.As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array ||
       mask.As<Napi::TypedArray>().ElementLength() != static_cast<size_t>(width_) * static_cast<size_t>(height_))
     bad_argument(info.Env(), "mask must be a Uint8Array of the video's width * height.");
-  const auto pixels = mask.As<Napi::Uint8Array>();
-  // A copy: the view in `input` could be replaced while the call waits.
-  std::vector<uint8_t> copy(pixels.Data(), pixels.Data() + pixels.ElementLength());
   return call<FrameResult>(
-      info, info[3],
-      [frame = index_argument(info[0], "frame"), image = optional_image(info[1]), object, copy = std::move(copy)](
-          VideoSession& session, const CancelProbe& cancel) {
-        return session.add_mask(frame, pointer(image), object, copy.data(), cancel);
+      info, info[4],
+      [frame = index_argument(info[0], "frame"), image = optional_image(info[1]),
+       object = index_argument(info[2], "object"),
+       pixels = mask.As<Napi::Uint8Array>().Data()](VideoSession& session, const CancelProbe& cancel) {
+        return session.add_mask(frame, pointer(image), object, pixels, cancel);
       },
       [width = width_, height = height_](Napi::Env env, FrameResult result) {
         return Napi::Value(to_js(env, std::move(result), width, height));
@@ -183,12 +162,8 @@ Napi::Value Session::reset(const Napi::CallbackInfo& info) {
   return call(info, [](VideoSession& session) { session.reset(); });
 }
 
-// begin({ reverse, start?, maxFrames? }): Promise<{ first, last | null, reverse, encodes, kind, held }>
+// begin({ reverse, start?, maxFrames? }): Promise<{ first, last | null, reverse, encodes, held }>
 Napi::Value Session::begin(const Napi::CallbackInfo& info) {
-  struct Begun {
-    sam3::PropagationPlan plan;
-    std::vector<double> held;
-  };
   const auto request = info[0].As<Napi::Object>();
   const auto direction = flag_or(request, "reverse", false) ? sam3::Direction::backward : sam3::Direction::forward;
   const auto optional = [&](const char* key) -> std::optional<int64_t> {
@@ -196,29 +171,11 @@ Napi::Value Session::begin(const Napi::CallbackInfo& info) {
     if (value.IsUndefined()) return std::nullopt;
     return index_argument(value, key);
   };
-  return call<Begun>(
+  return call<sam3::PropagationPlan>(
       info, info.Env().Undefined(),
-      [direction, start = optional("start"), max_frames = optional("maxFrames")](VideoSession& session,
-                                                                                 const CancelProbe&) {
-        Begun begun{session.begin(direction, start, max_frames), {}};
-        begun.held = held_frames(session, begun.plan);
-        return begun;
-      },
-      [](Napi::Env env, const Begun& begun) {
-        auto held = Napi::Float64Array::New(env, begun.held.size());
-        std::copy(begun.held.begin(), begun.held.end(), held.Data());
-        auto out = Napi::Object::New(env);
-        out.Set("first", static_cast<double>(begun.plan.first));
-        if (begun.plan.last == INT64_MAX)
-          out.Set("last", env.Null());
-        else
-          out.Set("last", static_cast<double>(begun.plan.last));
-        out.Set("reverse", begun.plan.reverse);
-        out.Set("encodes", begun.plan.encodes);
-        out.Set("kind", begun.plan.kind);
-        out.Set("held", held);
-        return Napi::Value(out);
-      });
+      [direction, start = optional("start"), max_frames = optional("maxFrames")](
+          VideoSession& session, const CancelProbe&) { return session.begin(direction, start, max_frames); },
+      [](Napi::Env env, const sam3::PropagationPlan& plan) { return Napi::Value(to_js(env, plan)); });
 }
 
 // step(frame, image | null, token?): Promise<FrameResult[]>

@@ -64,38 +64,9 @@ Napi::Array option_list(Napi::Env env) {
   return out;
 }
 
-sam3::ConceptPromptSpec concept_spec(const Napi::Value& value) {
-  const auto object = value.As<Napi::Object>();
-  sam3::ConceptPromptSpec spec;
-  spec.ids = int_array(object, "ids");
-  spec.has_text = flag_or(object, "hasText", true);
-  spec.boxes = float_array(object, "boxes");
-  spec.labels = int_array(object, "labels");
-  if (spec.boxes.size() != spec.labels.size() * 4)
-    bad_argument(value.Env(), "boxes must hold four numbers for each label.");
-  return spec;
-}
-
-sam3::PointInput point_input(const Napi::Value& value) {
-  const auto object = value.As<Napi::Object>();
-  sam3::PointInput input;
-  input.points = float_array(object, "points");
-  input.labels = int_array(object, "labels");
-  if (input.points.size() != input.labels.size() * 2)
-    bad_argument(value.Env(), "points must hold two numbers for each label.");
-  const auto box = float_array(object, "box");
-  if (!box.empty()) {
-    if (box.size() != 4) bad_argument(value.Env(), "box must hold four numbers.");
-    input.box = {box[0], box[1], box[2], box[3]};
-  }
-  input.clear_old_points = flag_or(object, "clearOldPoints", true);
-  input.use_prev_mem_frame = flag_or(object, "usePrevMemFrame", false);
-  return input;
-}
-
-std::optional<sam3::RawImage> optional_image(const Napi::Value& value) {
+std::optional<sam3::RgbImage> optional_image(const Napi::Value& value) {
   if (!value.IsObject()) return std::nullopt;
-  return raw_image(value);
+  return rgb_image(value);
 }
 
 int64_t index_argument(const Napi::Value& value, const char* name) {
@@ -111,7 +82,8 @@ Napi::Object to_js(Napi::Env env, sam3::FrameResult result, int64_t width, int64
   auto ids = Napi::Float64Array::New(env, n);
   auto concepts = Napi::Int32Array::New(env, n);
   auto scores = Napi::Float32Array::New(env, n), tracker_scores = Napi::Float32Array::New(env, n),
-       object_logits = Napi::Float32Array::New(env, n), boxes = Napi::Float32Array::New(env, n * 4);
+       object_logits = Napi::Float32Array::New(env, n);
+  auto boxes = Napi::Int32Array::New(env, n * 4);
   auto logits = Napi::Array::New(env);
   sam3::MaskSet masks{width, height, {}};
   for (size_t i = 0; i < n; i++) {
@@ -143,6 +115,21 @@ Napi::Object to_js(Napi::Env env, sam3::FrameResult result, int64_t width, int64
 Napi::Array to_js(Napi::Env env, std::vector<sam3::FrameResult> results, int64_t width, int64_t height) {
   auto out = Napi::Array::New(env, results.size());
   for (uint32_t i = 0; i < results.size(); i++) out[i] = to_js(env, std::move(results[i]), width, height);
+  return out;
+}
+
+Napi::Object to_js(Napi::Env env, const sam3::PropagationPlan& plan) {
+  auto held = Napi::Float64Array::New(env, plan.held.size());
+  std::copy(plan.held.begin(), plan.held.end(), held.Data());
+  auto out = Napi::Object::New(env);
+  out.Set("first", static_cast<double>(plan.first));
+  if (plan.last == INT64_MAX)
+    out.Set("last", env.Null());
+  else
+    out.Set("last", static_cast<double>(plan.last));
+  out.Set("reverse", plan.reverse);
+  out.Set("encodes", plan.encodes);
+  out.Set("held", held);
   return out;
 }
 

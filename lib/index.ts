@@ -5,15 +5,8 @@
  */
 // Models and images
 export { buildSam3ImageModel } from './model/build.js'
-export {
-  type BatchImage,
-  type BatchItem,
-  type BatchPrompts,
-  type ModelInfo,
-  type ModelParts,
-  type ModelStats,
-  Sam3ImageModel,
-} from './model/image-model.js'
+export { type BatchImage, type BatchItem, type BatchPrompts, Sam3ImageModel } from './model/image-model.js'
+export type { ModelInfo, ModelParts, ModelStats } from './native/contract.js'
 export { EncodedImage } from './model/encoded-image.js'
 export type { Dtype, ImageModelOptions, LoadProgress } from './model/options.js'
 export { ProcessorState, Sam3Processor } from './model/processor.js'
@@ -53,7 +46,8 @@ export {
 
 // Videos
 export { buildSam3VideoModel, Sam3VideoModel, type VideoModelOptions } from './video/video-model.js'
-export { Propagation, type SessionStats, type StageTimes, VideoSession } from './video/session/session.js'
+export { Propagation, VideoSession } from './video/session/session.js'
+export type { SessionStats, StageTimes } from './native/contract.js'
 export type { HeuristicOptions, SessionOptions } from './video/session/options.js'
 export type { ObjectMask, ObjectOnFrame, ObjectPoints, VideoPrompt } from './video/session/prompts.js'
 export type { PropagateOptions, PropagationDirection } from './video/session/propagate-options.js'

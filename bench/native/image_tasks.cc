@@ -92,10 +92,10 @@ void predict(Bench& bench, const Json& task, Line& line) {
   Pending<std::vector<ImageFeaturesPtr>> encoded;
   bench.engine->encode({picture.raw()}, nullptr, encoded.callback());
   const ImageFeaturesPtr features = encoded.value()[0];
-  const int64_t count = integer(task, "prompts", 1), side = bench.info.input_size;
+  const int64_t count = integer(task, "prompts", 1);
   std::vector<ClickPrompt> prompts(static_cast<size_t>(count));
   for (const auto i : c10::irange(count)) {
-    const auto at = static_cast<float>(side * (i + 1)) / static_cast<float>(count + 1);
+    const double at = static_cast<double>(i + 1) / static_cast<double>(count + 1);
     prompts[static_cast<size_t>(i)].points = {at, at};
     prompts[static_cast<size_t>(i)].labels = {1};
   }

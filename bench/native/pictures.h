@@ -11,7 +11,7 @@ namespace sam3::bench {
 class Picture {
  public:
   Picture(int64_t width, int64_t height, uint64_t seed, int64_t shift = 0);
-  RawImage raw() const { return {pixels_.data(), width_, height_}; }
+  RgbImage raw() const { return {pixels_.data(), width_, height_}; }
 
  private:
   int64_t width_, height_;

@@ -30,7 +30,7 @@ void video(Bench& bench, const Json& task, Line& line) {
   Pending<SessionPtr> opened;
   engine.open_session(options, nullptr, opened.callback());
   const SessionPtr session = opened.value();
-  const int64_t objects = integer(task, "objects", 1), side = bench.info.input_size;
+  const int64_t objects = integer(task, "objects", 1);
   const bool by_text = task.find("texts") != nullptr;
   const Stopwatch prompting;
   for (const auto i : c10::irange(by_text ? 1 : objects)) {
@@ -38,17 +38,16 @@ void video(Bench& bench, const Json& task, Line& line) {
     engine.in_session<FrameResult>(
         session, nullptr, kLimited,
         [&](VideoSession& video, const CancelProbe& cancel) {
-          const RawImage first = clip[0].raw();
-          const RawImage* image = video.holds(0) ? nullptr : &first;
+          const RgbImage first = clip[0].raw();
+          const RgbImage* image = video.holds(0) ? nullptr : &first;
           if (by_text) {
-            ConceptPromptSpec prompt;
+            ConceptPrompt prompt;
             prompt.ids = token_rows(task).at(0);
             return video.add_concept(0, image, prompt, cancel).second;
           }
           // Over the frame in rows of eight.
-          PointInput click;
-          click.points = {static_cast<float>(side * (i % 8 * 2 + 1)) / 16,
-                          static_cast<float>(side * (i / 8 * 2 + 1)) / 16};
+          ClickPrompt click;
+          click.points = {static_cast<double>(i % 8 * 2 + 1) / 16, static_cast<double>(i / 8 * 2 + 1) / 16};
           click.labels = {1};
           return video.add_points(0, image, i, click, cancel);
         },
@@ -71,7 +70,7 @@ void video(Bench& bench, const Json& task, Line& line) {
     engine.in_session<Results>(
         session, nullptr, kLimited,
         [&](VideoSession& video, const CancelProbe& cancel) {
-          const RawImage image = clip[static_cast<size_t>(i)].raw();
+          const RgbImage image = clip[static_cast<size_t>(i)].raw();
           return video.step(i, video.holds(i) ? nullptr : &image, cancel);
         },
         stepped.callback());

@@ -26,11 +26,11 @@ function extentText(size: ImageSize, normalized: boolean): string {
 }
 
 /**
- * Checks a box and gives it as fractions of the image. A box may reach over the edge of the image, as the reference
+ * Checks a box and gives it in pixels. A box may reach over the edge of the image, as the reference
  * allows, but must touch it, and end within ten times its size.
  * @throws Sam3InputError `ERR_INVALID_BOX`
  */
-export function toUnitBox(box: unknown, size: ImageSize, normalized: boolean, name = 'The box'): Box {
+export function toPixelBox(box: unknown, size: ImageSize, normalized: boolean, name = 'The box'): Box {
   const numbers = toNumbers(box)
   if (numbers?.length !== 4) {
     throw invalidBox(`${name} must be four numbers [x0, y0, x1, y1], not ${shown(box)}.`, wayToBox(box))
@@ -53,14 +53,14 @@ export function toUnitBox(box: unknown, size: ImageSize, normalized: boolean, na
   if (x1 <= 0 || y1 <= 0 || x0 >= width || y0 >= height) {
     throw invalidBox(`${name} ${text} lies outside of ${extentText(size, normalized)}.`, IN_PIXELS)
   }
-  const unit: Box = [x0 / width, y0 / height, x1 / width, y1 / height]
+  const unit = [x0 / width, y0 / height, x1 / width, y1 / height]
   if (unit.some((value) => value < -REACH || value > 1 + REACH)) {
     throw invalidBox(
       `${name} ${text} reaches over ${extentText(size, normalized)} by more than ${REACH} times its size.`,
       `Cut it off at the edge of the image. ${IN_PIXELS}`,
     )
   }
-  return unit
+  return normalized ? [x0 * size.width, y0 * size.height, x1 * size.width, y1 * size.height] : [x0, y0, x1, y1]
 }
 
 const IN_PIXELS =
@@ -80,10 +80,10 @@ function wayToBox(box: unknown): string {
 }
 
 /**
- * Checks a point and gives it as fractions of the image.
+ * Checks a point and gives it in pixels.
  * @throws Sam3InputError `ERR_INVALID_POINT`
  */
-export function toUnitPoint(point: unknown, size: ImageSize, normalized: boolean, name = 'The point'): Point {
+export function toPixelPoint(point: unknown, size: ImageSize, normalized: boolean, name = 'The point'): Point {
   const numbers = toNumbers(point)
   if (numbers?.length !== 2 || !numbers.every(Number.isFinite)) {
     throw new Sam3InputError(
@@ -98,10 +98,5 @@ export function toUnitPoint(point: unknown, size: ImageSize, normalized: boolean
     const where = extentText(size, normalized)
     throw new Sam3InputError('ERR_INVALID_POINT', `${name} [${x}, ${y}] lies outside of ${where}.`, { fix: IN_PIXELS })
   }
-  return [x / width, y / height]
-}
-
-/** [x0, y0, x1, y1] to centre and size, the network's form of an exemplar. */
-export function toCenterBox([x0, y0, x1, y1]: Box): [cx: number, cy: number, width: number, height: number] {
-  return [(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0]
+  return normalized ? [x * size.width, y * size.height] : [x, y]
 }

@@ -5,7 +5,7 @@ import { kindOf } from '../base/shown.js'
 import { decodeBytes, decodeInstance } from './encoded.js'
 import { readImageFile } from './location.js'
 import { fromRawPixels } from './raw.js'
-import { type DecodedImage, type ImageInput, isRawImage, isSharp } from './source.js'
+import { type ImageInput, isRawImage, isSharp, type RgbImage } from './source.js'
 
 /** What messages call an image that came as bytes. */
 const NAME_OF_BYTES = 'The image'
@@ -21,7 +21,7 @@ const NAME_OF_BYTES = 'The image'
  * @throws Sam3InputError `ERR_IMAGE_NOT_FOUND`, `ERR_INVALID_IMAGE` (unreadable, truncated, empty, too large, floats,
  * bands that are no colours) or `ERR_INVALID_ARGUMENT` (not an image input at all).
  */
-export async function decodeImage(image: ImageInput): Promise<DecodedImage> {
+export async function decodeImage(image: ImageInput): Promise<RgbImage> {
   if (typeof image === 'string' || image instanceof URL) {
     const { bytes, name } = await readImageFile(image)
     return decodeBytes(bytes, name)

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import sharp, { type Metadata, type Sharp } from 'sharp'
 import { Sam3Error } from '../base/errors.js'
 import { fromRawPixels } from './raw.js'
-import type { DecodedImage } from './source.js'
+import type { RgbImage } from './source.js'
 import { checkPixels, emptyImage, undecodable } from './undecodable.js'
 
 /**
@@ -20,7 +20,7 @@ const PLAIN_SPACES: ReadonlySet<string | undefined> = new Set(['srgb', 'rgb', 'r
  * @param name What messages call it.
  * @throws Sam3InputError `ERR_INVALID_IMAGE`
  */
-export async function decodeBytes(bytes: Uint8Array, name: string): Promise<DecodedImage> {
+export async function decodeBytes(bytes: Uint8Array, name: string): Promise<RgbImage> {
   if (bytes.length === 0) throw emptyImage(name)
   // sharp knows no bytes of another realm.
   const own = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -32,7 +32,7 @@ export async function decodeBytes(bytes: Uint8Array, name: string): Promise<Deco
  * @param name What messages call them.
  * @throws Sam3InputError `ERR_INVALID_IMAGE`
  */
-export async function decodePages(bytes: Buffer, name: string, page: number, pages: number): Promise<DecodedImage> {
+export async function decodePages(bytes: Buffer, name: string, page: number, pages: number): Promise<RgbImage> {
   return decodeWith(name, () => sharp(bytes, { ...OPTIONS, page, pages }), bytes, pages)
 }
 
@@ -40,7 +40,7 @@ export async function decodePages(bytes: Buffer, name: string, page: number, pag
  * Decodes a sharp instance, with all that it was told to do.
  * @throws Sam3InputError `ERR_INVALID_IMAGE`
  */
-export async function decodeInstance(image: Sharp): Promise<DecodedImage> {
+export async function decodeInstance(image: Sharp): Promise<RgbImage> {
   return decodeWith(
     'The image of the sharp instance',
     () => image.clone(),
@@ -55,7 +55,7 @@ async function decodeWith(
   open: () => Sharp,
   bytes: Bytes | (() => Promise<Bytes>),
   pages = 1,
-): Promise<DecodedImage> {
+): Promise<RgbImage> {
   const load = async () => (typeof bytes === 'function' ? bytes() : bytes)
   try {
     // Both at once: an instance that a stream is piped into gives its data to the copies made before its end.
@@ -69,7 +69,7 @@ async function decodeWith(
   }
 }
 
-async function toRgb(image: Sharp, { space }: Metadata, pages: number): Promise<DecodedImage> {
+async function toRgb(image: Sharp, { space }: Metadata, pages: number): Promise<RgbImage> {
   // The reference ignores embedded profiles, so applying one would move its pixels: a profile that is kept is not
   // applied. CMYK, Lab and the like cannot be read without.
   if (PLAIN_SPACES.has(space)) image.keepIccProfile()

@@ -2,7 +2,7 @@
 import { types } from 'node:util'
 import { Sam3InputError } from '../base/errors.js'
 import { kindOf, shown } from '../base/shown.js'
-import type { DecodedImage, RawImage } from './source.js'
+import type { RawImage, RgbImage } from './source.js'
 
 /** Largest side in pixels: far above any camera, low enough that `width * height * 3` stays a safe array length. */
 const MAX_SIDE = 65_535
@@ -22,7 +22,7 @@ function checkSide(name: string, value: unknown): asserts value is number {
  * blending (as Pillow's `convert('RGB')` does), 16-bit values are scaled by 255/65535.
  * @throws Sam3InputError `ERR_INVALID_IMAGE` for a size, channel count or buffer length that does not fit.
  */
-export function fromRawPixels(image: RawImage): DecodedImage {
+export function fromRawPixels(image: RawImage): RgbImage {
   const { data, width, height, channels } = image
   checkSide('width', width)
   checkSide('height', height)

@@ -22,8 +22,8 @@ export interface RawImage {
  */
 export type ImageInput = string | URL | Uint8Array | ArrayBuffer | RawImage | Sharp
 
-/** RGB bytes, `width * height * 3`, EXIF orientation applied: the image as a person sees it. */
-export interface DecodedImage {
+/** The image as a person sees it: RGB bytes, `width * height * 3`. The engine reads them on its own thread: they must not change until the call settles. */
+export interface RgbImage {
   data: Uint8Array
   width: number
   height: number

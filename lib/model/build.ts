@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { fromNativeError, Sam3ModelError } from '../base/errors.js'
 import { abortable } from '../base/wake.js'
-import type { NativeModel } from '../native/addon.js'
+import type { NativeModel } from '../native/contract.js'
 import { loadEngine } from '../native/loader.js'
 import { TextTokenizer } from '../tokenizer/tokenizer.js'
 import { KnownWords } from '../tokenizer/words.js'
@@ -59,12 +59,12 @@ export async function loadRuntime(options: ImageModelOptions, forVideo = false):
   }
 }
 
-async function readTokenizer(native: NativeModel, files: ModelFiles): Promise<TextTokenizer> {
+async function readTokenizer({ info }: NativeModel, files: ModelFiles): Promise<TextTokenizer> {
   const words = files.words ? KnownWords.read(await readFile(files.words, 'utf8'), files.words) : undefined
   const { tokenizer, weights } = files
-  if (native.info.tokenizer)
-    return new TextTokenizer(native.info.tokenizer, `The tokenizer inside of ${weights}`, words)
-  if (tokenizer) return new TextTokenizer(await readFile(tokenizer, 'utf8'), tokenizer, words)
+  const { textContext } = info
+  if (info.tokenizer) return new TextTokenizer(info.tokenizer, textContext, `The tokenizer inside of ${weights}`, words)
+  if (tokenizer) return new TextTokenizer(await readFile(tokenizer, 'utf8'), textContext, tokenizer, words)
   throw new Sam3ModelError('ERR_MODEL_NOT_FOUND', `There is no tokenizer.json for ${weights}.`, {
     fix: 'Put the tokenizer.json of the facebook/sam3 repository beside it.',
   })

@@ -1,9 +1,8 @@
 /** The two questions that a model answers, for images that are encoded already and for those that are not. */
 import { Sam3Error, Sam3InputError } from '../base/errors.js'
 import { decodeImage } from '../image/decode.js'
-import type { DecodedImage, ImageInput } from '../image/source.js'
-import type { NativeImage } from '../native/addon.js'
-import type { NativeRawImage } from '../native/values.js'
+import type { ImageInput } from '../image/source.js'
+import type { NativeImage, RgbImage } from '../native/contract.js'
 import { checkKeys, checkSignal } from '../base/checks.js'
 import { preparePointPrompt } from '../prompt/point-prompt.js'
 import { expandPrompts, preparePrompt } from '../prompt/text-prompt.js'
@@ -26,7 +25,7 @@ export function checkCall(runtime: Runtime, options: CallOptions): void {
   checkSignal(options.signal)
 }
 
-type EngineImage = NativeImage | NativeRawImage
+type EngineImage = NativeImage | RgbImage
 
 /** An image that was encoded before: it lends its features to a call of the model that made them. */
 export interface FeatureLender {
@@ -194,7 +193,7 @@ function predictAll(
     const engineImage = await loading!
     const prepared = prompts.map((prompt, index) => {
       try {
-        return { index, ...preparePointPrompt(prompt, engineImage, runtime.network) }
+        return { index, ...preparePointPrompt(prompt, engineImage, runtime.native.info.maskSide) }
       } catch (error) {
         throw isBatch ? named(index, error) : error
       }
@@ -219,7 +218,7 @@ function predictAll(
 /** Encodes one image for many questions. */
 export async function encodeImage(runtime: Runtime, image: ImageInput, options: CallOptions): Promise<NativeImage> {
   checkCall(runtime, options)
-  const decoded: DecodedImage = await decodeImage(image)
+  const decoded: RgbImage = await decodeImage(image)
   const [native] = await runtime.run(options, (token) => runtime.native.encode([decoded], token))
   return native!
 }

@@ -1,7 +1,7 @@
 /** An image whose features stay on the device, so that each further question costs a fraction of the first. */
 import { recogniseInAllCopies } from '../base/same-class.js'
 import { Sam3InputError, Sam3RuntimeError } from '../base/errors.js'
-import type { NativeImage } from '../native/addon.js'
+import type { NativeImage } from '../native/contract.js'
 import type { CallOptions, PointPrompt, PromptInput, PromptList, Prompts } from '../prompt/types.js'
 import type { Prediction, Segmentation } from '../result/types.js'
 import { predictImage, segmentImage } from './calls.js'

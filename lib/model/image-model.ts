@@ -1,56 +1,12 @@
 /** The model that users hold. */
 import { recogniseInAllCopies } from '../base/same-class.js'
 import type { ImageInput } from '../image/source.js'
-import type { NativeModelInfo } from '../native/addon.js'
+import type { ModelInfo, ModelStats, NativeModelInfo } from '../native/contract.js'
 import type { CallOptions, PointPrompt, Prompt, PromptInput, PromptList, Prompts } from '../prompt/types.js'
 import type { Prediction, Segmentation } from '../result/types.js'
 import { encodeImage, predictImage, segmentImage, segmentItems } from './calls.js'
 import { EncodedImage } from './encoded-image.js'
 import type { Runtime } from './runtime.js'
-
-/** What a loaded model says about itself. */
-export interface ModelInfo {
-  /** Where it runs, such as `'cpu'` or `'cuda:0'`. */
-  device: string
-  /** Number type of its weights. */
-  dtype: string
-  /** Side of the square network input in pixels. */
-  inputSize: number
-  /** Input sizes that the network accepts. */
-  validInputSizes: readonly number[]
-  /** Number of parameters. */
-  parameters: number
-  /** Bytes of weights on the device. */
-  weightBytes: number
-  /** What the weights can be asked for. Fine-tuned ones often lack a part. */
-  parts: ModelParts
-}
-
-/** The parts of SAM 3 that a set of weights has. */
-export interface ModelParts {
-  /** Texts and exemplar boxes; without it they end with `ERR_NO_DETECTOR`. */
-  detector: boolean
-  /** Clicks, boxes and masks on one image; without it they end with `ERR_NO_TRACKER`. */
-  clicks: boolean
-  /** Videos; without it they end with `ERR_NO_TRACKER`. */
-  video: boolean
-}
-
-/** Counters of a model. */
-export interface ModelStats {
-  /** Calls that wait. */
-  queued: number
-  /** Encoded images that are held. */
-  images: number
-  /** Texts whose features are remembered. */
-  textCache: number
-  /** Video sessions that are open. */
-  sessions: number
-  /** Times that the engine took work from the queue. */
-  batches: number
-  /** Calls served by them; more than `batches` when calls were joined. */
-  calls: number
-}
 
 /** The image of an item of a batch. */
 export interface BatchImage {
@@ -176,14 +132,6 @@ export class Sam3ImageModel {
 }
 recogniseInAllCopies(Sam3ImageModel, 'Sam3ImageModel')
 
-function publicInfo({
-  device,
-  dtype,
-  inputSize,
-  validInputSizes,
-  parameters,
-  weightBytes,
-  parts,
-}: NativeModelInfo): ModelInfo {
-  return { device, dtype, inputSize, validInputSizes, parameters, weightBytes, parts }
+function publicInfo({ maskSide: _side, textContext: _context, tokenizer: _text, ...info }: NativeModelInfo): ModelInfo {
+  return info
 }

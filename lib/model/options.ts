@@ -2,7 +2,7 @@
 import { availableParallelism } from 'node:os'
 import { Sam3InputError } from '../base/errors.js'
 import type { HubOptions } from '../hub/types.js'
-import type { NativeLoadOptions } from '../native/addon.js'
+import type { NativeLoadOptions } from '../native/contract.js'
 import { HUB_CHECKS } from '../hub/options.js'
 import { type Check, checkKeys, checkListener, checkWholeNumber } from '../base/checks.js'
 import { shown } from '../base/shown.js'

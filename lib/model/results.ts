@@ -1,20 +1,18 @@
 /** What the engine gives back, as the objects that users hold. */
-import type { NativePrediction, NativeSegmentation } from '../native/addon.js'
-import type { NativeMasks } from '../native/values.js'
+import type { NativeMasks, NativePrediction, NativeSegmentation } from '../native/contract.js'
 import type { PreparedPrompt } from '../prompt/text-prompt.js'
 import type { Box, MaskLogits } from '../geometry/types.js'
 import { Mask } from '../result/mask.js'
 import type { Instance, Prediction, Segmentation } from '../result/types.js'
 
+/** One of several boxes that lie together. */
+export function boxAt(boxes: Float32Array | Int32Array, index: number): Box {
+  return [...boxes.subarray(index * 4, index * 4 + 4)] as unknown as Box
+}
+
 /** One of several masks. */
 export function toMask({ width, height, runs, areas, boxes }: NativeMasks, index: number, logits?: MaskLogits): Mask {
-  const [x, y, boxWidth, boxHeight] = boxes.subarray(index * 4, index * 4 + 4) as unknown as [
-    number,
-    number,
-    number,
-    number,
-  ]
-  return new Mask(width, height, runs[index]!, areas[index]!, [x, y, x + boxWidth, y + boxHeight], logits)
+  return new Mask(width, height, runs[index]!, areas[index]!, boxAt(boxes, index), logits)
 }
 
 function toLogits(data: Float32Array, side: number, index: number): MaskLogits {
@@ -33,7 +31,7 @@ export function toSegmentation(
     const logits = native.logits && toLogits(native.logits.data, native.logits.size, index)
     const instance: Instance = {
       score,
-      box: [...native.boxes.subarray(index * 4, index * 4 + 4)] as unknown as Box,
+      box: boxAt(native.boxes, index),
       mask: toMask(native.masks, index, logits),
     }
     if (prompt.text !== undefined) instance.label = prompt.text

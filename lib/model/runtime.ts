@@ -1,9 +1,7 @@
 /** A loaded model as the calls share it: the engine, the tokenizer, and the rules that hold for every call. */
 import { fromNativeError, Sam3AbortError, Sam3RuntimeError } from '../base/errors.js'
 import { checkSignal } from '../base/checks.js'
-import type { NativeEngine, NativeModel } from '../native/addon.js'
-import type { NativeCancelToken } from '../native/values.js'
-import type { NetworkSize } from '../prompt/point-prompt.js'
+import type { NativeCancelToken, NativeEngine, NativeModel } from '../native/contract.js'
 import type { CallOptions } from '../prompt/types.js'
 import type { TextTokenizer } from '../tokenizer/tokenizer.js'
 
@@ -11,7 +9,6 @@ import type { TextTokenizer } from '../tokenizer/tokenizer.js'
 export class Runtime {
   readonly native: NativeModel
   readonly tokenizer: TextTokenizer
-  readonly network: NetworkSize
   readonly #CancelToken: NativeEngine['CancelToken']
   #disposing: Promise<void> | undefined
 
@@ -19,8 +16,6 @@ export class Runtime {
     this.#CancelToken = CancelToken
     this.native = native
     this.tokenizer = tokenizer
-    // Masks come at a quarter of a patch: four mask pixels along each side of a patch.
-    this.network = { inputSize: native.info.inputSize, maskSize: 4 * native.info.grid }
   }
 
   /** @throws Sam3RuntimeError `ERR_DISPOSED` after `dispose()`. */

@@ -1,9 +1,9 @@
 /** A user's clicks, box and mask input, checked and turned into what the engine takes. */
 import { Sam3InputError } from '../base/errors.js'
-import type { NativePointSet } from '../native/addon.js'
+import type { ClickPrompt } from '../native/contract.js'
 import { kindOf, shown } from '../base/shown.js'
 import { checkBoolean, checkKeys } from '../base/checks.js'
-import { type ImageSize, toUnitBox, toUnitPoint } from '../geometry/coordinates.js'
+import { type ImageSize, toPixelBox, toPixelPoint } from '../geometry/coordinates.js'
 import { toLabel } from './labels.js'
 import { isOneRow, toNumbers, toRows } from '../geometry/numbers.js'
 import type { PointPrompt, PromptLabel } from './types.js'
@@ -13,31 +13,24 @@ const POINT_PROMPT_KEYS = ['points', 'labels', 'box', 'maskInput', 'multimask', 
 /** Far beyond what any result has, and a number of every dtype that the network runs in. */
 const LARGEST_LOGIT = 10_000
 
-/** Sides of the square network input and of its mask grid, in pixels. */
-export interface NetworkSize {
-  inputSize: number
-  maskSize: number
-}
-
 /** A click prompt ready for the engine. */
 export interface PreparedPointPrompt {
-  native: NativePointSet
+  native: ClickPrompt
   multimask: boolean
 }
 
 /**
- * Checks a click prompt against the image it is for. Points and box come out in pixels of the square network input;
- * the half-pixel shift of the reference is inside of the network.
+ * Checks a click prompt against the image it is for, and a mask against the side of the network's mask grid.
  * @throws Sam3InputError `ERR_EMPTY_PROMPT`, `ERR_INVALID_POINT`, `ERR_INVALID_BOX`, `ERR_INVALID_MASK`, `ERR_INVALID_ARGUMENT`
  */
-export function preparePointPrompt(prompt: PointPrompt, size: ImageSize, network: NetworkSize): PreparedPointPrompt {
+export function preparePointPrompt(prompt: PointPrompt, size: ImageSize, maskSide: number): PreparedPointPrompt {
   checkKeys(prompt, POINT_PROMPT_KEYS, 'A click prompt')
   const normalized = checkBoolean(prompt.normalized, 'normalized')
-  const native: NativePointSet = { ...preparePoints(prompt, size, normalized, network.inputSize) }
+  const native: ClickPrompt = { ...preparePoints(prompt, size, normalized) }
   if (prompt.box !== undefined) {
-    native.box = Float32Array.from(toUnitBox(prompt.box, size, normalized), (value) => value * network.inputSize)
+    native.box = Float64Array.from(toPixelBox(prompt.box, size, normalized))
   }
-  if (prompt.maskInput !== undefined) native.maskInput = checkMaskInput(prompt.maskInput, network.maskSize)
+  if (prompt.maskInput !== undefined) native.maskInput = checkMaskInput(prompt.maskInput, maskSide)
   if (!native.points && !native.box && !native.maskInput) {
     throw new Sam3InputError('ERR_EMPTY_PROMPT', 'The click prompt has no points, no box and no mask.', {
       fix: 'Pass { points: [[x, y]], labels: [1] }, { box: [x0, y0, x1, y1] } or { maskInput }.',
@@ -50,8 +43,7 @@ function preparePoints(
   prompt: PointPrompt,
   size: ImageSize,
   normalized: boolean,
-  inputSize: number,
-): Pick<NativePointSet, 'points' | 'labels'> {
+): Pick<ClickPrompt, 'points' | 'labels'> {
   const points = toRows(prompt.points ?? [], 2)
   if (!points) throw invalidPoint(`points must be a list of points, not ${shown(prompt.points)}.`, POINTS_FORM)
   if (isOneRow(points, 2)) {
@@ -70,9 +62,8 @@ function preparePoints(
   if (points.length === 0) return {}
   const name = (index: number) => (points.length > 1 ? `Point ${index}` : 'The point')
   return {
-    points: Float32Array.from(
-      points.flatMap((point, index) => [...toUnitPoint(point, size, normalized, name(index))]),
-      (value: number) => value * inputSize,
+    points: Float64Array.from(
+      points.flatMap((point, index) => [...toPixelPoint(point, size, normalized, name(index))]),
     ),
     // A list with a gap is no list of labels: only one that is left out means "all positive".
     labels: Int32Array.from(points, (_, index) =>

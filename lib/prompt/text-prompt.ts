@@ -1,10 +1,10 @@
 /** A user's text and exemplar prompts, checked and turned into what the engine takes. */
 import { Sam3InputError } from '../base/errors.js'
-import type { NativePrompt } from '../native/addon.js'
-import { CONTEXT_LENGTH, type TextTokenizer } from '../tokenizer/tokenizer.js'
+import type { ConceptPrompt } from '../native/contract.js'
+import type { TextTokenizer } from '../tokenizer/tokenizer.js'
 import { shown } from '../base/shown.js'
 import { checkBoolean, checkKeys, checkThreshold, checkWholeNumber } from '../base/checks.js'
-import { type ImageSize, toCenterBox, toUnitBox } from '../geometry/coordinates.js'
+import { type ImageSize, toPixelBox } from '../geometry/coordinates.js'
 import { toLabel } from './labels.js'
 import { isOneRow, toRows } from '../geometry/numbers.js'
 import type { BoxPrompt, Prompt, PromptInput, PromptList, Prompts } from './types.js'
@@ -20,7 +20,7 @@ const PROMPT_KEYS = ['text', 'boxes', 'threshold', 'maxInstances', 'semantic', '
 
 /** A prompt ready for the engine. */
 export interface PreparedPrompt {
-  native: NativePrompt
+  native: ConceptPrompt & { hasText: boolean }
   /** The user's text, if there was one. */
   text: string | undefined
   warnings: string[]
@@ -71,8 +71,10 @@ export function preparePrompt(prompt: Prompt, size: ImageSize, tokenizer: TextTo
       fix: 'Pass a short noun phrase, or leave the text out when the prompt has boxes.',
     })
   }
-  const native: NativePrompt = {
+  const native: PreparedPrompt['native'] = {
     ids: row.ids,
+    // As in the reference, its own word for "look at the exemplars" is no text.
+    hasText: text !== undefined && text !== EXEMPLARS_ONLY_TEXT,
     threshold: checkThreshold(prompt.threshold ?? DEFAULT_THRESHOLD),
     semantic: checkBoolean(prompt.semantic, 'semantic'),
     logits: checkBoolean(prompt.logits, 'logits'),
@@ -82,9 +84,9 @@ export function preparePrompt(prompt: Prompt, size: ImageSize, tokenizer: TextTo
   if (maxInstances !== undefined) native.maxInstances = maxInstances
   const warnings = []
   if (row.truncated)
-    warnings.push(`The text was cut off: only its first ${CONTEXT_LENGTH - 2} tokens were read. Use a shorter phrase.`)
+    warnings.push(`The text was cut off: only its first ${row.ids.length - 2} tokens were read. Use a shorter phrase.`)
   const { words } = tokenizer
-  if (words && text !== undefined && text !== EXEMPLARS_ONLY_TEXT && !words.has(text))
+  if (words && text !== undefined && native.hasText && !words.has(text))
     warnings.push(`This model does not know ${shown(text)}. The words that it was trained on are in ${words.source}.`)
   return { native, text, warnings }
 }
@@ -103,17 +105,17 @@ function prepareBoxes(
   boxes: readonly unknown[],
   size: ImageSize,
   normalized: boolean,
-): { boxes?: Float32Array; labels?: Int32Array } {
+): Pick<ConceptPrompt, 'boxes' | 'labels'> {
   if (boxes.length === 0) return {}
-  const centers = new Float32Array(boxes.length * 4)
+  const corners = new Float64Array(boxes.length * 4)
   const labels = new Int32Array(boxes.length)
   boxes.forEach((entry, index) => {
     const name = boxes.length > 1 ? `Box ${index}` : 'The box'
     const { box, label } = isBoxPrompt(entry, name) ? entry : { box: entry, label: undefined }
-    centers.set(toCenterBox(toUnitBox(box, size, normalized, name)), index * 4)
+    corners.set(toPixelBox(box, size, normalized, name), index * 4)
     labels[index] = toLabel(label, name.toLowerCase())
   })
-  return { boxes: centers, labels }
+  return { boxes: corners, labels }
 }
 
 /** Whether an entry is `{ box, label }` rather than a box, whatever form that has. */

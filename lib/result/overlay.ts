@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import sharp from 'sharp'
 import { Sam3InputError } from '../base/errors.js'
 import { decodeImage } from '../image/decode.js'
-import type { DecodedImage, ImageInput } from '../image/source.js'
+import type { ImageInput, RgbImage } from '../image/source.js'
 import { checkKeys } from '../base/checks.js'
 import { loadNamedFonts } from '../label/fonts.js'
 import type { Mask } from './mask.js'
@@ -114,7 +114,7 @@ function checkFormat(format: unknown, side: number): keyof typeof FORMATS {
   )
 }
 
-function checkSize(mask: Mask, image: DecodedImage): void {
+function checkSize(mask: Mask, image: RgbImage): void {
   if (mask.width === image.width && mask.height === image.height) return
   throw new Sam3InputError(
     'ERR_INVALID_MASK',
@@ -123,7 +123,7 @@ function checkSize(mask: Mask, image: DecodedImage): void {
   )
 }
 
-function pictureScale(scale: OverlayOptions['scale'], { width, height }: DecodedImage): number {
+function pictureScale(scale: OverlayOptions['scale'], { width, height }: RgbImage): number {
   if (scale === undefined || scale === 'auto') return Math.max(1, Math.ceil(READABLE_SIDE / Math.max(width, height)))
   if (Number.isInteger(scale) && scale >= 1 && scale * Math.max(width, height) <= 65_535) return scale
   throw new Sam3InputError(
@@ -133,7 +133,7 @@ function pictureScale(scale: OverlayOptions['scale'], { width, height }: Decoded
   )
 }
 
-async function enlarge(image: DecodedImage, scale: number): Promise<DecodedImage> {
+async function enlarge(image: RgbImage, scale: number): Promise<RgbImage> {
   const { width, height } = image
   // The pixels may be the caller's own: never draw into them.
   if (scale === 1) return { width, height, data: Uint8Array.from(image.data) }

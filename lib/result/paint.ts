@@ -1,5 +1,5 @@
 /** Painting masks on RGB pixels. */
-import type { DecodedImage } from '../image/source.js'
+import type { RgbImage } from '../image/source.js'
 import type { Mask } from './mask.js'
 import type { Rgb } from '../label/palette.js'
 
@@ -10,7 +10,7 @@ export const DEFAULT_OPACITY = 0.42
  * Blends a colour over the set pixels of a mask.
  * @param scale Picture pixels per pixel of the mask, a whole number.
  */
-export function fillMask({ data, width }: DecodedImage, mask: Mask, color: Rgb, opacity: number, scale = 1): void {
+export function fillMask({ data, width }: RgbImage, mask: Mask, color: Rgb, opacity: number, scale = 1): void {
   const [red, green, blue] = color.map((channel) => channel * opacity) as [number, number, number]
   const keep = 1 - opacity
   mask.forEachStretch((x, y0, y1) => {

@@ -4,12 +4,9 @@ import { Sam3ModelError } from '../base/errors.js'
 import { cleanText } from './clean.js'
 import type { KnownWords } from './words.js'
 
-/** Tokens in one row, start and end token included. */
-export const CONTEXT_LENGTH = 32
-
 /** One prompt as the text encoder takes it. */
 export interface TokenRow {
-  /** `CONTEXT_LENGTH` ids: start, text, end, then 0 as padding. Shared between calls: do not write to it. */
+  /** As many ids as the network takes: start, text, end, then 0 as padding. Shared between calls: do not write to it. */
   ids: Int32Array
   /** How many of them are not padding; 2 when the text was blank. */
   length: number
@@ -35,17 +32,20 @@ export class TextTokenizer {
   readonly #bpe: Tokenizer
   readonly #start: number
   readonly #end: number
+  readonly #contextLength: number
   readonly #rows = new Map<string, TokenRow>()
   /** The words that the model was trained on, where they are listed. */
   readonly words: KnownWords | undefined
 
   /**
    * @param json The text of a `tokenizer.json` (Hugging Face tokenizers format, CLIP byte-level BPE).
+   * @param contextLength Tokens in one row, start and end token included.
    * @param source Where it came from, for the error text.
    * @param words Of the same model.
    * @throws Sam3ModelError `ERR_MODEL_FORMAT` when it is not one.
    */
-  constructor(json: string, source = 'tokenizer.json', words?: KnownWords) {
+  constructor(json: string, contextLength: number, source = 'tokenizer.json', words?: KnownWords) {
+    this.#contextLength = contextLength
     this.words = words
     let definition: TokenizerJson
     try {
@@ -90,11 +90,12 @@ export class TextTokenizer {
     }
     ids.push(this.#end)
 
-    const truncated = ids.length > CONTEXT_LENGTH
-    const row = new Int32Array(CONTEXT_LENGTH)
-    row.set(ids.slice(0, CONTEXT_LENGTH))
-    if (truncated) row[CONTEXT_LENGTH - 1] = this.#end
-    return { ids: row, length: Math.min(ids.length, CONTEXT_LENGTH), truncated }
+    const most = this.#contextLength
+    const truncated = ids.length > most
+    const row = new Int32Array(most)
+    row.set(ids.slice(0, most))
+    if (truncated) row[most - 1] = this.#end
+    return { ids: row, length: Math.min(ids.length, most), truncated }
   }
 }
 

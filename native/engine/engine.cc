@@ -21,7 +21,7 @@ Error aborted() {
 }  // namespace
 
 struct Engine::EncodeJob : Job {
-  EncodeJob(std::vector<RawImage> i, Token t, Callback<std::vector<ImageFeaturesPtr>> d)
+  EncodeJob(std::vector<RgbImage> i, Token t, Callback<std::vector<ImageFeaturesPtr>> d)
       : Job(std::move(t)), images(std::move(i)), done(std::move(d)) {}
   void run(Engine& engine) override {
     settle(done, [&] {
@@ -31,7 +31,7 @@ struct Engine::EncodeJob : Job {
     });
   }
   void fail(const Error& error) override { done(error); }
-  std::vector<RawImage> images;
+  std::vector<RgbImage> images;
   Callback<std::vector<ImageFeaturesPtr>> done;
 };
 
@@ -79,7 +79,7 @@ void Engine::join() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Engine::encode(std::vector<RawImage> images, Token token, Callback<std::vector<ImageFeaturesPtr>> done) {
+void Engine::encode(std::vector<RgbImage> images, Token token, Callback<std::vector<ImageFeaturesPtr>> done) {
   post(std::make_unique<EncodeJob>(std::move(images), std::move(token), std::move(done)));
 }
 
@@ -193,10 +193,11 @@ bool Engine::load(const ProgramFiles& files, const std::function<void(uint64_t, 
     ModelInfo info;
     info.device = program.target().device.str();
     info.dtype = dtype_name(program.target().dtype);
-    info.config_json = program.config_json();
     info.tokenizer_json = program.tokenizer_json();
     info.input_size = model_->input_size();
-    info.grid = model_->grid();
+    info.mask_side = 4 * model_->grid();
+    info.text_context = program.architecture().text_context;
+    info.host_feature_bytes = program.target().device.is_cpu() ? model_->feature_bytes() : 0;
     info.parameters = program.parameters();
     info.weight_bytes = program.weight_bytes();
     info.parts = program.parts();

@@ -24,8 +24,9 @@ struct EngineOptions {
 };
 
 struct ModelInfo {
-  std::string device, dtype, config_json, tokenizer_json;
-  int64_t input_size = 0, grid = 0, parameters = 0, weight_bytes = 0;
+  std::string device, dtype, tokenizer_json;
+  int64_t input_size = 0, mask_side = 0, text_context = 0, parameters = 0, weight_bytes = 0;
+  int64_t host_feature_bytes = 0;  // of an encoded image, an estimate; 0 where features lie on a GPU
   WeightParts parts;
   std::vector<int64_t> valid_input_sizes;
 };
@@ -51,7 +52,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
                                        std::function<void(uint64_t, uint64_t)> progress, Callback<ModelInfo> loaded);
   ~Engine();
 
-  void encode(std::vector<RawImage> images, Token token, Callback<std::vector<ImageFeaturesPtr>> done);
+  void encode(std::vector<RgbImage> images, Token token, Callback<std::vector<ImageFeaturesPtr>> done);
   void segment(std::vector<SegmentItem> items, Token token, Callback<std::vector<std::vector<Segmentation>>> done);
   void predict(ImageInput image, std::vector<ClickPrompt> prompts, bool multimask, Token token,
                Callback<Prediction> done);

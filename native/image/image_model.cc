@@ -45,6 +45,13 @@ ImageModel::ImageModel(const ProgramFiles& files, const ImageModelOptions& optio
   memory_budget_ = options.memory_budget > 0 ? options.memory_budget : default_memory_budget(program_.target().device);
 }
 
+int64_t ImageModel::feature_bytes() const {
+  const auto& a = program_.architecture();
+  // The image encoder's map, and levels of G x G, 2G x 2G and 4G x 4G.
+  const int64_t elements = (a.vision_width + (1 + 4 + 16) * a.hidden_size) * grid_ * grid_;
+  return elements * static_cast<int64_t>(c10::elementSize(program_.target().dtype));
+}
+
 std::vector<int64_t> ImageModel::valid_input_sizes() const {
   const auto& a = program_.architecture();
   std::vector<int64_t> sizes;
@@ -53,7 +60,7 @@ std::vector<int64_t> ImageModel::valid_input_sizes() const {
   return sizes;
 }
 
-at::Tensor ImageModel::encode_batch(const RawImage* images, size_t count, const CancelProbe& cancel) {
+at::Tensor ImageModel::encode_batch(const RgbImage* images, size_t count, const CancelProbe& cancel) {
   std::vector<at::Tensor> pixels;
   for (size_t i = 0; i < count; i++)
     pixels.push_back(translate(ERR_INFERENCE, "Preparing an image",
@@ -61,7 +68,7 @@ at::Tensor ImageModel::encode_batch(const RawImage* images, size_t count, const 
   return program_.encode_image(count == 1 ? pixels[0] : at::cat(pixels), [&] { cancel.check(); });
 }
 
-std::vector<ImageFeaturesPtr> ImageModel::encode(const std::vector<RawImage>& images, const CancelProbe& cancel) {
+std::vector<ImageFeaturesPtr> ImageModel::encode(const std::vector<RgbImage>& images, const CancelProbe& cancel) {
   std::vector<ImageFeaturesPtr> out;
   for (size_t begin = 0; begin < images.size(); begin += max_batch_) {
     cancel.check();

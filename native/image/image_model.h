@@ -9,6 +9,7 @@
 
 #include "core/cancel.h"
 #include "image/preprocess.h"
+#include "image/prompts.h"
 #include "masks/mask_runs.h"
 #include "network/image_features.h"
 #include "network/program.h"
@@ -16,18 +17,7 @@
 
 namespace sam3 {
 
-// A concept asked of one image: a text, exemplar boxes, or both.
-struct ConceptPrompt {
-  TextCache::Ids ids;           // token ids, padded with 0 to the context length
-  std::vector<float> boxes;     // 4 per exemplar: cx, cy, w, h, normalised to 0..1
-  std::vector<int64_t> labels;  // 1 per exemplar: 1 positive, 0 negative
-  float threshold = 0.5f;       // kept when score > threshold
-  int64_t max_instances = -1;   // best ones only; -1 = all
-  bool semantic = false;        // also the concept's semantic map
-  bool logits = false;          // also the low-resolution mask logits
-};
-
-using ImageInput = std::variant<RawImage, ImageFeaturesPtr>;
+using ImageInput = std::variant<RgbImage, ImageFeaturesPtr>;
 
 struct SegmentItem {
   ImageInput image;
@@ -43,14 +33,6 @@ struct Segmentation {
   std::vector<float> logits;  // K * size * size, when asked
   int64_t logits_size = 0;
   std::optional<MaskSet> semantic;  // 1 mask, when asked
-};
-
-// One set of clicks: points, a box, a mask, or any mix. Coordinates in pixels of the square network input.
-struct ClickPrompt {
-  std::vector<float> points;                // 2 per point
-  std::vector<int64_t> labels;              // 1 per point: 1 foreground, 0 background
-  std::optional<std::array<float, 4>> box;  // x0 y0 x1 y1
-  std::vector<float> mask;                  // (4G)^2 logits of an earlier prediction, or empty
 };
 
 struct Prediction {
@@ -76,7 +58,7 @@ class ImageModel {
              const std::function<void(uint64_t, uint64_t)>& progress);
 
   // Image features, kept for many questions. Images run in encoder batches of at most `max_batch`.
-  std::vector<ImageFeaturesPtr> encode(const std::vector<RawImage>& images, const CancelProbe& cancel);
+  std::vector<ImageFeaturesPtr> encode(const std::vector<RgbImage>& images, const CancelProbe& cancel);
 
   // Every (image, prompt) pair of all items runs in one decoder batch, split by the memory budget. Result
   // [item][prompt].
@@ -102,6 +84,7 @@ class ImageModel {
   TextCache& texts() { return texts_; }
   int64_t memory_budget() const { return memory_budget_; }  // bytes of activations a batch may take
   int64_t pairs_per_batch() const;  // (image, prompt) pairs, or clicked objects, that fit into the budget
+  int64_t feature_bytes() const;    // of an encoded image with the detector's levels, an estimate
   int64_t input_size() const { return input_size_; }
   int64_t grid() const { return grid_; }
   int64_t max_batch() const { return max_batch_; }
@@ -113,7 +96,7 @@ class ImageModel {
   struct Group;  // images whose prompts share one decoder batch, see segment.cc
   struct Pair;   // one (image, prompt) of a group
 
-  at::Tensor encode_batch(const RawImage* images, size_t count, const CancelProbe& cancel);
+  at::Tensor encode_batch(const RgbImage* images, size_t count, const CancelProbe& cancel);
   at::Tensor to_device(const at::Tensor& t) const { return t.to(program_.target().device); }
   Group make_group(const std::vector<SegmentItem>& items, size_t begin, size_t end, const CancelProbe& cancel);
   void segment_pairs(const Group& group, const Pair* pairs, int64_t count, const CancelProbe& cancel);

@@ -2,6 +2,7 @@
 // semantics: no gating by the object score, holes filled before upsampling, returned logits clamped but not filled).
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <map>
 
 #include "core/error.h"
@@ -35,16 +36,17 @@ void ImageModel::predict_batch(const Program::Levels& levels, const std::vector<
   auto labels = at::zeros({count, n}, at::kLong);
   auto mask = at::zeros({count, 1, side, side}, at::kFloat);
   auto use_mask = at::zeros({count}, at::kBool);
+  const auto in_pixels = [this](double x) { return static_cast<float>(x * static_cast<double>(input_size_)); };
   for (int64_t i = 0; i < count; i++) {
     const ClickPrompt& prompt = prompts[members[i]];
     float* xy = points.mutable_data_ptr<float>() + i * n * 2;
     int64_t* label = labels.mutable_data_ptr<int64_t>() + i * n;
     if (prompt.box) {  // the corners come first
-      xy = std::copy(prompt.box->begin(), prompt.box->end(), xy);
+      xy = std::transform(prompt.box->begin(), prompt.box->end(), xy, in_pixels);
       *label++ = kBoxTopLeft;
       *label++ = kBoxBottomRight;
     }
-    std::copy(prompt.points.begin(), prompt.points.end(), xy);
+    std::transform(prompt.points.begin(), prompt.points.end(), xy, in_pixels);
     std::copy(prompt.labels.begin(), prompt.labels.end(), label);
     if (!prompt.mask.empty()) {
       std::copy(prompt.mask.begin(), prompt.mask.end(), mask.mutable_data_ptr<float>() + i * side * side);
@@ -85,7 +87,7 @@ Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickP
                                             std::to_string(4 * grid_) + " x " + std::to_string(4 * grid_) +
                                             " logits or none.");
   ImageFeaturesPtr features;
-  if (const auto* raw = std::get_if<RawImage>(&image))
+  if (const auto* raw = std::get_if<RgbImage>(&image))
     features = encode({*raw}, cancel)[0];
   else
     features = std::get<ImageFeaturesPtr>(image);

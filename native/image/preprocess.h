@@ -8,7 +8,7 @@
 namespace sam3 {
 
 // Decoded pixels owned by the caller: RGB, 8 bits, row-major [height, width, 3].
-struct RawImage {
+struct RgbImage {
   const uint8_t* data = nullptr;
   int64_t width = 0;
   int64_t height = 0;
@@ -17,9 +17,9 @@ struct RawImage {
 // The network's input [1, 3, size, size]: squashed to a square without padding, (x / 255 - 0.5) / 0.5.
 // Source: Meta's image transform (torchvision v2.Resize on uint8, bilinear with antialias, rounded to uint8; then the
 // multiplication by fp32(1/255), not a division). Equal to the byte on a CPU.
-at::Tensor preprocess(const RawImage& image, int64_t size, const Target& target);
+at::Tensor preprocess(const RgbImage& image, int64_t size, const Target& target);
 
 // The uint8 stage of the above [3, size, size], which the goldens record.
-at::Tensor resize_to_square(const RawImage& image, int64_t size, c10::Device device);
+at::Tensor resize_to_square(const RgbImage& image, int64_t size, c10::Device device);
 
 }  // namespace sam3

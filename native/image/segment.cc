@@ -89,9 +89,9 @@ ImageModel::Group ImageModel::make_group(const std::vector<SegmentItem>& items, 
                                          const CancelProbe& cancel) {
   cancel.check();
   Group group;
-  std::vector<RawImage> raw;
+  std::vector<RgbImage> raw;
   for (size_t i = begin; i < end; i++)
-    if (const auto* image = std::get_if<RawImage>(&items[i].image)) raw.push_back(*image);
+    if (const auto* image = std::get_if<RgbImage>(&items[i].image)) raw.push_back(*image);
   at::Tensor vit;
   Program::Levels fresh;
   if (!raw.empty()) {
@@ -101,7 +101,7 @@ ImageModel::Group ImageModel::make_group(const std::vector<SegmentItem>& items, 
   }
   int64_t next = 0;
   for (size_t i = begin; i < end; i++) {
-    if (std::holds_alternative<RawImage>(items[i].image)) {
+    if (std::holds_alternative<RgbImage>(items[i].image)) {
       auto features = std::make_shared<ImageFeatures>();
       features->width = raw[next].width;
       features->height = raw[next].height;
@@ -144,7 +144,10 @@ std::pair<at::Tensor, at::Tensor> ImageModel::prompt_tokens(const std::vector<co
     const auto& prompt = *prompts[p];
     const auto n = static_cast<int64_t>(prompt.labels.size());
     if (n == 0) continue;
-    std::copy(prompt.boxes.begin(), prompt.boxes.end(), boxes.mutable_data_ptr<float>() + p * most * 4);
+    float* centers = boxes.mutable_data_ptr<float>() + p * most * 4;
+    for (const double* box = prompt.boxes.data(); box != prompt.boxes.data() + prompt.boxes.size(); box += 4)
+      for (const double x : {(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, box[2] - box[0], box[3] - box[1]})
+        *centers++ = static_cast<float>(x);
     std::copy(prompt.labels.begin(), prompt.labels.end(), labels.mutable_data_ptr<int64_t>() + p * most);
     std::fill_n(valid.mutable_data_ptr<bool>() + p * most, n, true);
   }

@@ -77,7 +77,7 @@ int64_t size_of(const MaskRuns& mask) {
 
 MaskRuns runs_of(const std::vector<Span>& spans, int64_t size, int64_t height) {
   MaskRuns out;
-  int64_t at = 0, left = INT64_MAX, right = -1, top = INT64_MAX, bottom = -1;
+  int64_t at = 0, left = INT64_MAX, right = 0, top = INT64_MAX, bottom = 0;
   for (size_t i = 0; i < spans.size(); i++) {
     int64_t end = spans[i].end;
     const int64_t begin = spans[i].begin;
@@ -88,14 +88,14 @@ MaskRuns runs_of(const std::vector<Span>& spans, int64_t size, int64_t height) {
     out.area += end - begin;
     const int64_t first = begin / height, last = (end - 1) / height;
     left = std::min(left, first);
-    right = std::max(right, last);
+    right = std::max(right, last + 1);
     top = first == last ? std::min(top, begin - first * height) : 0;
-    bottom = first == last ? std::max(bottom, end - 1 - last * height) : height - 1;
+    bottom = first == last ? std::max(bottom, end - last * height) : height;
   }
   if (at < size || out.runs.empty()) out.runs.push_back(static_cast<uint32_t>(size - at));
   if (out.area > 0)
-    out.box = {static_cast<int32_t>(left), static_cast<int32_t>(top), static_cast<int32_t>(right - left + 1),
-               static_cast<int32_t>(bottom - top + 1)};
+    out.box = {static_cast<int32_t>(left), static_cast<int32_t>(top), static_cast<int32_t>(right),
+               static_cast<int32_t>(bottom)};
   return out;
 }
 
@@ -114,8 +114,8 @@ std::vector<Span> subtract(const std::vector<Span>& from, const std::vector<Span
 }
 
 bool boxes_meet(const MaskRuns& a, const MaskRuns& b) {
-  return a.area > 0 && b.area > 0 && a.box[0] < b.box[0] + b.box[2] && b.box[0] < a.box[0] + a.box[2] &&
-         a.box[1] < b.box[1] + b.box[3] && b.box[1] < a.box[1] + a.box[3];
+  return a.area > 0 && b.area > 0 && a.box[0] < b.box[2] && b.box[0] < a.box[2] && a.box[1] < b.box[3] &&
+         b.box[1] < a.box[3];
 }
 
 }  // namespace

@@ -133,15 +133,15 @@ class RunWriter {
     if (!set) return;
     mask_.area += end - begin;
     left_ = std::min(left_, column);
-    right_ = std::max(right_, column);
+    right_ = std::max(right_, column + 1);
     top_ = std::min(top_, begin);
-    bottom_ = std::max(bottom_, end - 1);
+    bottom_ = std::max(bottom_, end);
   }
   MaskRuns finish() {
     mask_.runs.push_back(static_cast<uint32_t>(length_));
     if (mask_.area > 0)
-      mask_.box = {static_cast<int32_t>(left_), static_cast<int32_t>(top_), static_cast<int32_t>(right_ - left_ + 1),
-                   static_cast<int32_t>(bottom_ - top_ + 1)};
+      mask_.box = {static_cast<int32_t>(left_), static_cast<int32_t>(top_), static_cast<int32_t>(right_),
+                   static_cast<int32_t>(bottom_)};
     mask_.runs.shrink_to_fit();
     return std::move(mask_);
   }
@@ -150,7 +150,7 @@ class RunWriter {
   MaskRuns mask_;
   bool current_ = false;
   int64_t length_ = 0;
-  int64_t left_ = INT64_MAX, right_ = -1, top_ = INT64_MAX, bottom_ = -1;
+  int64_t left_ = INT64_MAX, right_ = 0, top_ = INT64_MAX, bottom_ = 0;
 };
 
 // Puts the target rows between source rows `row` and `row + 1` of column x, which may cross the threshold: once at

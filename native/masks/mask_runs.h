@@ -12,7 +12,7 @@ namespace sam3 {
 struct MaskRuns {
   std::vector<uint32_t> runs;
   int64_t area = 0;                        // set pixels
-  std::array<int32_t, 4> box{0, 0, 0, 0};  // x, y, width, height of the set pixels; zeros when there are none
+  std::array<int32_t, 4> box{0, 0, 0, 0};  // x0 y0 x1 y1 of the set pixels, exclusive; zeros when there are none
 };
 
 struct MaskSet {
@@ -43,9 +43,9 @@ class PendingMasks {
 // Resizes logits [N, h, w] to height x width (bilinear, half-pixel centres, as torch's interpolate with
 // align_corners=False) and keeps the pixels above `threshold`.
 //
-// The full-size map is never made: a cell of the small map whose four corners lie on one side of the threshold is one run of
-// each column that crosses it, so the cost is that of the outline, and the memory that of the runs: 200 masks of an
-// 8000 x 6000 image need some megabytes. Equal to the bit to interpolating every pixel.
+// The full-size map is never made: a cell of the small map whose four corners lie on one side of the threshold is one
+// run of each column that crosses it, so the cost is that of the outline, and the memory that of the runs: 200 masks of
+// an 8000 x 6000 image need some megabytes. Equal to the bit to interpolating every pixel.
 MaskSet runs_from_logits(const at::Tensor& logits, int64_t width, int64_t height, float threshold = 0.0f);
 
 }  // namespace sam3

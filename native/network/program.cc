@@ -94,7 +94,6 @@ void Program::load_checkpoint(const std::string& path, const std::function<void(
                 "'" + path + "' is a TorchScript file but no sam3-node checkpoint (sam3.json is not in it).",
                 "Make one with `python -m scripts.export checkpoint`.");
   architecture_ = parse_architecture(extra["sam3.json"]);
-  config_json_ = extra["config.json"];
   tokenizer_json_ = extra["tokenizer.json"];
 
   std::set<std::string> keep_fp32;

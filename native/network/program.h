@@ -36,8 +36,7 @@ class Program {
   const WeightParts& parts() const { return parts_; }
   int64_t parameters() const { return parameters_; }
   int64_t weight_bytes() const { return weight_bytes_; }
-  // Texts carried inside a self-contained checkpoint; empty otherwise.
-  const std::string& config_json() const { return config_json_; }
+  // The text carried inside a self-contained checkpoint; empty otherwise.
   const std::string& tokenizer_json() const { return tokenizer_json_; }
 
   struct Levels {
@@ -111,7 +110,7 @@ class Program {
   Architecture architecture_{};
   WeightParts parts_;
   int64_t parameters_ = 0, weight_bytes_ = 0;
-  std::string config_json_, tokenizer_json_;
+  std::string tokenizer_json_;
 };
 
 }  // namespace sam3

@@ -15,7 +15,9 @@ export const replayedWeights = [
   { name: 'Meta’s sam3.pt', file: 'sam3.pt', path: replayedModels.meta },
 ].filter(({ file }) => existsSync(`${replayedRoot}/model/${file}`))
 
-const tokenizer = new TextTokenizer(readFileSync(`${replayedRoot}/model/tokenizer.json`, 'utf8'))
+const readModel = (file: string) => readFileSync(`${replayedRoot}/model/${file}`, 'utf8')
+const textConfig = JSON.parse(readModel('config.json')).detector_config?.text_config
+const tokenizer = new TextTokenizer(readModel('tokenizer.json'), textConfig?.max_position_embeddings ?? 32)
 
 /** The path of one of the set's images. */
 export const imagePath = (name: string): string => `${replayedRoot}/images/${name}`

@@ -13,15 +13,28 @@ export interface Member {
 
 const programs = new Map<string, ts.Program>()
 
-/** The members of an exported interface or type of an object, those that it inherits included. `file`: from the root. */
-export function membersOf(file: string, type: string): Member[] {
+function exportsOf(file: string): { checker: ts.TypeChecker; symbols: ts.Symbol[] } {
   const path = join(repositoryRoot, file)
   const options = { strict: true, module: ts.ModuleKind.NodeNext, skipLibCheck: true, types: ['node'] }
   const program = programs.get(path) ?? ts.createProgram([path], options)
   programs.set(path, program)
   const checker = program.getTypeChecker()
   const module = checker.getSymbolAtLocation(program.getSourceFile(path)!)
-  const symbol = module && checker.getExportsOfModule(module).find(({ name }) => name === type)
+  const symbols = module ? checker.getExportsOfModule(module) : []
+  const isAlias = ({ flags }: ts.Symbol) => (flags & ts.SymbolFlags.Alias) !== 0
+  return { checker, symbols: symbols.map((symbol) => (isAlias(symbol) ? checker.getAliasedSymbol(symbol) : symbol)) }
+}
+
+/** The names of the exported interfaces. `file`: from the root. */
+export function interfacesOf(file: string): string[] {
+  const { symbols } = exportsOf(file)
+  return symbols.filter(({ flags }) => (flags & ts.SymbolFlags.Interface) !== 0).map(({ name }) => name)
+}
+
+/** The members of an exported interface, those that it inherits included. `file`: from the root. */
+export function membersOf(file: string, type: string): Member[] {
+  const { checker, symbols } = exportsOf(file)
+  const symbol = symbols.find(({ name }) => name === type)
   if (!symbol) throw new Error(`${file} exports no ${type}`)
   return checker.getPropertiesOfType(checker.getDeclaredTypeOfSymbol(symbol)).map((member) => ({
     name: member.name,

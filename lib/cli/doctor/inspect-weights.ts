@@ -2,7 +2,7 @@
 import { Command } from 'commander'
 import { fromNativeError } from '../../base/errors.js'
 import { findModel } from '../../model/locate.js'
-import type { NativeWeightGroup, NativeWeightReport } from '../../native/addon.js'
+import type { NativeWeightGroup, NativeWeightReport } from '../../native/contract.js'
 import { loadEngine } from '../../native/loader.js'
 import { describeError, table } from '../common/output.js'
 

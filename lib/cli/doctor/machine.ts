@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { arch, availableParallelism, cpus, release, totalmem } from 'node:os'
 import { join } from 'node:path'
-import type { NativeEngineInfo } from '../../native/addon.js'
+import type { NativeEngineInfo } from '../../native/contract.js'
 import { type Libtorch, librariesOf } from '../../libtorch/find.js'
 import { LOAD_FIX, libtorchFor, type NativeFiles, nativeFiles } from '../../native/loader.js'
 import { packageRoot } from '../../base/package-root.js'

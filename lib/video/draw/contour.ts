@@ -1,6 +1,6 @@
 /** A smooth line round a mask, painted on RGB pixels. Much faster than vector graphics, which matters for a video. */
 import sharp from 'sharp'
-import type { DecodedImage } from '../../image/source.js'
+import type { RgbImage } from '../../image/source.js'
 import type { Mask } from '../../result/mask.js'
 import type { Rgb } from '../../label/palette.js'
 import { OWN_PIXELS, rendered } from '../../image/render.js'
@@ -34,7 +34,7 @@ function normalQuantile(p: number): number {
 }
 
 /** Draws the outline of a mask, `line` pixels wide. Specks that are smaller than the line get none. */
-export async function drawContour(picture: DecodedImage, mask: Mask, color: Rgb, line: number): Promise<void> {
+export async function drawContour(picture: RgbImage, mask: Mask, color: Rgb, line: number): Promise<void> {
   if (mask.area === 0) return
   const sigma = Math.max(1, line * 0.6)
   const margin = Math.ceil(2 * line + 1)

@@ -1,7 +1,7 @@
 /** Draws what was found over a frame of a video: made for thousands of frames, with colours that stay. */
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Sam3InputError } from '../../base/errors.js'
-import type { DecodedImage } from '../../image/source.js'
+import type { RgbImage } from '../../image/source.js'
 import { type LabelText, labelSize } from '../../label/chip.js'
 import type { LabelFont } from '../../label/font.js'
 import { loadNamedFonts } from '../../label/fonts.js'
@@ -105,7 +105,7 @@ function boxOf({ box, mask }: DrawnObject): Box {
   return box ?? mask.box
 }
 
-function drawBox({ data, width, height }: DecodedImage, box: Box, color: Rgb, line: number): void {
+function drawBox({ data, width, height }: RgbImage, box: Box, color: Rgb, line: number): void {
   const clamp = (value: number, limit: number) => Math.max(0, Math.min(limit, Math.round(value)))
   const [x0, y0, x1, y1] = [clamp(box[0], width), clamp(box[1], height), clamp(box[2], width), clamp(box[3], height)]
   const paint = (left: number, top: number, right: number, bottom: number) => {
@@ -126,7 +126,7 @@ export function defaultLabel(object: DrawnObject): LabelText {
 }
 
 async function drawLabels(
-  picture: DecodedImage,
+  picture: RgbImage,
   objects: readonly DrawnObject[],
   text: ((object: DrawnObject) => string) | undefined,
   fonts: readonly LabelFont[],
@@ -142,7 +142,7 @@ async function drawLabels(
   }
 }
 
-function blend({ data, width, height }: DecodedImage, sprite: LabelSprite, x0: number, y0: number): void {
+function blend({ data, width, height }: RgbImage, sprite: LabelSprite, x0: number, y0: number): void {
   for (let y = 0; y < Math.min(sprite.height, height - y0); y++) {
     for (let x = 0; x < Math.min(sprite.width, width - x0); x++) {
       const from = (y * sprite.width + x) * 4

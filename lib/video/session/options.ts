@@ -1,6 +1,6 @@
 /** What a video session can be started with, and the checks of it. */
 import { Sam3InputError } from '../../base/errors.js'
-import type { NativeSessionOptions } from '../../native/session.js'
+import type { NativeSessionOptions } from '../../native/contract.js'
 import { type Check, checkBoolean, checkKeys, checkWholeNumber } from '../../base/checks.js'
 import type { FrameSource, SourceOptions } from '../source/types.js'
 import { shown } from '../../base/shown.js'

@@ -1,12 +1,12 @@
 /** A user's prompts of a video session, checked and turned into what the engine takes. */
 import { types } from 'node:util'
 import { Sam3InputError } from '../../base/errors.js'
-import type { NativeConcept, NativePoints } from '../../native/session.js'
+import type { ClickPrompt } from '../../native/contract.js'
 import { checkBoolean, checkKeys } from '../../base/checks.js'
 import type { ImageSize } from '../../geometry/coordinates.js'
 import { toNumbers } from '../../geometry/numbers.js'
-import { type NetworkSize, preparePointPrompt } from '../../prompt/point-prompt.js'
-import { EXEMPLARS_ONLY_TEXT, preparePrompt } from '../../prompt/text-prompt.js'
+import { preparePointPrompt } from '../../prompt/point-prompt.js'
+import { preparePrompt, type PreparedPrompt } from '../../prompt/text-prompt.js'
 import type { BoxPrompt, PromptLabel } from '../../prompt/types.js'
 import type { BoxInput, NumberArray, PointInput } from '../../geometry/types.js'
 import { Mask } from '../../result/mask.js'
@@ -66,13 +66,6 @@ export interface ObjectOnFrame {
   objectId: number
 }
 
-/** A concept ready for the engine. */
-export interface PreparedConcept {
-  native: NativeConcept
-  text: string | undefined
-  warnings: string[]
-}
-
 /** @throws Sam3InputError `ERR_INVALID_FRAME` unless `value` is an index of the video. */
 export function checkFrameIndex(value: unknown, frameCount: number | undefined): number {
   const last = frameCount === undefined ? Number.MAX_SAFE_INTEGER : frameCount - 1
@@ -95,7 +88,7 @@ export function checkObjectId(value: unknown): number {
  * Checks a concept and tokenizes its text.
  * @throws Sam3InputError `ERR_EMPTY_PROMPT`, `ERR_INVALID_BOX`, `ERR_INVALID_ARGUMENT`
  */
-export function prepareConcept(prompt: VideoPrompt, size: ImageSize, tokenizer: TextTokenizer): PreparedConcept {
+export function prepareConcept(prompt: VideoPrompt, size: ImageSize, tokenizer: TextTokenizer): PreparedPrompt {
   checkKeys(prompt, ['frameIndex', 'text', 'boxes', 'normalized'], 'A prompt')
   const { frameIndex: _, ...question } = prompt
   const { native, text, warnings } = preparePrompt(question, size, tokenizer)
@@ -104,23 +97,19 @@ export function prepareConcept(prompt: VideoPrompt, size: ImageSize, tokenizer: 
       fix: 'Add a prompt for each kind of object, each with its own box.',
     })
   }
-  const { ids, boxes, labels } = native
-  // As in the reference, its own word for "look at the exemplars" is no text.
-  const hasText = text !== undefined && text !== EXEMPLARS_ONLY_TEXT
-  return { native: { ids, hasText, ...(boxes ? { boxes, labels } : {}) }, text: hasText ? text : undefined, warnings }
+  return { native, text: native.hasText ? text : undefined, warnings }
 }
 
 /**
- * Checks clicks and brings them to pixels of the network input.
+ * Checks the clicks on an object.
  * @throws Sam3InputError `ERR_EMPTY_PROMPT`, `ERR_INVALID_POINT`, `ERR_INVALID_BOX`, `ERR_INVALID_ARGUMENT`
  */
-export function preparePoints(input: ObjectPoints, size: ImageSize, network: NetworkSize): NativePoints {
+export function preparePoints(input: ObjectPoints, size: ImageSize, maskSide: number): ClickPrompt {
   const keys = ['points', 'labels', 'box', 'clearOldPoints', 'usePrevMemFrame', 'normalized'] as const
   checkKeys(input, ['frameIndex', 'objectId', ...keys], 'The clicks on an object')
-  const { objectId, clearOldPoints, usePrevMemFrame, frameIndex: _, ...clicks } = input
-  const native: NativePoints = {
-    object: checkObjectId(objectId),
-    ...preparePointPrompt(clicks, size, network).native,
+  const { objectId: _object, clearOldPoints, usePrevMemFrame, frameIndex: _frame, ...clicks } = input
+  const native: ClickPrompt = {
+    ...preparePointPrompt(clicks, size, maskSide).native,
     clearOldPoints: clearOldPoints === undefined || checkBoolean(clearOldPoints, 'clearOldPoints'),
   }
   if (usePrevMemFrame !== undefined) native.usePrevMemFrame = checkBoolean(usePrevMemFrame, 'usePrevMemFrame')
@@ -131,10 +120,9 @@ export function preparePoints(input: ObjectPoints, size: ImageSize, network: Net
  * Checks a mask against the size of the video.
  * @throws Sam3InputError `ERR_INVALID_MASK`, `ERR_INVALID_ARGUMENT`
  */
-export function prepareMask(input: ObjectMask, size: ImageSize): { object: number; mask: Uint8Array } {
+export function prepareMask(input: ObjectMask, size: ImageSize): Uint8Array {
   checkKeys(input, ['frameIndex', 'objectId', 'mask'], 'The mask of an object')
-  const object = checkObjectId(input.objectId)
-  return { object, mask: input.mask instanceof Mask ? bitmapOf(input.mask, size) : checkBitmap(input.mask, size) }
+  return input.mask instanceof Mask ? bitmapOf(input.mask, size) : checkBitmap(input.mask, size)
 }
 
 function bitmapOf(mask: Mask, { width, height }: ImageSize): Uint8Array {

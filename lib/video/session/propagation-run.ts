@@ -1,6 +1,6 @@
 /** The work of a propagation: frames in, results out, one step for each time it is asked. */
 import { Sam3AbortError, type Sam3Error, Sam3RuntimeError } from '../../base/errors.js'
-import type { NativeFrameResult, NativePropagationPlan } from '../../native/session.js'
+import type { NativeFrameResult, PropagationPlan } from '../../native/contract.js'
 import { isBadFrame } from './frame-reader.js'
 import type { FrameResult } from './results.js'
 import type { FrameCall, SessionState } from './session-state.js'
@@ -121,7 +121,7 @@ export class PropagationRun {
   }
 
   /** The frames of a pass in order, each while the network is busy with the one before. */
-  async *#framesOf(plan: NativePropagationPlan): AsyncGenerator<ReadyFrame, void, void> {
+  async *#framesOf(plan: PropagationPlan): AsyncGenerator<ReadyFrame, void, void> {
     const { reverse, first } = plan
     const held = new Set(plan.held)
     const { maxFrames = Number.POSITIVE_INFINITY } = this.#settings

@@ -1,6 +1,6 @@
 /** What a session gives back for a frame. */
-import { toMask } from '../../model/results.js'
-import type { NativeFrameResult } from '../../native/session.js'
+import { boxAt, toMask } from '../../model/results.js'
+import type { NativeFrameResult } from '../../native/contract.js'
 import type { Box, MaskLogits } from '../../geometry/types.js'
 import type { Mask } from '../../result/mask.js'
 
@@ -72,11 +72,6 @@ function toLogits(data: Float32Array | undefined): MaskLogits | undefined {
   return { data, width: side, height: side }
 }
 
-function toBox([x0, y0, x1, y1]: Float32Array, mask: Mask): Box {
-  if (x0 === 0 && y0 === 0 && x1 === 0 && y1 === 0 && mask.area === 0) return [0, 0, 0, 0]
-  return [x0!, y0!, x1! + 1, y1! + 1] // the engine's corners are pixels of the object
-}
-
 function toTrackedObject(native: NativeFrameResult, index: number, texts: FrameContext['texts']): TrackedObject {
   const mask = toMask(native.masks, index, toLogits(native.logits[index]))
   const promptIndex = native.concepts[index]!
@@ -88,7 +83,7 @@ function toTrackedObject(native: NativeFrameResult, index: number, texts: FrameC
     score: native.scores[index]!,
     trackerScore: native.trackerScores[index]!,
     objectScore: native.objectLogits[index]!,
-    box: toBox(native.boxes.subarray(index * 4, index * 4 + 4), mask),
+    box: boxAt(native.boxes, index),
     mask,
   }
 }

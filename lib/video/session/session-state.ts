@@ -1,8 +1,7 @@
 /** What a session and its propagation share: the engine's session, the source, and the rules that hold for every call. */
 import { fromNativeError, Sam3Error, Sam3InputError, Sam3RuntimeError } from '../../base/errors.js'
 import type { Runtime } from '../../model/runtime.js'
-import type { NativeCancelToken } from '../../native/values.js'
-import type { NativeFrameResult, NativeSession } from '../../native/session.js'
+import type { NativeCancelToken, NativeFrameResult, NativeSession } from '../../native/contract.js'
 import { FrameReader } from './frame-reader.js'
 import type { SessionSettings } from './options.js'
 import { type FrameResult, toFrameResult } from './results.js'

@@ -2,7 +2,7 @@
 import { recogniseInAllCopies } from '../../base/same-class.js'
 import { Sam3InputError } from '../../base/errors.js'
 import type { ImageInput } from '../../image/source.js'
-import type { NativeFrameResult, NativeSessionStats } from '../../native/session.js'
+import type { NativeFrameResult, SessionStats } from '../../native/contract.js'
 import { checkKeys, checkSignal, checkWholeNumber } from '../../base/checks.js'
 import type { CallOptions } from '../../prompt/types.js'
 import { checkPropagateOptions, type PropagateOptions } from './propagate-options.js'
@@ -21,38 +21,6 @@ import {
 import type { FrameResult, PromptResult } from './results.js'
 import { type FrameCall, isLive, type SessionState } from './session-state.js'
 import { shown } from '../../base/shown.js'
-
-/** Milliseconds that the session spent in each stage since it began. */
-export interface StageTimes {
-  /** Image encoder. */
-  encode: number
-  /** Detector, for every text and exemplar prompt. */
-  detect: number
-  /** Looking back at the memory of earlier frames. */
-  attend: number
-  /** Mask decoder. */
-  decode: number
-  /** Encoding new memory. */
-  memory: number
-  /** Matching detections with followed objects. */
-  associate: number
-  /** Masks and boxes of the results. */
-  output: number
-}
-
-/** Counters of a session. */
-export interface SessionStats {
-  /** Bytes of host memory that the history takes. */
-  hostBytes: number
-  /** Bytes on the device: memories and features of frames. On a CPU that is host memory as well. */
-  deviceBytes: number
-  /** Frames that were stepped. */
-  frames: number
-  /** Objects that are followed. */
-  objects: number
-  /** Where the time went. */
-  times: StageTimes
-}
 
 /** Closes sessions that nobody holds any more. */
 const collected = new FinalizationRegistry<SessionState>((state) => void state.close().catch(() => {}))
@@ -125,8 +93,9 @@ export class VideoSession {
    */
   async addPoints(points: ObjectPoints, options: CallOptions = {}): Promise<FrameResult> {
     const frame = this.#check(points, options)
-    const input = preparePoints(points, this, this.#state.runtime.network)
-    return this.#prompt(frame, options, (native, at, image, token) => native.addPoints(at, image, input, token))
+    const input = preparePoints(points, this, this.#state.runtime.native.info.maskSide)
+    const object = checkObjectId(points.objectId)
+    return this.#prompt(frame, options, (native, at, image, token) => native.addPoints(at, image, object, input, token))
   }
 
   /**
@@ -136,8 +105,9 @@ export class VideoSession {
    */
   async addMask(mask: ObjectMask, options: CallOptions = {}): Promise<FrameResult> {
     const frame = this.#check(mask, options)
-    const input = prepareMask(mask, this)
-    return this.#prompt(frame, options, (native, at, image, token) => native.addMask(at, image, input, token))
+    const bitmap = prepareMask(mask, this)
+    const object = checkObjectId(mask.objectId)
+    return this.#prompt(frame, options, (native, at, image, token) => native.addMask(at, image, object, bitmap, token))
   }
 
   /**
@@ -213,7 +183,7 @@ export class VideoSession {
    * @throws Sam3RuntimeError `ERR_SESSION_CLOSED`
    */
   async stats(): Promise<SessionStats> {
-    return (await this.#state.call((native) => native.stats())) satisfies NativeSessionStats
+    return this.#state.call((native) => native.stats())
   }
 
   /**

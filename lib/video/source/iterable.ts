@@ -1,6 +1,6 @@
 /** Frames of an iterable: each is taken when it is asked for, and is there once. */
 import { Sam3InputError } from '../../base/errors.js'
-import type { DecodedImage, ImageInput } from '../../image/source.js'
+import type { ImageInput, RgbImage } from '../../image/source.js'
 import { checkSignal } from '../../base/checks.js'
 import { abortable, Bell, Turns } from '../../base/wake.js'
 import { badFrame, checkIndex, framePassed, sourceClosed, wrongSize } from './errors.js'
@@ -12,7 +12,7 @@ type ImageIterator = Iterator<ImageInput> | AsyncIterator<ImageInput>
 /** A frame that came, or why it cannot be used. */
 interface Entry {
   index: number
-  image: DecodedImage | Sam3InputError
+  image: RgbImage | Sam3InputError
 }
 
 /** A frame on its way. */
@@ -48,7 +48,7 @@ export class IterableSource implements FrameSource {
   #count: number | undefined
   #closed = false
 
-  private constructor(iterator: ImageIterator, frameRate: number, taken: Entry[], { width, height }: DecodedImage) {
+  private constructor(iterator: ImageIterator, frameRate: number, taken: Entry[], { width, height }: RgbImage) {
     this.#iterator = iterator
     this.#taken = taken
     this.#next = taken.length

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises'
 import { join, parse } from 'node:path'
 import { Sam3Error, Sam3InputError } from '../../base/errors.js'
-import type { DecodedImage } from '../../image/source.js'
+import type { RgbImage } from '../../image/source.js'
 import { checkSignal } from '../../base/checks.js'
 import { abortable } from '../../base/wake.js'
 import { badFrame, checkIndex, sourceClosed, wrongSize } from './errors.js'
@@ -67,11 +67,11 @@ export class ListSource implements FrameSource {
   readonly frameRate: number | undefined
   readonly randomAccess = true
   readonly #pictures: Pictures
-  readonly #decoding = new Map<number, Promise<DecodedImage>>()
+  readonly #decoding = new Map<number, Promise<RgbImage>>()
   #last = 0
   #closed = false
 
-  private constructor(pictures: Pictures, size: DecodedImage) {
+  private constructor(pictures: Pictures, size: RgbImage) {
     this.#pictures = pictures
     this.frameCount = pictures.count
     this.frameRate = pictures.frameRate
@@ -129,7 +129,7 @@ export class ListSource implements FrameSource {
     this.#decoding.clear()
   }
 
-  #decode(index: number): Promise<DecodedImage> {
+  #decode(index: number): Promise<RgbImage> {
     let decoding = this.#decoding.get(index)
     if (!decoding) {
       decoding = this.#pictures.decode(index)

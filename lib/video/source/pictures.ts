@@ -3,7 +3,7 @@ import sharp from 'sharp'
 import { decodeImage } from '../../image/decode.js'
 import { decodePages } from '../../image/encoded.js'
 import { readImageFile } from '../../image/location.js'
-import type { DecodedImage, ImageInput } from '../../image/source.js'
+import type { ImageInput, RgbImage } from '../../image/source.js'
 
 /** Pictures of which each is a frame, and of which any can be decoded at any time. */
 export interface Pictures {
@@ -12,7 +12,7 @@ export interface Pictures {
   readonly frameRate: number | undefined
   /** Seconds since the first one. */
   timeOf(index: number): number
-  decode(index: number): Promise<DecodedImage>
+  decode(index: number): Promise<RgbImage>
 }
 
 /** Images of any kind, which have no times of their own. */
@@ -37,7 +37,7 @@ const SHORTEST = 10
 const INSTEAD = 100
 
 /** `count` pictures of a file from `page` on, one below the other. */
-type DecodePages = (page: number, count: number) => Promise<DecodedImage>
+type DecodePages = (page: number, count: number) => Promise<RgbImage>
 
 /** What the header of a file says. */
 interface PagesInfo {
@@ -110,7 +110,7 @@ function isEven(delay: readonly number[]): boolean {
 interface Run {
   from: number
   to: number
-  image: Promise<DecodedImage>
+  image: Promise<RgbImage>
 }
 
 /** Runs of an animation: forward each begins at the picture that is asked for, backward it ends there. */
@@ -127,7 +127,7 @@ class Runs {
     this.#length = info.isTurned ? 1 : Math.max(1, fitting)
   }
 
-  async decode(index: number): Promise<DecodedImage> {
+  async decode(index: number): Promise<RgbImage> {
     const run = this.#run(index)
     try {
       const { data, width, height } = await run.image

@@ -1,7 +1,7 @@
 /** Live frames: pushed in by a camera, a socket or a browser, taken out by a session. */
 import { recogniseInAllCopies } from '../../base/same-class.js'
 import { Sam3InputError, Sam3RuntimeError } from '../../base/errors.js'
-import type { DecodedImage, ImageInput } from '../../image/source.js'
+import type { ImageInput, RgbImage } from '../../image/source.js'
 import { checkKeys, checkSignal, checkWholeNumber } from '../../base/checks.js'
 import { Bell, Turns } from '../../base/wake.js'
 import { checkIndex, framePassed, sourceClosed, wrongSize } from './errors.js'
@@ -38,7 +38,7 @@ interface Waiting {
   index: number
   timestamp: number
   /** Undefined until it is decoded. */
-  image: DecodedImage | undefined
+  image: RgbImage | undefined
 }
 
 /**

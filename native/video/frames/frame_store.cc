@@ -17,13 +17,13 @@ int64_t bytes_of(const Program::Levels& levels) {
 
 }  // namespace
 
-void FrameStore::open(int64_t frame, const RawImage* image, const CancelProbe& cancel) {
+void FrameStore::open(int64_t frame, const RgbImage* image, const CancelProbe& cancel) {
   ensure(frame, image, cancel);
   current_ = frame;
   trim();
 }
 
-ImageFeatures& FrameStore::ensure(int64_t frame, const RawImage* image, const CancelProbe& cancel) {
+ImageFeatures& FrameStore::ensure(int64_t frame, const RgbImage* image, const CancelProbe& cancel) {
   if (const auto found = features_.find(frame); found != features_.end()) return *found->second;
   const StageTimer timer(clock_, &StageTimes::encode);
   const auto kept = pixels_.find(frame);

@@ -24,7 +24,7 @@ class FrameStore {
   // Makes `frame` the current one and its features available. `image` may be null where holds(frame), and is not looked
   // at then. Throws ERR_INVALID_FRAME (not held, and no image), ERR_INFERENCE, ERR_OUT_OF_MEMORY, ABORT_ERR; the frame
   // that was current before stays so.
-  void open(int64_t frame, const RawImage* image, const CancelProbe& cancel);
+  void open(int64_t frame, const RgbImage* image, const CancelProbe& cancel);
   // Whether features or pixels are there, so that no image is needed.
   bool holds(int64_t frame) const { return features_.count(frame) || pixels_.count(frame); }
 
@@ -45,7 +45,7 @@ class FrameStore {
   const StageTimes& times() const { return clock_.times; }
 
  private:
-  ImageFeatures& ensure(int64_t frame, const RawImage* image, const CancelProbe& cancel);
+  ImageFeatures& ensure(int64_t frame, const RgbImage* image, const CancelProbe& cancel);
   void trim();
 
   ImageModel& model_;

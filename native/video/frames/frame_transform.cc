@@ -58,7 +58,7 @@ uint8_t to_byte(int32_t sum) {
 constexpr int32_t kHalf = 1 << (kPrecisionBits - 1);
 
 // [height, width, 3] -> [height, size, 3].
-std::vector<uint8_t> resize_columns(const RawImage& image, int64_t size, FrameFilter filter) {
+std::vector<uint8_t> resize_columns(const RgbImage& image, int64_t size, FrameFilter filter) {
   const Windows windows(image.width, size, filter);
   std::vector<uint8_t> out(static_cast<size_t>(image.height * size * 3));
   at::parallel_for(0, image.height, 32, [&](int64_t begin, int64_t end) {
@@ -111,7 +111,7 @@ void resize_rows(const uint8_t* rows, int64_t height, int64_t size, FrameFilter 
 
 }  // namespace
 
-at::Tensor resize_frame(const RawImage& image, int64_t size, FrameFilter filter) {
+at::Tensor resize_frame(const RgbImage& image, int64_t size, FrameFilter filter) {
   auto out = at::empty({3, size, size}, at::kByte);
   std::vector<uint8_t> columns;
   const uint8_t* rows = image.data;

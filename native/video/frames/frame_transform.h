@@ -16,7 +16,7 @@ enum class FrameFilter { bilinear, bicubic };
 // The frame squashed to size x size: uint8 [3,size,size] on the CPU. Equal to the byte to Pillow's Image.resize on an
 // RGB image: columns first, then rows, each pass in fixed point with 22 bits and rounded to a byte.
 // (Pillow's src/libImaging/Resample.c is the source of the arithmetic.)
-at::Tensor resize_frame(const RawImage& image, int64_t size, FrameFilter filter);
+at::Tensor resize_frame(const RgbImage& image, int64_t size, FrameFilter filter);
 
 // uint8 [3,S,S] -> the network's input [1,3,S,S] on the target's device, in its dtype, about -1..1:
 // bilinear ((x / 255 as float16) - 0.5) / 0.5 in float16, bicubic the same in float32.

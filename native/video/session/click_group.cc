@@ -30,7 +30,7 @@ void ClickGroup::note_prompt(int64_t frame, int64_t object) {
   context_.next_id = std::max(context_.next_id, object + 1);
 }
 
-void ClickGroup::add_points(int64_t frame, int64_t object, const PointInput& input) {
+void ClickGroup::add_points(int64_t frame, int64_t object, const ClickPrompt& input) {
   const BucketFrame found = tracker_.add_points(frame, object, input);
   note_prompt(frame, object);
   store(frame, found);

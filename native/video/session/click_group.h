@@ -13,7 +13,7 @@ class ClickGroup final : public ObjectGroup {
  public:
   explicit ClickGroup(SessionContext& context);
 
-  void add_points(int64_t frame, int64_t object, const PointInput& input) override;
+  void add_points(int64_t frame, int64_t object, const ClickPrompt& input) override;
   void add_mask(int64_t frame, int64_t object, const at::Tensor& mask) override;
   void clear_prompts(int64_t frame, int64_t object) override;
   void remove_object(int64_t object) override;

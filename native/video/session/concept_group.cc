@@ -14,22 +14,20 @@ OutputRules rules_of(const VideoOptions& options) {
   return {options.width, options.height, options.logits, /*exclusive=*/true, /*show_empty=*/false};
 }
 
-ConceptPrompt prompt_of(const ConceptPromptSpec& spec, bool with_box) {
-  ConceptPrompt out;
-  out.ids = spec.ids;
-  if (with_box) out.boxes = spec.boxes, out.labels = spec.labels;
-  return out;
+ConceptPrompt without_box(ConceptPrompt prompt) {
+  prompt.boxes.clear();
+  prompt.labels.clear();
+  return prompt;
 }
 
 }  // namespace
 
-ConceptGroup::ConceptGroup(SessionContext& context, int64_t index, const ConceptPromptSpec& prompt, int64_t frame)
+ConceptGroup::ConceptGroup(SessionContext& context, int64_t index, const ConceptPrompt& prompt, int64_t frame)
     : ObjectGroup(context, rules_of(context.options)),
       index_(index),
       prompt_frame_(frame),
-      has_text_(prompt.has_text),
-      plain_(prompt_of(prompt, false)),
-      boxed_(prompt_of(prompt, true)),
+      plain_(without_box(prompt)),
+      boxed_(prompt),
       state_(context.options.concepts, tracker_),
       ahead_(frame),
       earliest_(frame) {}
@@ -54,7 +52,7 @@ const ConceptDetections* ConceptGroup::remembered(int64_t frame) const {
 // it.
 const ConceptPrompt* ConceptGroup::prompt_on(int64_t frame) const {
   if (index_ < 0 || !run_.covers(frame) || kind_on(frame) != PropagationKind::full) return nullptr;
-  if (!has_text_ && frame != prompt_frame_) return nullptr;
+  if (!boxed_.has_text && frame != prompt_frame_) return nullptr;
   return ahead_.boxed(frame) ? &boxed_ : &plain_;
 }
 
@@ -196,8 +194,8 @@ void ConceptGroup::click(int64_t frame, int64_t object, Prompt&& prompt) {
   context_.next_id = std::max(context_.next_id, object + 1);
 }
 
-void ConceptGroup::add_points(int64_t frame, int64_t object, const PointInput& input) {
-  PointInput points = input;
+void ConceptGroup::add_points(int64_t frame, int64_t object, const ClickPrompt& input) {
+  ClickPrompt points = input;
   points.use_prev_mem_frame = input.use_prev_mem_frame || state_.options().use_prev_mem_frame;
   click(frame, object, [&] { return tracker_.add_points(frame, object, points); });
 }

@@ -18,7 +18,7 @@ namespace sam3 {
 class ConceptGroup final : public ObjectGroup {
  public:
   // `index` -1 for a group whose concept is gone, but not what was clicked beside it.
-  ConceptGroup(SessionContext& context, int64_t index, const ConceptPromptSpec& prompt, int64_t frame);
+  ConceptGroup(SessionContext& context, int64_t index, const ConceptPrompt& prompt, int64_t frame);
 
   int64_t index() const { return index_; }
   // -1 for objects that were clicked and not detected.
@@ -30,7 +30,7 @@ class ConceptGroup final : public ObjectGroup {
   void start(const ConceptDetections& detections);
   const ConceptPrompt& prompt() const { return boxed_; }
 
-  void add_points(int64_t frame, int64_t object, const PointInput& input) override;
+  void add_points(int64_t frame, int64_t object, const ClickPrompt& input) override;
   void add_mask(int64_t frame, int64_t object, const at::Tensor& mask) override;
   void clear_prompts(int64_t frame, int64_t object) override;
   void remove_object(int64_t object) override;
@@ -65,7 +65,6 @@ class ConceptGroup final : public ObjectGroup {
   std::vector<TrackedObject> labelled(std::vector<TrackedObject> objects) const;
 
   int64_t index_, prompt_frame_;
-  bool has_text_;
   ConceptPrompt plain_, boxed_;  // without and with the box
   ConceptState state_;
   ActionHistory history_;

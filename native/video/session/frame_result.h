@@ -9,11 +9,11 @@ namespace sam3 {
 
 struct TrackedObject {
   int64_t id = 0;
-  int64_t concept_index = -1;  // -1: found by clicks or a mask
-  float score = 0;             // first detection score; 1 once clicked; without concepts sigmoid(object logit)
-  float tracker_score = 0;     // probability by the tracker on this frame
-  std::array<float, 4> box{};  // x0 y0 x1 y1 in pixels, inclusive corners, of the mask before exclusivity
-  MaskRuns mask;               // at the size of the video
+  int64_t concept_index = -1;    // -1: found by clicks or a mask
+  float score = 0;               // first detection score; 1 once clicked; without concepts sigmoid(object logit)
+  float tracker_score = 0;       // probability by the tracker on this frame
+  std::array<int32_t, 4> box{};  // x0 y0 x1 y1 in pixels, exclusive, of the mask before exclusivity
+  MaskRuns mask;                 // at the size of the video
   float object_logit = 0;
   std::vector<float> logits;  // [4G,4G] when asked
 };

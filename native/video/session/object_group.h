@@ -55,7 +55,7 @@ class ObjectGroup {
   bool tracks(int64_t object) const;
 
   // Prompts for one object, new or not, on the frame that is open. A call that throws changes nothing.
-  virtual void add_points(int64_t frame, int64_t object, const PointInput& input) = 0;
+  virtual void add_points(int64_t frame, int64_t object, const ClickPrompt& input) = 0;
   virtual void add_mask(int64_t frame, int64_t object, const at::Tensor& mask) = 0;
   virtual void clear_prompts(int64_t frame, int64_t object) = 0;
   virtual void remove_object(int64_t object);

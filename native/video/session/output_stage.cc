@@ -164,14 +164,11 @@ std::vector<TrackedObject> OutputStage::show(const FrameRecord& record, const st
   std::vector<float> ranks;
   for (const auto& [id, object] : record.objects) {
     if ((object.mask.area == 0 && !rules_.show_empty) || hidden.contains(id)) continue;
-    const auto& box = object.mask.box;
     TrackedObject shown;
     shown.id = id;
     shown.score = object.score;
     shown.tracker_score = object.probability;
-    if (object.mask.area > 0)
-      shown.box = {static_cast<float>(box[0]), static_cast<float>(box[1]), static_cast<float>(box[0] + box[2] - 1),
-                   static_cast<float>(box[1] + box[3] - 1)};
+    shown.box = object.mask.box;
     shown.object_logit = object.object_logit;
     shown.logits = object.logits;
     out.push_back(std::move(shown));

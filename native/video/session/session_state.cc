@@ -21,8 +21,8 @@ void check_labels(const std::vector<int64_t>& labels) {
                   "A label is 1 (belongs to it) or 0 (does not), not " + std::to_string(label) + ".");
 }
 
-void check_finite(const std::vector<float>& numbers) {
-  for (const float number : numbers)
+void check_finite(const std::vector<double>& numbers) {
+  for (const double number : numbers)
     if (!std::isfinite(number)) throw Error(ERR_INVALID_ARGUMENT, "Coordinates have to be finite numbers.");
 }
 
@@ -39,7 +39,7 @@ VideoSession::SessionState::SessionState(ImageModel& model, VideoOptions o)
     throw Error(ERR_INVALID_ARGUMENT, "A video needs a width and a height in pixels.");
 }
 
-void VideoSession::SessionState::check_image(const RawImage& image) const {
+void VideoSession::SessionState::check_image(const RgbImage& image) const {
   if (image.width == options.width && image.height == options.height) return;
   throw Error(ERR_FRAME_SIZE,
               "A frame of " + std::to_string(image.width) + " x " + std::to_string(image.height) +
@@ -68,12 +68,12 @@ void VideoSession::SessionState::check_memory(int64_t frame, int64_t new_objects
               "Raise the limit, remove objects, reset the session, or use { history: 'bounded' }.");
 }
 
-void VideoSession::SessionState::open(int64_t frame, const RawImage* image, const CancelProbe& cancel) {
+void VideoSession::SessionState::open(int64_t frame, const RgbImage* image, const CancelProbe& cancel) {
   if (image) check_image(*image);
   frames.open(frame, image, cancel);
 }
 
-void VideoSession::SessionState::open_prompted(int64_t frame, const RawImage* image, const CancelProbe& cancel) {
+void VideoSession::SessionState::open_prompted(int64_t frame, const RgbImage* image, const CancelProbe& cancel) {
   check_frame(frame);
   if (!options.full_history && frame < stepped_)
     throw Error(ERR_HISTORY_REQUIRED,
@@ -89,7 +89,7 @@ void VideoSession::SessionState::check_object(int64_t object) const {
     throw Error(ERR_INVALID_ARGUMENT, "Object ids are whole numbers from 0 to 2^53 - 1.");
 }
 
-void VideoSession::SessionState::check_points(int64_t object, const PointInput& input) const {
+void VideoSession::SessionState::check_points(int64_t object, const ClickPrompt& input) const {
   check_object(object);
   if (input.points.size() != 2 * input.labels.size())
     throw Error(ERR_INVALID_ARGUMENT, "Each point needs x, y and a label.");
@@ -99,7 +99,7 @@ void VideoSession::SessionState::check_points(int64_t object, const PointInput& 
   if (input.box) check_finite({input.box->begin(), input.box->end()});
 }
 
-void VideoSession::SessionState::check_concept(const ConceptPromptSpec& prompt) const {
+void VideoSession::SessionState::check_concept(const ConceptPrompt& prompt) const {
   context.model.program().parts().require_detector();
   const auto context_length = static_cast<size_t>(context.model.program().architecture().text_context);
   if (prompt.ids.size() != context_length)
@@ -121,8 +121,7 @@ at::Tensor VideoSession::SessionState::mask_of(const uint8_t* mask) const {
   return at::from_blob(const_cast<uint8_t*>(mask), {options.height, options.width}, at::kByte).ne(0).to(at::kFloat);
 }
 
-int64_t VideoSession::SessionState::add_concept(int64_t frame, const ConceptPromptSpec& prompt,
-                                                const CancelProbe& cancel) {
+int64_t VideoSession::SessionState::add_concept(int64_t frame, const ConceptPrompt& prompt, const CancelProbe& cancel) {
   auto group = std::make_unique<ConceptGroup>(context, next_concept_, prompt, frame);
   std::vector<ConceptDetections> found;
   {

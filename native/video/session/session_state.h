@@ -16,13 +16,13 @@ struct VideoSession::SessionState {
 
   // Checks that throw ERR_INVALID_ARGUMENT.
   void check_object(int64_t object) const;
-  void check_points(int64_t object, const PointInput& input) const;
-  void check_concept(const ConceptPromptSpec& prompt) const;
+  void check_points(int64_t object, const ClickPrompt& input) const;
+  void check_concept(const ConceptPrompt& prompt) const;
   at::Tensor mask_of(const uint8_t* mask) const;
 
   // Makes a frame that is to be prompted the current one.
-  void open_prompted(int64_t frame, const RawImage* image, const CancelProbe& cancel);
-  int64_t add_concept(int64_t frame, const ConceptPromptSpec& prompt, const CancelProbe& cancel);
+  void open_prompted(int64_t frame, const RgbImage* image, const CancelProbe& cancel);
+  int64_t add_concept(int64_t frame, const ConceptPrompt& prompt, const CancelProbe& cancel);
   // Lets `body` prompt an object, new or not, in the group where it belongs.
   void prompt(int64_t object, const std::function<void(ObjectGroup&)>& body);
   ObjectGroup& group_of(int64_t object);  // ERR_UNKNOWN_OBJECT
@@ -31,7 +31,7 @@ struct VideoSession::SessionState {
   void reset();
 
   PropagationPlan begin(const RunRequest& request);
-  std::vector<FrameResult> step(int64_t frame, const RawImage* image, const CancelProbe& cancel);
+  std::vector<FrameResult> step(int64_t frame, const RgbImage* image, const CancelProbe& cancel);
   std::vector<FrameResult> finish();
 
   FrameResult look(int64_t frame) const;
@@ -45,10 +45,11 @@ struct VideoSession::SessionState {
   int64_t frames_stepped = 0;
 
  private:
-  void check_image(const RawImage& image) const;
+  void check_image(const RgbImage& image) const;
   void check_frame(int64_t frame) const;
   void check_memory(int64_t frame, int64_t new_objects) const;
-  void open(int64_t frame, const RawImage* image, const CancelProbe& cancel);
+  void open(int64_t frame, const RgbImage* image, const CancelProbe& cancel);
+  std::vector<int64_t> held_frames(const PropagationPlan& plan) const;
   void check_step(int64_t frame) const;
   std::vector<ConceptDetections> detect(int64_t frame, const CancelProbe& cancel);
   std::vector<FrameResult> finalise(const std::vector<int64_t>& ready);

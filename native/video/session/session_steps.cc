@@ -7,6 +7,9 @@
 namespace sam3 {
 namespace {
 
+// After so many frames that are not held none is expected: a propagation to the end of a stream has no last frame.
+constexpr int64_t kMissingFrames = 1024;
+
 std::string name_of(const std::vector<std::unique_ptr<ObjectGroup>>& groups) {
   std::optional<PropagationKind> widest;
   for (const auto& group : groups)
@@ -43,8 +46,8 @@ PropagationPlan VideoSession::SessionState::begin(const RunRequest& asked) {
     if (group->has_prompts()) runs.emplace_back(group.get(), group->plan(request));
   if (runs.empty()) throw Error(ERR_NO_PROMPT, "Nothing to follow yet: add a text, a box, points or a mask first.");
 
-  plan_ = {request.reverse ? INT64_MIN : INT64_MAX, request.reverse ? INT64_MAX : INT64_MIN, request.reverse, false,
-           ""};
+  plan_ = {
+      request.reverse ? INT64_MIN : INT64_MAX, request.reverse ? INT64_MAX : INT64_MIN, request.reverse, false, "", {}};
   for (const auto& [group, run] : runs) {
     plan_.first = request.reverse ? std::max(plan_.first, run.first) : std::min(plan_.first, run.first);
     plan_.last = request.reverse ? std::min(plan_.last, run.last) : std::max(plan_.last, run.last);
@@ -58,11 +61,24 @@ PropagationPlan VideoSession::SessionState::begin(const RunRequest& asked) {
                     dynamic_cast<ClickGroup*>(group) != nullptr;
   }
   plan_.kind = name_of(groups_);
+  if (plan_.encodes) plan_.held = held_frames(plan_);
   running_ = true;
   at_ = half_ = -1;
   through_.clear();
   pending_.begin(delay);
   return plan_;
+}
+
+std::vector<int64_t> VideoSession::SessionState::held_frames(const PropagationPlan& plan) const {
+  std::vector<int64_t> held;
+  const int64_t furthest = plan.reverse ? plan.first - plan.last : plan.last - plan.first;
+  int64_t missing = 0;
+  for (int64_t i = 0; i <= furthest && missing < kMissingFrames; i++) {
+    const int64_t frame = plan.reverse ? plan.first - i : plan.first + i;
+    missing = frames.holds(frame) ? 0 : missing + 1;
+    if (missing == 0) held.push_back(frame);
+  }
+  return held;
 }
 
 void VideoSession::SessionState::check_step(int64_t frame) const {
@@ -106,7 +122,7 @@ std::vector<ConceptDetections> VideoSession::SessionState::detect(int64_t frame,
   return out;
 }
 
-std::vector<FrameResult> VideoSession::SessionState::step(int64_t frame, const RawImage* image,
+std::vector<FrameResult> VideoSession::SessionState::step(int64_t frame, const RgbImage* image,
                                                           const CancelProbe& cancel) {
   check_step(frame);
   const bool computes =

@@ -14,8 +14,8 @@ bool VideoSession::holds(int64_t frame) const {
   return state_->frames.holds(frame);
 }
 
-std::pair<int64_t, FrameResult> VideoSession::add_concept(int64_t frame, const RawImage* image,
-                                                          const ConceptPromptSpec& prompt, const CancelProbe& cancel) {
+std::pair<int64_t, FrameResult> VideoSession::add_concept(int64_t frame, const RgbImage* image,
+                                                          const ConceptPrompt& prompt, const CancelProbe& cancel) {
   return translate(ERR_INFERENCE, "Adding a concept", [&]() -> std::pair<int64_t, FrameResult> {
     state_->check_concept(prompt);
     state_->open_prompted(frame, image, cancel);
@@ -24,7 +24,7 @@ std::pair<int64_t, FrameResult> VideoSession::add_concept(int64_t frame, const R
   });
 }
 
-FrameResult VideoSession::add_points(int64_t frame, const RawImage* image, int64_t object, const PointInput& input,
+FrameResult VideoSession::add_points(int64_t frame, const RgbImage* image, int64_t object, const ClickPrompt& input,
                                      const CancelProbe& cancel) {
   return translate(ERR_INFERENCE, "Adding points", [&] {
     state_->check_points(object, input);
@@ -34,7 +34,7 @@ FrameResult VideoSession::add_points(int64_t frame, const RawImage* image, int64
   });
 }
 
-FrameResult VideoSession::add_mask(int64_t frame, const RawImage* image, int64_t object, const uint8_t* mask,
+FrameResult VideoSession::add_mask(int64_t frame, const RgbImage* image, int64_t object, const uint8_t* mask,
                                    const CancelProbe& cancel) {
   return translate(ERR_INFERENCE, "Adding a mask", [&] {
     state_->check_object(object);
@@ -45,7 +45,7 @@ FrameResult VideoSession::add_mask(int64_t frame, const RawImage* image, int64_t
   });
 }
 
-FrameResult VideoSession::clear_prompts(int64_t frame, const RawImage* image, int64_t object,
+FrameResult VideoSession::clear_prompts(int64_t frame, const RgbImage* image, int64_t object,
                                         const CancelProbe& cancel) {
   return translate(ERR_INFERENCE, "Taking prompts back", [&] {
     ObjectGroup& group = state_->group_of(object);
@@ -76,7 +76,7 @@ PropagationPlan VideoSession::begin(Direction direction, std::optional<int64_t> 
                    [&] { return state_->begin({direction == Direction::backward, start, max_frames}); });
 }
 
-std::vector<FrameResult> VideoSession::step(int64_t frame, const RawImage* image, const CancelProbe& cancel) {
+std::vector<FrameResult> VideoSession::step(int64_t frame, const RgbImage* image, const CancelProbe& cancel) {
   return translate(ERR_INFERENCE, "Following objects", [&] { return state_->step(frame, image, cancel); });
 }
 

@@ -7,10 +7,10 @@
 
 #include "core/cancel.h"
 #include "image/image_model.h"
+#include "image/prompts.h"
 #include "video/frames/stage_times.h"
 #include "video/session/frame_result.h"
 #include "video/session/video_types.h"
-#include "video/tracker/point_input.h"
 
 namespace sam3 {
 
@@ -32,16 +32,16 @@ class VideoSession {
   // ERR_MEMORY_LIMIT, ABORT_ERR.
 
   // Returns the concept's index and the result.
-  std::pair<int64_t, FrameResult> add_concept(int64_t frame, const RawImage* image, const ConceptPromptSpec& prompt,
+  std::pair<int64_t, FrameResult> add_concept(int64_t frame, const RgbImage* image, const ConceptPrompt& prompt,
                                               const CancelProbe& cancel);
   // A new `object` (its id is the caller's to choose, >= 0) or one that is there, of a concept or not.
-  FrameResult add_points(int64_t frame, const RawImage* image, int64_t object, const PointInput& input,
+  FrameResult add_points(int64_t frame, const RgbImage* image, int64_t object, const ClickPrompt& input,
                          const CancelProbe& cancel);
   // `mask`: height * width of the video, row-major, 0 or 1.
-  FrameResult add_mask(int64_t frame, const RawImage* image, int64_t object, const uint8_t* mask,
+  FrameResult add_mask(int64_t frame, const RgbImage* image, int64_t object, const uint8_t* mask,
                        const CancelProbe& cancel);
   // Takes the points, box or mask of one object on one frame back. ERR_UNKNOWN_OBJECT.
-  FrameResult clear_prompts(int64_t frame, const RawImage* image, int64_t object, const CancelProbe& cancel);
+  FrameResult clear_prompts(int64_t frame, const RgbImage* image, int64_t object, const CancelProbe& cancel);
 
   void remove_object(int64_t object);          // ERR_UNKNOWN_OBJECT
   void remove_concept(int64_t concept_index);  // with its objects; ERR_INVALID_ARGUMENT
@@ -54,7 +54,7 @@ class VideoSession {
   // the session as before it and can be repeated with the same result. One that fails in tracking (device out of
   // memory) can be repeated, too, for the same frame only: groups of objects that were through keep their results, the
   // failed one tracks the frame again. Or the propagation is ended, by finish() or abandon().
-  std::vector<FrameResult> step(int64_t frame, const RawImage* image, const CancelProbe& cancel);
+  std::vector<FrameResult> step(int64_t frame, const RgbImage* image, const CancelProbe& cancel);
   std::vector<FrameResult> finish();  // what hotstart still holds; ends the propagation
   void abandon();                     // ends the propagation and drops what hotstart still holds
 

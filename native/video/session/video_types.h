@@ -3,7 +3,6 @@
 #include <string>
 #include <vector>
 
-#include "network/text_cache.h"
 #include "video/concepts/concept_options.h"
 #include "video/tracker/tracker_options.h"
 
@@ -31,13 +30,6 @@ void for_each_option(VideoOptions& options, Visit visit) {
 #undef SAM3_OPTION
 }
 
-struct ConceptPromptSpec {
-  TextCache::Ids ids;  // of the text, or of the word "visual" where has_text is false
-  bool has_text = true;
-  std::vector<float> boxes;     // cx cy w h, 0..1; none or one box
-  std::vector<int64_t> labels;  // 1 per box: 1 positive, 0 negative
-};
-
 enum class Direction { forward, backward };
 
 // The frames of a propagation, both ends included, in the order they have to be stepped: from `first` up, or down when
@@ -45,8 +37,9 @@ enum class Direction { forward, backward };
 struct PropagationPlan {
   int64_t first = 0, last = 0;  // last = INT64_MAX where the number of frames is not known
   bool reverse = false;
-  bool encodes = true;  // false: the results are there already, no image is needed
-  std::string kind;     // full | partial | fetch | clicks
+  bool encodes = true;        // false: the results are there already, no image is needed
+  std::string kind;           // full | partial | fetch | clicks
+  std::vector<int64_t> held;  // where it encodes: frames of it whose images need not be sent
 };
 
 }  // namespace sam3

@@ -20,7 +20,7 @@ constexpr int64_t kBoxTopLeft = 2, kBoxBottomRight = 3;
 }  // namespace
 
 TrackNetwork::Points MaskletBucket::merged_points(const TrackContext& context, int64_t frame, int64_t id,
-                                                  const PointInput& input) const {
+                                                  const ClickPrompt& input) const {
   const auto invalid = [](const std::string& message) { throw Error(ERR_INVALID_ARGUMENT, message); };
   if (input.points.size() != 2 * input.labels.size()) invalid("Points need two numbers for each label.");
   if (input.labels.empty() && !input.box) invalid("A prompt needs points or a box.");
@@ -31,11 +31,15 @@ TrackNetwork::Points MaskletBucket::merged_points(const TrackContext& context, i
     const auto& old = masklets_[index_of(id)].points;
     if (const auto found = old.find(frame); found != old.end()) points = found->second;
   }
+  const auto add = [&](const double* xy, size_t numbers) {
+    const auto size = static_cast<double>(context.model.input_size());
+    for (size_t i = 0; i < numbers; i++) points.xy.push_back(static_cast<float>(xy[i] * size));
+  };
   if (input.box) {
-    points.xy.assign(input.box->begin(), input.box->end());
+    add(input.box->data(), 4);
     points.labels = {kBoxTopLeft, kBoxBottomRight};
   }
-  points.xy.insert(points.xy.end(), input.points.begin(), input.points.end());
+  add(input.points.data(), input.points.size());
   points.labels.insert(points.labels.end(), input.labels.begin(), input.labels.end());
 
   const auto count = static_cast<int64_t>(points.labels.size()), most = context.options.max_point_num_in_prompt_enc;
@@ -59,7 +63,7 @@ at::Tensor MaskletBucket::previous_logits(int64_t frame, int64_t id) const {
   return logits.defined() ? logits.clamp(-kPreviousLimit, kPreviousLimit) : logits;
 }
 
-void MaskletBucket::add_points(const TrackContext& context, int64_t frame, int64_t id, const PointInput& input) {
+void MaskletBucket::add_points(const TrackContext& context, int64_t frame, int64_t id, const ClickPrompt& input) {
   check_new(id);
   TrackNetwork::Points points = merged_points(context, frame, id, input);
   const Program::Levels image = context.frames.tracker(frame);

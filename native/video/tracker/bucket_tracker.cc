@@ -261,7 +261,7 @@ BucketFrame BucketTracker::prompt(int64_t frame, int64_t object, Body&& body) {
   });
 }
 
-BucketFrame BucketTracker::add_points(int64_t frame, int64_t object, const PointInput& input) {
+BucketFrame BucketTracker::add_points(int64_t frame, int64_t object, const ClickPrompt& input) {
   return prompt(frame, object, [&](MaskletBucket& bucket) { bucket.add_points(context(), frame, object, input); });
 }
 

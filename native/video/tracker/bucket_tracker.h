@@ -37,7 +37,7 @@ class BucketTracker : public MaskletTracker {
   // Prompts. They become memory with the next preflight. A new object joins the bucket whose tracking has not started,
   // or gets one of its own. Each returns all objects of the bucket on that frame.
   // ERR_INVALID_ARGUMENT for points without labels, a box beside old points, nothing at all, or a mask of a wrong size.
-  BucketFrame add_points(int64_t frame, int64_t object, const PointInput& input);
+  BucketFrame add_points(int64_t frame, int64_t object, const ClickPrompt& input);
   // `mask` [height,width] of the video, or of another size, which is then resized: above 0.5 is the object.
   BucketFrame add_mask(int64_t frame, int64_t object, const at::Tensor& mask);
   BucketFrame clear_inputs(int64_t frame, int64_t object);

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "image/image_model.h"
+#include "image/prompts.h"
 #include "video/frames/frame_store.h"
 #include "video/tracker/memory_bank.h"
-#include "video/tracker/point_input.h"
 #include "video/tracker/track_network.h"
 #include "video/tracker/tracker_options.h"
 
@@ -49,11 +49,11 @@ class MaskletBucket {
   const MemoryBank& bank() const { return bank_; }
 
   // Points and box of an object, new or not. On a frame that was not tracked before they are decoded without memory,
-  // else they correct what was tracked (see PointInput); the object's previous logits, held within +-32, are fed back.
+  // else they correct what was tracked (see ClickPrompt); the object's previous logits, held within +-32, are fed back.
   // Of more than max_point_num_in_prompt_enc points the first and the last half are kept, for good.
   // ERR_INVALID_ARGUMENT: labels and points that do not match, neither points nor box, a box beside old points.
   // ERR_INTERNAL: a new id after the first preflight.
-  void add_points(const TrackContext& context, int64_t frame, int64_t id, const PointInput& input);
+  void add_points(const TrackContext& context, int64_t frame, int64_t id, const ClickPrompt& input);
   // Masks of objects, new or not: `inputs` float32 [K,16G,16G] in 0..1 for the network, `given` bool [K,height,width]
   // for the output. Each takes its pixels from masks that other objects were given on the frame before.
   void add_masks(const TrackContext& context, int64_t frame, const std::vector<int64_t>& ids, const at::Tensor& inputs,
@@ -105,7 +105,7 @@ class MaskletBucket {
   void set_pending(Masklet& masklet, int64_t frame, Pending pending);
   std::vector<int64_t> preflight_order() const;  // pending_frames() as the reference walks them
   TrackNetwork::Points merged_points(const TrackContext& context, int64_t frame, int64_t id,
-                                     const PointInput& input) const;
+                                     const ClickPrompt& input) const;
   at::Tensor previous_logits(int64_t frame, int64_t id) const;
   // All objects on one frame, from new prompts or from what is stored, without memory.
   FrameOutput consolidated(const TrackContext& context, int64_t frame) const;

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { buildSam3ImageModel, buildSam3VideoModel, type Sam3ImageModel } from '../../../lib/index.js'
-import type { NativeEngine, NativeWeightReport } from '../../../lib/native/addon.js'
+import { fromNativeError } from '../../../lib/base/errors.js'
+import type { NativeEngine, NativeWeightReport } from '../../../lib/native/contract.js'
 import { loadEngine } from '../../../lib/native/loader.js'
 import { buildTestModel, noiseImage, rejection } from '../../support/model.js'
 import { goldenModels, repositoryRoot } from '../../support/paths.js'
@@ -190,7 +191,8 @@ describe('the layout of weights is told from the names of their tensors', () => 
     ['other_model', 'ERR_MODEL_FORMAT', /bert\.embeddings/],
     ['deeper', 'ERR_WEIGHTS_MISMATCH', /unexpected \(1\):\n {2}transformer\.decoder\.layers\.99/],
   ])('%s is refused', async (name, code, message) => {
-    expect(inspect(name).problem).toMatchObject({ code, message: expect.stringMatching(message) })
+    const problem = fromNativeError(inspect(name).problem)
+    expect(problem).toMatchObject({ code, message: expect.stringMatching(message) })
     cpSync(shapes(name), values(`${name}.pt`))
     const error = await rejection(build(values(`${name}.pt`)))
     expect(error).toMatchObject({ code, message: expect.stringMatching(message), fix: expect.stringMatching(/\S/) })

@@ -6,14 +6,15 @@ import { leftOut, replay } from '../../support/golden-set.js'
 import { replayedRoot } from '../../support/paths.js'
 
 interface GoldenTokens {
+  context_length: number
   rows: { text: string; ids: number[] }[]
 }
 
-replay<GoldenTokens>('TextTokenizer against the reference', 'tokenizer', ({ rows }) => {
+replay<GoldenTokens>('TextTokenizer against the reference', 'tokenizer', ({ context_length, rows }) => {
   if (rows.length === 0) leftOut('texts in cases/tokenizer.json')
   else {
     it(`gives the same ids for ${rows.length} texts`, () => {
-      const tokenizer = new TextTokenizer(readFileSync(`${replayedRoot}/model/tokenizer.json`, 'utf8'))
+      const tokenizer = new TextTokenizer(readFileSync(`${replayedRoot}/model/tokenizer.json`, 'utf8'), context_length)
       const different = rows.filter(({ text, ids }) => tokenizer.encode(text).ids.join() !== ids.join())
       expect(different.map(({ text }) => text)).toEqual([])
     })

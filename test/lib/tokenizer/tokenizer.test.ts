@@ -4,25 +4,27 @@ import { describe, expect, it } from 'vitest'
 import { Sam3ModelError } from '../../../lib/base/errors.js'
 import { cleanText } from '../../../lib/tokenizer/clean.js'
 import { unescapeHtml } from '../../../lib/tokenizer/html.js'
-import { CONTEXT_LENGTH, TextTokenizer } from '../../../lib/tokenizer/tokenizer.js'
+import { TextTokenizer } from '../../../lib/tokenizer/tokenizer.js'
 import { goldenRoot, repositoryRoot } from '../../support/paths.js'
 import { pythonWith, runPython } from '../../support/python.js'
 import { without } from '../../support/without.js'
 
 interface GoldenTokens {
+  context_length: number
   sot: number
   eot: number
 }
 
 describe('TextTokenizer', () => {
-  const tokenizer = new TextTokenizer(readFileSync(`${goldenRoot}/model/tokenizer.json`, 'utf8'))
   const golden = JSON.parse(readFileSync(`${goldenRoot}/cases/tokenizer.json`, 'utf8')) as GoldenTokens
+  const length = golden.context_length
+  const tokenizer = new TextTokenizer(readFileSync(`${goldenRoot}/model/tokenizer.json`, 'utf8'), length)
 
   it('reports the length and, when the text was cut, keeps the end token last', () => {
     expect(tokenizer.encode('cat')).toMatchObject({ length: 3, truncated: false })
     const row = tokenizer.encode('cat '.repeat(100))
-    expect(row).toMatchObject({ length: CONTEXT_LENGTH, truncated: true })
-    expect(row.ids[CONTEXT_LENGTH - 1]).toBe(golden.eot)
+    expect(row).toMatchObject({ length, truncated: true })
+    expect(row.ids[length - 1]).toBe(golden.eot)
   })
 
   it('fits exactly 30 words beside the start and the end token', () => {
@@ -86,8 +88,8 @@ describe('TextTokenizer with an unusable file', () => {
     ['another model', '{"model":{"type":"Unigram","vocab":[]}}'],
     ['no special tokens', '{"model":{"type":"BPE","vocab":{"a":1},"merges":[]}}'],
   ])('refuses %s', (_name, json) => {
-    expect(() => new TextTokenizer(json)).toThrow(Sam3ModelError)
-    expect(() => new TextTokenizer(json)).toThrow(expect.objectContaining({ code: 'ERR_MODEL_FORMAT' }))
+    expect(() => new TextTokenizer(json, 32)).toThrow(Sam3ModelError)
+    expect(() => new TextTokenizer(json, 32)).toThrow(expect.objectContaining({ code: 'ERR_MODEL_FORMAT' }))
   })
 })
 

@@ -30,7 +30,7 @@ void step(Engine& engine, const SessionPtr& session, int64_t frame, Callback<Res
   engine.in_session<Results>(
       session, std::move(token), kLimited,
       [frame](VideoSession& video, const CancelProbe& cancel) {
-        const RawImage pixels = image();
+        const RgbImage pixels = image();
         return video.step(frame, &pixels, cancel);
       },
       std::move(done));
@@ -42,9 +42,9 @@ void prepare(Engine& engine, const SessionPtr& session) {
   engine.in_session<FrameResult>(
       session, nullptr, kLimited,
       [](VideoSession& video, const CancelProbe& cancel) {
-        const RawImage pixels = image();
-        PointInput click;
-        click.points = {84, 84};
+        const RgbImage pixels = image();
+        ClickPrompt click;
+        click.points = {.5, .5};
         click.labels = {1};
         return video.add_points(0, &pixels, 7, click, cancel);
       },

@@ -26,7 +26,7 @@ inline const std::vector<uint8_t>& pixels() {
   return noise;
 }
 
-inline RawImage image() {
+inline RgbImage image() {
   return {pixels().data(), 60, 40};
 }
 

@@ -13,7 +13,7 @@ TEST_CASE("engine: concepts and clicks, from pixels and from an encoded image") 
   CHECK(running.info.device.rfind(test_device(), 0) == 0);
   CHECK(running.info.dtype == "float32");
   CHECK(running.info.input_size == 168);
-  CHECK(running.info.grid == 12);
+  CHECK(running.info.mask_side == 48);
   CHECK(running.info.parameters > 1'000'000);
   CHECK(running.info.weight_bytes == 4 * running.info.parameters);
 

@@ -41,7 +41,7 @@ std::vector<double> resize_axis(const std::vector<double>& line, int64_t to) {
 
 TEST_CASE("preprocess: an image of the right size is only normalised, channels first") {
   const auto pixels = noise(28 * 28 * 3);
-  const RawImage image{pixels.data(), 28, 28};
+  const RgbImage image{pixels.data(), 28, 28};
   const at::Tensor out = preprocess(image, 28, {c10::kCPU, at::kFloat});
   REQUIRE(out.sizes() == at::IntArrayRef({1, 3, 28, 28}));
   for (const auto& [c, y, x] : std::vector<std::array<int64_t, 3>>{{0, 0, 0}, {1, 5, 9}, {2, 27, 27}, {0, 13, 2}}) {

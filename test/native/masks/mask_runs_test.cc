@@ -43,7 +43,7 @@ void check_summary(const MaskRuns& mask, const std::vector<bool>& pixels, int64_
   CHECK(mask.area == area);
   const std::array<int32_t, 4> none{0, 0, 0, 0};
   const std::array<int32_t, 4> box{static_cast<int32_t>(left), static_cast<int32_t>(top),
-                                   static_cast<int32_t>(right - left + 1), static_cast<int32_t>(bottom - top + 1)};
+                                   static_cast<int32_t>(right + 1), static_cast<int32_t>(bottom + 1)};
   CHECK(mask.box == (area ? box : none));
   for (size_t i = 1; i < mask.runs.size(); i++) REQUIRE(mask.runs[i] > 0);  // only the first run may be empty
 }

@@ -45,21 +45,22 @@ ConceptRun::ConceptRun(const Json& run, const Json& recording)
   }
 }
 
-ConceptPromptSpec ConceptRun::prompt() const {
-  ConceptPromptSpec out = concept_of(text);
+ConceptPrompt ConceptRun::prompt() const {
+  ConceptPrompt out = concept_of(text);
   out.has_text = has_text;
   const Json* boxes = run_->at("prompt").find("boxes_xywh");
   if (!boxes) return out;
   for (const Json& box : boxes->as_array("boxes")) {
     const auto xywh = floats(box);
-    for (const float x : {xywh[0] + xywh[2] / 2, xywh[1] + xywh[3] / 2, xywh[2], xywh[3]}) out.boxes.push_back(x);
+    const double x = xywh[0], y = xywh[1];
+    for (const double corner : {x, y, x + xywh[2], y + xywh[3]}) out.boxes.push_back(corner);
   }
   out.labels = ints(run_->at("prompt").at("box_labels"));
   return out;
 }
 
 ConceptPrompt ConceptRun::prompt_on(int64_t frame) const {
-  const ConceptPromptSpec spec = prompt();
+  const ConceptPrompt spec = prompt();
   if (frame != start && frame != start + 1) return {spec.ids, {}, {}};
   return {spec.ids, spec.boxes, spec.labels};
 }
@@ -126,10 +127,9 @@ std::vector<ConceptRun> concept_runs(const Json& recording) {
   return runs;
 }
 
-Click click_of(const std::string& op, int64_t input_size) {
+Click click_of(const std::string& op) {
   Click click{std::stoll(argument(op, "frame")), std::stoll(argument(op, "obj_id")), {}};
-  const auto scale = static_cast<float>(input_size);
-  for (const float x : numbers(argument(op, "points"))) click.points.points.push_back(x * scale);
+  for (const float x : numbers(argument(op, "points"))) click.points.points.push_back(x);
   for (const float x : numbers(argument(op, "point_labels"))) click.points.labels.push_back(static_cast<int64_t>(x));
   return click;
 }

@@ -38,7 +38,7 @@ class ConceptRun {
   std::vector<Stage> stages;
 
   const Json::Array& internals() const { return run_->at("internals").as_array("internals"); }
-  ConceptPromptSpec prompt() const;
+  ConceptPrompt prompt() const;
   // As the detector takes it on a frame: boxes count on the frame of the prompt and on the one that follows.
   ConceptPrompt prompt_on(int64_t frame) const;
   // What is detected on a frame, in the order in which the run numbers it.
@@ -61,8 +61,8 @@ std::vector<ConceptRun> concept_runs(const Json& recording);
 // The click of a call such as "add_prompt(frame 4, points=[[.4,.4]], point_labels=[1], obj_id=0)".
 struct Click {
   int64_t frame, object;
-  PointInput points;
+  ClickPrompt points;
 };
-Click click_of(const std::string& op, int64_t input_size);
+Click click_of(const std::string& op);
 
 }  // namespace sam3::test

@@ -44,8 +44,8 @@ std::vector<FrameResult> Clip::propagate(VideoSession& session, Direction direct
   return out;
 }
 
-ConceptPromptSpec concept_of(const std::string& text) {
-  ConceptPromptSpec out;
+ConceptPrompt concept_of(const std::string& text) {
+  ConceptPrompt out;
   out.ids = token_ids(text);
   return out;
 }

@@ -25,7 +25,7 @@ class Clip {
   int64_t width() const { return pixels_.size(2); }
   int64_t height() const { return pixels_.size(1); }
   int64_t frames() const { return pixels_.size(0); }
-  const RawImage* frame(int64_t index) const { return &frames_[index]; }
+  const RgbImage* frame(int64_t index) const { return &frames_[index]; }
   // For this clip, with logits in the results.
   VideoOptions options() const;
   // A whole propagation: what the steps and the end give, in order. Images are sent only where the plan asks for them.
@@ -35,11 +35,11 @@ class Clip {
  private:
   const GoldenModel& golden_;
   at::Tensor pixels_;
-  std::vector<RawImage> frames_;
+  std::vector<RgbImage> frames_;
   std::unique_ptr<ImageModel> model_;
 };
 
-ConceptPromptSpec concept_of(const std::string& text);
+ConceptPrompt concept_of(const std::string& text);
 // A mask as bool [height,width].
 at::Tensor pixels_of(const MaskRuns& mask, int64_t height, int64_t width);
 

@@ -1,6 +1,6 @@
 /** The heuristics: ours, with their ranges and documentation, beside the list that the engine's own tables make. */
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { NativeVideoOption } from '../../../../lib/native/addon.js'
+import type { NativeVideoOption } from '../../../../lib/native/contract.js'
 import { loadEngine } from '../../../../lib/native/loader.js'
 import {
   BOUNDING_DEFAULTS,

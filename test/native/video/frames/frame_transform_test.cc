@@ -13,7 +13,7 @@ using namespace sam3::test;
 
 namespace {
 
-RawImage raw(const at::Tensor& pixels) {
+RgbImage raw(const at::Tensor& pixels) {
   return {pixels.const_data_ptr<uint8_t>(), pixels.size(1), pixels.size(0)};
 }
 

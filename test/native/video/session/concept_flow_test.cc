@@ -82,8 +82,8 @@ TEST_CASE("concept flow: a pass without frames leaves the next one what it would
   VideoSession session(clip.model(), options);
   session.add_concept(0, clip.frame(0), concept_of("cat"), {});
   clip.propagate(session, Direction::forward, 0, 3);
-  PointInput input;
-  input.points = {80, 80};
+  ClickPrompt input;
+  input.points = {.5, .5};
   input.labels = {1};
   session.add_points(2, nullptr, 50, input, {});
   PropagationPlan plan;

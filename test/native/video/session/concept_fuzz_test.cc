@@ -142,8 +142,8 @@ struct Run {
     const auto& boxes = expected.at("boxes").as_array("boxes");
     for (size_t i = 0; i < std::min(found.size(), boxes.size()); i++) {
       const auto& [left, top, right, bottom] = found[i].box;
-      const std::vector<float> box = {left, top, right - left, bottom - top};
-      CHECK(box == floats(boxes[i]));
+      const std::vector<int64_t> box = {left, top, std::max(0, right - left - 1), std::max(0, bottom - top - 1)};
+      CHECK(box == ints(boxes[i]));
     }
     const std::vector<int64_t> stats = {stage.find(frame)->tracked, stage.find(frame)->dropped};
     CHECK(stats == ints(expected.at("stats")));

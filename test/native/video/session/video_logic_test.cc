@@ -90,8 +90,8 @@ void check_output(const std::vector<TrackedObject>& found, const SafetensorsFile
     const auto w = static_cast<float>(size.width), h = static_cast<float>(size.height);
     CHECK(left / w == boxes[row][0].item<float>());
     CHECK(top / h == boxes[row][1].item<float>());
-    CHECK((right - left) / w == boxes[row][2].item<float>());
-    CHECK((bottom - top) / h == boxes[row][3].item<float>());
+    CHECK(std::max(0, right - left - 1) / w == boxes[row][2].item<float>());
+    CHECK(std::max(0, bottom - top - 1) / h == boxes[row][3].item<float>());
     CHECK(found[i].mask.area == areas[row].item<int64_t>());
     CHECK(same_mask(bits_of(found[i].mask, size.height, size.width), 0, masks, row));
   }

@@ -77,7 +77,7 @@ TEST_CASE("video session: where memory ends in a call, it can be repeated") {
     const CancelProbe none;
     stubborn([&] { return session.add_concept(0, clip.frame(0), concept_of("cat"), none); });
     stubborn([&] { return session.add_concept(0, clip.frame(0), concept_of("visual"), none); });
-    stubborn([&] { return session.add_points(0, clip.frame(0), 70, {{90, 80}, {1}, {}, true, false}, none); });
+    stubborn([&] { return session.add_points(0, clip.frame(0), 70, {{.536, .476}, {1}, {}, {}}, none); });
     session.begin(Direction::forward, 0, 7);
     std::vector<FrameResult> out;
     for (int64_t frame = 0; frame < 8; frame++)

@@ -60,7 +60,9 @@ Differences compare(const FrameResult& found, const Json& recorded, const Concep
     differences.expect(!(flipped & near.logical_not()).any().item<bool>(), name + "mask");
     const auto& [left, top, right, bottom] = object.box;
     const auto w = static_cast<float>(width), h = static_cast<float>(height);
-    const at::Tensor xywh = at::tensor({left / w, top / h, (right - left) / w, (bottom - top) / h});
+    // The reference's far corner is the last pixel of the object.
+    const at::Tensor xywh =
+        at::tensor({left / w, top / h, std::max(0, right - left - 1) / w, std::max(0, bottom - top - 1) / h});
     // A pixel of an undecided edge moves a box by its own width.
     const double slack = flipped.any().item<bool>() ? 1.01 / static_cast<double>(std::min(height, width)) : kBoxes;
     differences.expect_near(xywh, boxes[row], slack, name + "box");
@@ -118,7 +120,7 @@ void replay(const ConceptRun& run, const Clip& clip, const GoldenTensors& tensor
                                   stage.start(clip.frames()), stage.distance(clip.frames()), &plan));
       check_kind(stage, plan);
     } else {
-      const Click click = click_of(stage.op, clip.model().input_size());
+      const Click click = click_of(stage.op);
       const FrameResult found = session.add_points(click.frame, nullptr, click.object, click.points, {});
       check(stage, {found});
       for (const TrackedObject& object : found.objects) {

@@ -31,9 +31,11 @@ VideoOptions loose(const Clip& clip) {
   return options;
 }
 
-PointInput point(float x, float y, int64_t label = 1) {
-  PointInput input;
-  input.points = {x, y};
+// x and y in pixels of the network's input.
+ClickPrompt point(double x, double y, int64_t label = 1) {
+  const auto size = static_cast<double>(Clip::get().model().input_size());
+  ClickPrompt input;
+  input.points = {x / size, y / size};
   input.labels = {label};
   return input;
 }
@@ -153,10 +155,10 @@ TEST_CASE("video session: clicked objects without a concept, as recorded, and on
   VideoOptions options = clip.options();
   options.bicubic = true;
   VideoSession session(clip.model(), options);
-  const auto size = static_cast<float>(clip.model().input_size());
-  session.add_points(0, clip.frame(0), 1, point(.15f * size, .35f * size), {});
-  PointInput box;
-  box.box = {.75f * size, .5f * size, .95f * size, .8f * size};
+  const auto size = static_cast<double>(clip.model().input_size());
+  session.add_points(0, clip.frame(0), 1, point(.15 * size, .35 * size), {});
+  ClickPrompt box;
+  box.box = {.75, .5, .95, .8};
   const FrameResult both = session.add_points(0, nullptr, 2, box, {});
   CHECK(both.objects.size() == 2);
   PropagationPlan plan = session.begin(Direction::forward, std::nullopt, std::nullopt);
@@ -220,7 +222,7 @@ TEST_CASE("video session: errors name what is wrong, and leave the session as it
   VideoSession session(clip.model(), loose(clip));
   const CancelProbe none;
   std::vector<uint8_t> small(30);
-  const RawImage other{small.data(), 5, 2};
+  const RgbImage other{small.data(), 5, 2};
 
   CHECK(code_of([&] { session.begin(Direction::forward, {}, {}); }) == "ERR_NO_PROMPT");
   CHECK(code_of([&] { session.step(0, clip.frame(0), none); }) == "ERR_INVALID_ARGUMENT");
@@ -228,7 +230,7 @@ TEST_CASE("video session: errors name what is wrong, and leave the session as it
   CHECK(code_of([&] { session.add_concept(kFrames, clip.frame(0), concept_of("cat"), none); }) == "ERR_INVALID_FRAME");
   CHECK(code_of([&] { session.add_concept(-1, clip.frame(0), concept_of("cat"), none); }) == "ERR_INVALID_FRAME");
   CHECK(code_of([&] { session.add_concept(0, &other, concept_of("cat"), none); }) == "ERR_FRAME_SIZE");
-  ConceptPromptSpec bad = concept_of("cat");
+  ConceptPrompt bad = concept_of("cat");
   bad.ids.pop_back();
   CHECK(code_of([&] { session.add_concept(0, clip.frame(0), bad, none); }) == "ERR_INVALID_ARGUMENT");
   bad = concept_of("cat");
@@ -240,7 +242,7 @@ TEST_CASE("video session: errors name what is wrong, and leave the session as it
   CHECK(code_of([&] { session.add_concept(0, clip.frame(0), bad, none); }) == "ERR_INVALID_ARGUMENT");
   CHECK(code_of([&] { session.add_points(0, clip.frame(0), -3, point(1, 1), none); }) == "ERR_INVALID_ARGUMENT");
   CHECK(code_of([&] { session.add_points(0, clip.frame(0), 3, {}, none); }) == "ERR_INVALID_ARGUMENT");
-  PointInput uneven = point(1, 1);
+  ClickPrompt uneven = point(1, 1);
   uneven.labels.push_back(0);
   CHECK(code_of([&] { session.add_points(0, clip.frame(0), 3, uneven, none); }) == "ERR_INVALID_ARGUMENT");
   CHECK(code_of([&] { session.add_points(0, clip.frame(0), 3, point(1, 1, 7), none); }) == "ERR_INVALID_ARGUMENT");
@@ -323,7 +325,7 @@ TEST_CASE("video session: concepts and objects are removed, what was clicked sta
   const FrameResult given = session.add_mask(2, nullptr, 61, mask.data(), none);
   const auto drawn = std::find_if(given.objects.begin(), given.objects.end(), [](const auto& o) { return o.id == 61; });
   REQUIRE(drawn != given.objects.end());
-  CHECK(drawn->box == std::array<float, 4>{30, 20, 79, 59});
+  CHECK(drawn->box == std::array<int32_t, 4>{30, 20, 80, 60});
   found = session.step(3, clip.frame(3), none);
   session.remove_object(60);
   session.remove_object(61);
@@ -409,7 +411,7 @@ TEST_CASE("video session: random calls never break it") {
     };
     for (int call = 0; call < 40; call++) {
       const int64_t frame = below(4) == 0 ? below(9) - 1 : std::min<int64_t>(at, 6), object = below(5);
-      const RawImage* image = below(5) == 0 ? nullptr : clip.frame(std::clamp<int64_t>(frame, 0, kFrames - 1));
+      const RgbImage* image = below(5) == 0 ? nullptr : clip.frame(std::clamp<int64_t>(frame, 0, kFrames - 1));
       int left = below(6) == 0 ? static_cast<int>(below(4)) : -1;
       const CancelProbe probe([&] { return left >= 0 && left-- == 0; });
       bool began = false;
@@ -418,7 +420,10 @@ TEST_CASE("video session: random calls never break it") {
           case 0:
             check({session.add_concept(frame, image, concept_of(below(2) ? "cat" : "visual"), probe).second});
             break;
-          case 1: check({session.add_points(frame, image, object, point(40.f + 10 * below(9), 80), probe)}); break;
+          case 1:
+            check(
+                {session.add_points(frame, image, object, point(40. + 10 * static_cast<double>(below(9)), 80), probe)});
+            break;
           case 2: check({session.add_mask(frame, image, object, mask.data(), probe)}); break;
           case 3: check({session.clear_prompts(frame, image, object, probe)}); break;
           case 4: session.remove_object(object); break;

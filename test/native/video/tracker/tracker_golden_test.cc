@@ -130,7 +130,7 @@ TEST_CASE("golden tracker: every recorded run of the reference, step by step") {
   const auto model = golden_model().load();
   const GoldenTensors tensors(golden_model(), "tracker_video");
   bool replayed = false;
-  for (const ReplayRun& run : replay_runs(*recording, model->input_size())) {
+  for (const ReplayRun& run : replay_runs(*recording)) {
     if (run.failed) continue;
     replayed = true;
     CAPTURE(run.name);
@@ -163,7 +163,7 @@ TEST_CASE("golden tracker: a prompt taken back before the first propagation leav
   const auto model = golden_model().load();
   const GoldenTensors tensors(golden_model(), "tracker_video");
   bool replayed = false;
-  for (const ReplayRun& run : replay_runs(*recording, model->input_size())) {
+  for (const ReplayRun& run : replay_runs(*recording)) {
     const auto is = [](Kind kind) { return [kind](const ReplayStep& step) { return step.kind == kind; }; };
     const auto first = std::find_if(run.steps.begin(), run.steps.end(), is(Kind::clear)),
                start = std::find_if(run.steps.begin(), run.steps.end(), is(Kind::preflight));

@@ -9,19 +9,17 @@
 namespace sam3::test {
 namespace {
 
-PointInput point_input(const std::string& call, int64_t input_size) {
-  PointInput input;
-  const auto scale = static_cast<float>(input_size);
-  for (const float x : numbers(argument(call, "points"))) input.points.push_back(x * scale);
+ClickPrompt click_prompt(const std::string& call) {
+  ClickPrompt input;
+  for (const float x : numbers(argument(call, "points"))) input.points.push_back(x);
   for (const float x : numbers(argument(call, "labels"))) input.labels.push_back(static_cast<int64_t>(x));
-  if (const auto box = numbers(argument(call, "box")); !box.empty())
-    input.box = {box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale};
+  if (const auto box = numbers(argument(call, "box")); !box.empty()) input.box = {box[0], box[1], box[2], box[3]};
   input.clear_old_points = call.find("'clear_old_points': False") == std::string::npos;
   input.use_prev_mem_frame = call.find("'use_prev_mem_frame': True") != std::string::npos;
   return input;
 }
 
-ReplayStep parse(const std::string& call, int64_t input_size) {
+ReplayStep parse(const std::string& call) {
   using Kind = ReplayStep::Kind;
   ReplayStep step{};
   const auto starts = [&](const char* name) { return call.rfind(name, 0) == 0; };
@@ -29,7 +27,7 @@ ReplayStep parse(const std::string& call, int64_t input_size) {
   if (const auto object = argument(call, "obj_id"); !object.empty()) step.object = std::stoll(object);
   if (starts("add_new_points_or_box")) {
     step.kind = Kind::points;
-    step.points = point_input(call, input_size);
+    step.points = click_prompt(call);
   } else if (starts("add_new_mask")) {
     step.kind = Kind::mask;
     const auto at = call.find("mask_inputs[");
@@ -52,7 +50,7 @@ ReplayStep parse(const std::string& call, int64_t input_size) {
 
 }  // namespace
 
-std::vector<ReplayRun> replay_runs(const Json& recording, int64_t input_size) {
+std::vector<ReplayRun> replay_runs(const Json& recording) {
   std::vector<ReplayRun> runs;
   for (const Json& recorded : recording.at("runs").as_array("runs")) {
     if (recorded.at("variant").as_string("variant") != "fp32") continue;
@@ -61,7 +59,7 @@ std::vector<ReplayRun> replay_runs(const Json& recording, int64_t input_size) {
     run.key = run.name + ".fp32.";
     bool reverse = false;
     for (const Json& entry : recorded.at("steps").as_array("steps")) {
-      ReplayStep step = parse(entry.at("op").as_string("op"), input_size);
+      ReplayStep step = parse(entry.at("op").as_string("op"));
       step.index = entry.at("step").as_int("step");
       if (step.kind == ReplayStep::Kind::preflight) reverse = step.reverse;
       if (step.kind == ReplayStep::Kind::track) {
@@ -91,7 +89,7 @@ Replay::Replay(const GoldenModel& golden, ImageModel& model, bool full_history) 
 
 void Replay::open(int64_t frame) {
   const at::Tensor image = images_[frame];
-  const RawImage raw{image.const_data_ptr<uint8_t>(), image.size(1), image.size(0)};
+  const RgbImage raw{image.const_data_ptr<uint8_t>(), image.size(1), image.size(0)};
   frames_->open(frame, &raw, {});
 }
 

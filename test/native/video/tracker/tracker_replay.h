@@ -16,7 +16,7 @@ struct ReplayStep {
   Kind kind;
   int64_t index = 0;  // of the step in the recording
   int64_t frame = -1, object = -1;
-  PointInput points;
+  ClickPrompt points;
   int64_t mask = -1;                // of mask_inputs; -1: an empty one
   bool reverse = false;             // of a tracked frame
   std::vector<int64_t> object_ids;  // afterwards
@@ -30,7 +30,7 @@ struct ReplayRun {
 };
 
 // The runs of cases/tracker_video.json in float32.
-std::vector<ReplayRun> replay_runs(const Json& recording, int64_t input_size);
+std::vector<ReplayRun> replay_runs(const Json& recording);
 
 // A tracker on the recording's clip, whose frames are resized as the reference's tracker does.
 class Replay {
