@@ -14,13 +14,12 @@ from scripts.export.config import Sam3Config
 
 from . import sprites
 from .curves import draw_curves
-from .export import program_of, write_model
+from .export import WEIGHTS, program_of, write_model
 from .measure import BOXES_ONLY, evaluate
 from .model import CONFIG
 from .phases import FILE as PHASES
 from .phases import read_phases
 from .pictures import sheet
-from .tokenizer import TinyTokenizer
 from .trainer import CHECKPOINT, LOG, Trainer
 from .vocabulary import Vocabulary
 from .world import World
@@ -46,19 +45,28 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--seed", type=int, default=1)
     train.add_argument("--fp32", action="store_true", help="without bfloat16 autocast")
 
-    evaluate = commands.add_parser("evaluate", help="numbers on held-out scenes, in Python")
-    evaluate.add_argument("--out", type=Path, required=True, help="folder of the run")
+    evaluate = commands.add_parser("evaluate", help="all numbers, through the Node library, as a Markdown table")
+    evaluate.add_argument("--model", default="demo", help="a model folder, or a name that the library knows")
     evaluate.add_argument("--seed", type=int, default=1)
     evaluate.add_argument("--scenes", type=int, default=200)
-    evaluate.add_argument("--hand", choices=("trained", "held-out"), default="trained", help="whose drawings are shown")
-    evaluate.add_argument("--exemplars", action="store_true", help="ask with one positive box instead of words")
-    evaluate.add_argument("--pictures", type=Path, help="writes a contact sheet here (PNG)")
-    evaluate.add_argument("--device", default="cpu")
-    evaluate.add_argument("--threads", type=int, default=1)
+    evaluate.add_argument("--clips", type=int, default=20)
 
-    export = commands.add_parser("export", help="the run's averaged weights as a model folder")
+    measure = commands.add_parser("measure", help="quick numbers of a run on held-out scenes, in Python")
+    measure.add_argument("--run", type=Path, required=True, help="folder of the run")
+    measure.add_argument("--seed", type=int, default=1)
+    measure.add_argument("--scenes", type=int, default=200)
+    measure.add_argument("--hand", choices=("trained", "held-out"), default="trained", help="whose drawings are shown")
+    measure.add_argument("--exemplars", action="store_true", help="ask with one positive box instead of words")
+    measure.add_argument("--pictures", type=Path, help="writes a contact sheet here (PNG)")
+    measure.add_argument("--device", default="cpu")
+    measure.add_argument("--threads", type=int, default=1)
+
+    export = commands.add_parser("export", help="the run's averaged weights as a model, for the repository to keep")
     export.add_argument("--run", type=Path, required=True)
-    export.add_argument("--out", type=Path, required=True)
+    export.add_argument("--out", type=Path, default=WEIGHTS)
+
+    commands.add_parser("examples", help="the pictures of examples/")
+    commands.add_parser("fixtures", help="what the tests need: held-out scenes, and what is true of them")
 
     curves = commands.add_parser("curves", help="the curves of a run as an SVG")
     curves.add_argument("--run", type=Path, required=True)
@@ -86,7 +94,7 @@ def train(options: argparse.Namespace) -> None:
 
 def measure(options: argparse.Namespace) -> None:
     """Prints numbers of a run's averaged weights."""
-    state = torch.load(options.out / CHECKPOINT, map_location=options.device)
+    state = torch.load(options.run / CHECKPOINT, map_location=options.device)
     program = program_of(state).to(options.device)
     atlas = "atlas" if options.hand == "trained" else "held-out"
     world = World.open(torch.device(options.device), held_out=True, atlas=atlas)
@@ -97,6 +105,21 @@ def measure(options: argparse.Namespace) -> None:
     numbers = evaluate(world, program, config, options.scenes, options.seed, settings=settings)
     about = {"phase": state["phase"], "step": state["step"], "core_minutes": round(state["seconds"] / 60, 1)}
     print(json.dumps(about | numbers))
+
+
+def show(options: argparse.Namespace) -> None:
+    """What is made of the finished model and of its world; this needs more than torch."""
+    from .evaluation.report import report
+    from .examples import write_examples
+    from .fixtures import write_fixtures
+
+    torch.set_num_threads(1)  # small steps, which would wait for one another
+    if options.command == "examples":
+        write_examples()
+    elif options.command == "fixtures":
+        write_fixtures()
+    else:
+        print(report(options.model, CONFIG.image_size, options.scenes, options.clips, options.seed))
 
 
 def main() -> int:
@@ -112,8 +135,10 @@ def main() -> int:
         if options.command == "export":
             state = torch.load(options.run / CHECKPOINT, map_location="cpu")
             config = Sam3Config.from_dict(state["config"])
-            tokenizer = TinyTokenizer(Vocabulary.read().all_phrases(), config.text_vocab)
-            write_model(program_of(state), config, tokenizer, options.out)
+            write_model(program_of(state), config, Vocabulary.read(), options.out)
+            return 0
+        if options.command in ("examples", "fixtures", "evaluate"):
+            show(options)
             return 0
         torch.set_num_threads(options.threads)
         torch.set_float32_matmul_precision(

@@ -17,7 +17,7 @@ MARGIN = 2
 
 @dataclass
 class Atlas:
-    """Textures u8 [T,4,128,128], colour times alpha, with a transparent edge; `looks` i64 [L,2] = (texture, item); `hands` i64 [L], -1 for plain shapes."""
+    """Textures u8 [T,4,s,s], colour times alpha, with a transparent edge; `looks` i64 [L,2] = (texture, item); `hands` i64 [L], -1 for plain shapes."""
 
     textures: Tensor
     looks: Tensor
@@ -39,14 +39,14 @@ class Atlas:
 
 
 def textures_of(rgba: Tensor) -> Tensor:
-    """Pictures fp32 [N,4,124,124] in 0..1, not multiplied -> textures u8 [N,4,128,128]."""
+    """Pictures fp32 [N,4,s,s] in 0..1, not multiplied -> textures u8 [N,4,s + 4,s + 4]."""
     multiplied = torch.cat((rgba[:, :3] * rgba[:, 3:], rgba[:, 3:]), 1)
     return (F.pad(multiplied, (MARGIN, MARGIN, MARGIN, MARGIN)) * 255).round().to(torch.uint8)
 
 
-def shape_mask(shape: str) -> Tensor:
-    """A plain shape as alpha fp32 [124,124]."""
-    side, fine = SIDE - 2 * MARGIN, 8
+def shape_mask(shape: str, side: int) -> Tensor:
+    """A plain shape as alpha fp32 [side,side]."""
+    fine = 8
     line = (torch.arange(side * fine) + 0.5) / (side * fine) * 2 - 1
     x, y = line.unsqueeze(0), line.unsqueeze(1)
     radius, angle = (x.square() + y.square()).sqrt(), torch.atan2(x.expand(len(line), -1), -y.expand(-1, len(line)))
@@ -104,16 +104,17 @@ def build_atlas(vocabulary: Vocabulary, drawings: dict[tuple[str, str], Tensor],
     """The atlas of a vocabulary.
 
     Args:
-        drawings: by hand and code point, fp32 [4,124,124] in 0..1; every item that is no plain shape needs one of each hand.
+        drawings: by hand and code point, fp32 [4,s,s] in 0..1; every item that is no plain shape needs one of each hand.
     """
     pictures, looks, hands = [], [], []
+    side = next(iter(drawings.values())).shape[-1]
     colours = vocabulary.data["colours"]
     shapes: dict[str, int] = {}
     for number, item in enumerate(vocabulary.items):
         if item.is_shape:
             if item.noun not in shapes:
                 shapes[item.noun] = len(pictures)
-                alpha = shape_mask(item.noun)
+                alpha = shape_mask(item.noun, side)
                 pictures.append(torch.cat((torch.ones(3, *alpha.shape), alpha[None]), 0))
             looks.append((shapes[item.noun], number))
             hands.append(-1)

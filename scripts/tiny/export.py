@@ -1,4 +1,4 @@
-"""A trained run as a model folder in the form of facebook/sam3, so that nothing in the library knows that it is special."""
+"""A trained run as a model in the form of facebook/sam3, so that nothing in the library knows that it is special."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from pathlib import Path
 import torch
 
 from scripts.export.config import Sam3Config
-from scripts.export.names import names_json
-from scripts.export.program import FP32_PARAMETERS, Sam3Program, build, script
+from scripts.export.program import FP32_PARAMETERS, Sam3Program, build
 from scripts.export.random_weights import save_transformers
 
 from .tokenizer import TinyTokenizer
+from .vocabulary import ARTICLES, Vocabulary
+
+# What the repository keeps. `npm run setup demo-model` makes models/demo of it.
+WEIGHTS = Path(__file__).with_name("weights")
 
 
 def program_of(checkpoint: dict) -> Sam3Program:
@@ -24,15 +27,21 @@ def program_of(checkpoint: dict) -> Sam3Program:
     return program
 
 
-def write_model(program: Sam3Program, config: Sam3Config, tokenizer: TinyTokenizer, out: Path) -> None:
-    """Writes config.json, model.safetensors (fp16), tokenizer.json, program.pt and names.json."""
+def words_json(vocabulary: Vocabulary) -> str:
+    """The words that the model knows, a line for each concept: people are sent there."""
+    concepts = ",\n".join(f"    {json.dumps(c.all_words())}" for c in vocabulary.concepts)
+    articles = json.dumps(ARTICLES)
+    return f'{{\n  "format": "sam3-words/1",\n  "articles": {articles},\n  "words": [\n{concepts}\n  ]\n}}\n'
+
+
+def write_model(program: Sam3Program, config: Sam3Config, vocabulary: Vocabulary, out: Path) -> None:
+    """Writes config.json, model.safetensors (fp16), tokenizer.json and words.json."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+    tokenizer = TinyTokenizer(vocabulary.all_phrases(), config.text_vocab)
     (out / "tokenizer.json").write_text(json.dumps(tokenizer.to_json(), ensure_ascii=False) + "\n")
+    (out / "words.json").write_text(words_json(vocabulary))
     halved = build(config)
     for (name, parameter), (_, trained) in zip(halved.named_parameters(), program.named_parameters()):
         parameter.data = trained.detach().to(torch.float32 if name in FP32_PARAMETERS else torch.float16)
     save_transformers(halved, config, out / "model.safetensors")
-    empty = build(config, "meta")
-    torch.jit.save(script(empty), str(out / "program.pt"))
-    (out / "names.json").write_text(json.dumps(names_json(empty, config), indent=1) + "\n")

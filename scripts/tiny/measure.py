@@ -14,8 +14,11 @@ from scripts.export.program import Sam3Program
 from .plan import SceneSettings
 from .prompts import Prompts, PromptSettings
 from .scenes import Scenes, seed_of
+from .vocabulary import Vocabulary
 from .world import World
 
+# How an absent thing can be confused: with something like it, with the same thing in another colour, with another plain shape.
+TRAPS = ("sibling", "colour", "shape")
 # Instances below this score count nowhere, as where average precision is cut off.
 LOWEST_SCORE = 0.05
 WORDS_ONLY = PromptSettings(per_scene=5, exemplar=0.0)
@@ -62,6 +65,28 @@ def mask_iou(a: Tensor, b: Tensor) -> Tensor:
     return shared / (x.sum(1, keepdim=True) + y.sum(1) - shared).clamp(min=1)
 
 
+def share(answers: list[bool]) -> float:
+    """How many are True, as a share."""
+    return sum(answers) / max(1, len(answers))
+
+
+def traps_of(vocabulary: Vocabulary, concept: int, shown: Tensor) -> frozenset[str]:
+    """How what is shown, bool [concepts], could be taken for a concept that is not (-1: an unknown word)."""
+    if concept < 0:
+        return frozenset()
+    data, name = vocabulary.data, vocabulary.concepts[concept].name
+    colour, _, rest = name.partition(" ")
+    coloured = colour in data["colours"] and rest in vocabulary.index
+    noun = rest if coloured else name
+    seen = {vocabulary.concepts[i].name for i in torch.nonzero(shown).flatten().tolist()}
+    found = {
+        "sibling": any(bool(shown[s]) for s in vocabulary.siblings[concept]),
+        "colour": coloured and noun in seen,
+        "shape": noun in data["shapes"] and noun not in seen and not seen.isdisjoint(data["shapes"]),
+    }
+    return frozenset(trap for trap, there in found.items() if there)
+
+
 @dataclass
 class Tally:
     """Counts over many prompts."""
@@ -72,13 +97,10 @@ class Tally:
     right: int = 0
     wrong: int = 0
     overlaps: list[float] = field(default_factory=list)
-    absent: int = 0
-    absent_silent: int = 0
-    siblings: int = 0
-    siblings_silent: int = 0
+    absent: dict[str, list[bool]] = field(default_factory=dict)
 
-    def add(self, answer: Answer, truth: Tensor, sibling: bool) -> None:
-        """One prompt: truth bool [m,S,S]; `sibling`: it asks for what something in the scene could be taken for."""
+    def add(self, answer: Answer, truth: Tensor, traps: frozenset[str] = frozenset()) -> None:
+        """One prompt: truth bool [m,S,S]; `traps`: how something in the scene could be taken for what is asked."""
         iou = mask_iou(answer.masks, truth) if len(truth) else torch.zeros(len(answer.scores), 0)
         free = torch.ones(len(truth), dtype=torch.bool)
         self.truths += len(truth)
@@ -95,10 +117,8 @@ class Tally:
                 if hit:
                     self.overlaps.append(float(best.values))
         if not len(truth):
-            self.absent += 1
-            self.absent_silent += not sure.any()
-            self.siblings += sibling
-            self.siblings_silent += sibling and not bool(sure.any())
+            for kind in ("any", *traps):
+                self.absent.setdefault(kind, []).append(not bool(sure.any()))
 
     def average_precision(self) -> float:
         """The area under the curve of precision over recall, precision made to fall."""
@@ -119,9 +139,9 @@ class Tally:
             "recall": recall,
             "f1": 2 * precision * recall / max(1e-9, precision + recall),
             "mean_iou": sum(self.overlaps) / max(1, len(self.overlaps)),
-            "absent_silent": self.absent_silent / max(1, self.absent),
-            "sibling_confused": 1 - self.siblings_silent / max(1, self.siblings),
+            "absent_silent": share(self.absent.get("any", [])),
         }
+        values |= {f"{trap}_confused": 1 - share(self.absent.get(trap, [True])) for trap in TRAPS}
         return {k: round(v, 4) for k, v in values.items()} | {"objects": self.truths}
 
 
@@ -145,7 +165,7 @@ def evaluate(
         masks = scenes.masks()
         shown = world.vocabulary.truth[scenes.items].any(1)
         for p, answer in enumerate(ask(world, program, config, scenes, prompts)):
-            scene, concept = int(prompts.scene[p]), prompts.concept[p]
-            sibling = concept >= 0 and any(bool(shown[scene, s]) for s in world.vocabulary.siblings[concept])
-            tally.add(answer, masks[scene][prompts.answer[p]], sibling)
+            scene = int(prompts.scene[p])
+            traps = traps_of(world.vocabulary, prompts.concept[p], shown[scene])
+            tally.add(answer, masks[scene][prompts.answer[p]], traps)
     return tally.numbers()

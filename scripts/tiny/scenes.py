@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .atlas import SIDE, Atlas
+from .atlas import Atlas
 from .plan import Plan, Planner
 
-LEVELS = 4
+# Sides of the textures that an object is painted from: a small copy is made from a small texture.
+SMALLEST_TEXTURE = 16
 # An object of which less than this share is seen is left out of its scene.
 SEEN_SHARE = 0.4
 # ... and one of fewer pixels, as a share of the picture, is nobody's truth.
@@ -46,9 +47,10 @@ class Painter:
 
     def __init__(self, atlas: Atlas, fields: Tensor, device: torch.device):
         self.looks = atlas.looks
-        # Every texture in sides of 128, 64, 32 and 16: a small copy of an object is made from a small texture.
         textures = atlas.textures.float() / 255
-        self.levels = [F.avg_pool2d(textures, 2**level).half().to(device) for level in range(LEVELS)]
+        self.side = textures.shape[-1]
+        levels = range((self.side // SMALLEST_TEXTURE).bit_length())
+        self.levels = [F.avg_pool2d(textures, 2**level).half().to(device) for level in levels]
         self.fields = fields.to(device)
         self.device = device
         self.coverage = atlas.coverage()
@@ -72,7 +74,7 @@ class Painter:
             at = self._place(plan, cast, k, side, shadow=True)
             strength = plan.shadow[cast, k, 2].to(self.device).view(-1, 1, 1, 1)
             # The smallest texture: a soft edge for nothing.
-            dark = self._texture(plan, cast, k, at, LEVELS - 1, alpha_only=True) * strength
+            dark = self._texture(plan, cast, k, at, -1, alpha_only=True) * strength
             canvas[at.pixels] *= 1 - dark.permute(0, 2, 3, 1)
         at = self._place(plan, rows, k, side)
         sampled = self._texture(plan, rows, k, at, level)
@@ -97,8 +99,9 @@ class Painter:
 
     def _by_level(self, plan: Plan, look: Tensor, k: int, side: int) -> list[tuple[int, Tensor]]:
         """The scenes that have an object k, by the texture that its size asks for: the smallest that need not be enlarged."""
-        level = torch.log2(SIDE / (plan.size[:, k] * side)).floor().clamp(0, LEVELS - 2)
-        rows = [torch.nonzero((look[:, k] >= 0) & (level == i)).squeeze(1) for i in range(LEVELS - 1)]
+        most = len(self.levels) - 2
+        level = torch.log2(self.side / (plan.size[:, k] * side)).floor().clamp(0, most)
+        rows = [torch.nonzero((look[:, k] >= 0) & (level == i)).squeeze(1) for i in range(most + 1)]
         return [(i, r) for i, r in enumerate(rows) if len(r)]
 
     def _place(self, plan: Plan, rows: Tensor, k: int, side: int, shadow: bool = False) -> Placed:

@@ -47,9 +47,9 @@ def install(cache: Path) -> None:
         subprocess.run([*pip, PHOTOGRAPHS_OF], check=True)
 
 
-def render(cache: Path, hand: str, codes: list[str]) -> dict[tuple[str, str], Tensor]:
-    """The drawings of one hand: fp32 [4,124,124] in 0..1 by hand and code point."""
-    side, out = SIDE - 2 * MARGIN, cache / "drawings"
+def render(cache: Path, hand: str, codes: list[str], texture: int = SIDE) -> dict[tuple[str, str], Tensor]:
+    """The drawings of one hand, for textures of `texture` pixels a side: fp32 [4,texture - 4,texture - 4] in 0..1 by hand and code point."""
+    side, out = texture - 2 * MARGIN, cache / "drawings"
     script = Path(__file__).with_name("sprites.mjs")
     wanted = [f"{hand}:{code}" for code in codes]
     command = ["node", str(script), str(cache / "packages"), str(side), str(out), *wanted]

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 FILE = Path(__file__).with_name("vocabulary.json")
+# What may stand before a phrase.
+ARTICLES = ["a", "an", "the", "all"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ class Concept:
     name: str
     phrases: tuple[str, ...]
     plurals: tuple[str, ...]
+
+    def all_words(self) -> list[str]:
+        """Every phrase once, the usual name first."""
+        return list(dict.fromkeys((*self.phrases, *self.plurals)))
 
 
 def plural_of(phrase: str, irregular: dict[str, str]) -> str:
@@ -165,4 +171,4 @@ class Vocabulary:
 
     def all_phrases(self) -> list[str]:
         """Every noun phrase in singular and plural, without articles, and the articles."""
-        return [p for c in self.concepts for p in (*c.phrases, *c.plurals)] + ["a", "an", "the", "all"]
+        return [p for c in self.concepts for p in (*c.phrases, *c.plurals)] + ARTICLES

@@ -52,6 +52,11 @@ class World:
         fields = make_fields(grounds, torch.load(cache / "photographs.pt"))
         return cls(Vocabulary.read(), Atlas.load(cache / f"{atlas}.pt"), fields, device)
 
+    @classmethod
+    def open_held_out(cls, atlas: str = "atlas") -> World:
+        """What is measured on, on the CPU: grounds of its own, and drawings of the trained hands or of the "held-out" one."""
+        return cls.open(torch.device("cpu"), held_out=True, atlas=atlas)
+
     def scenes(self, settings: SceneSettings, count: int, side: int, seed: int) -> Scenes:
         """`count` scenes of side x side pixels; equal seeds give equal scenes."""
         painted = self._painted.pop((settings, count, side, seed), None)

@@ -11,7 +11,7 @@ from tiny_world import CONFIG, make_world
 
 from scripts.tiny.curves import draw_curves
 from scripts.tiny.learner import Learner
-from scripts.tiny.measure import Answer, Tally, ask, evaluate, mask_iou
+from scripts.tiny.measure import Answer, Tally, ask, evaluate, mask_iou, traps_of
 from scripts.tiny.pictures import sheet
 from scripts.tiny.plan import SceneSettings
 from scripts.tiny.prompts import PromptSettings
@@ -38,22 +38,37 @@ def test_tally():
     tally = Tally(0.5)
     # Right, a second of the same object, one nowhere near, and a right one that is not sure enough.
     found = squares((0, 0, 10, 9), (0, 0, 10, 10), (0, 12, 5, 18), (10, 10, 20, 20))
-    tally.add(answer([0.9, 0.8, 0.7, 0.4], found), truth, sibling=False)
-    tally.add(answer([0.6], squares((0, 0, 3, 3))), truth[:0], sibling=True)
-    tally.add(answer([0.2], squares((0, 0, 3, 3))), truth[:0], sibling=True)
-    tally.add(answer([], squares()), truth[:0], sibling=False)
+    tally.add(answer([0.9, 0.8, 0.7, 0.4], found), truth)
+    tally.add(answer([0.6], squares((0, 0, 3, 3))), truth[:0], frozenset({"sibling", "colour"}))
+    tally.add(answer([0.2], squares((0, 0, 3, 3))), truth[:0], frozenset({"sibling"}))
+    tally.add(answer([], squares()), truth[:0])
     numbers = tally.numbers()
     assert numbers["precision"] == pytest.approx(1 / 4) and numbers["recall"] == pytest.approx(1 / 2)
     assert numbers["mean_iou"] == pytest.approx(0.9)
     assert numbers["absent_silent"] == pytest.approx(2 / 3, abs=1e-4) and numbers["sibling_confused"] == 0.5
+    assert numbers["colour_confused"] == 1 and numbers["shape_confused"] == 0
     # Ranked 0.9 hit, 0.8, 0.7, 0.6 misses, 0.4 hit: precision 1 up to recall 1/2, then 2/5.
     assert numbers["mask_ap50"] == pytest.approx((1 + 2 / 5) / 2)
+
+
+def test_traps():
+    """What an absent thing could be confused with, by what is shown: a red car, and a blue star."""
+    vocabulary = make_world().vocabulary
+    seen = {"car", "red car", "vehicle", "star", "blue star"}
+    shown = torch.tensor([c.name in seen for c in vocabulary.concepts])
+
+    def traps(name: str) -> set[str]:
+        return set(traps_of(vocabulary, vocabulary.index[name], shown))
+
+    assert traps("blue car") == {"sibling", "colour"} and traps("red star") == {"sibling", "colour"}
+    assert traps("circle") == {"sibling", "shape"} and traps("bus") == {"sibling"} and traps("mouse") == set()
+    assert traps_of(vocabulary, -1, shown) == frozenset()
 
 
 def test_perfect_answers_score_one():
     tally, truth = Tally(0.5), squares((0, 0, 10, 10), (10, 10, 20, 20))
     for _ in range(3):
-        tally.add(answer([0.9, 0.8], truth), truth, sibling=False)
+        tally.add(answer([0.9, 0.8], truth), truth)
     assert [tally.numbers()[k] for k in ("mask_ap50", "precision", "recall", "f1", "mean_iou")] == [1.0] * 5
 
 

@@ -141,7 +141,13 @@ def test_trained_weights_in_the_export_format(world, tmp_path):
     run = Trainer(world, CONFIG, [phase("dense", steps=1)], tmp_path / "run", bf16=False)
     run.run()
     program = program_of(torch.load(tmp_path / "run" / CHECKPOINT))
-    write_model(program, CONFIG, world.tokenizer, tmp_path / "model")
+    write_model(program, CONFIG, world.vocabulary, tmp_path / "model")
+    files = {p.name: p for p in (tmp_path / "model").iterdir()}
+    assert set(files) == {"config.json", "model.safetensors", "tokenizer.json", "words.json"}
+    words = json.loads(files["words.json"].read_text())
+    assert (
+        ["mouse", "mice"] in words["words"] and ["red car", "red cars"] in words["words"] and "the" in words["articles"]
+    )
     config = Sam3Config.from_file(tmp_path / "model" / "config.json")
     assert config == CONFIG
     with torch.no_grad():
