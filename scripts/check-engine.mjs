@@ -25,7 +25,7 @@ import { readFileSync } from 'node:fs'
 import { createHash } from 'node:crypto'
 import { buildSam3ImageModel } from './dist/index.js'
 const model = await buildSam3ImageModel({ model: 'models/demo', device: 'cpu', dtype: 'float32' })
-const { instances } = await model.segment('examples/coffee.jpg', { text: 'cup', threshold: 0.3 })
+const { instances } = await model.segment('examples/scene.jpg', { text: 'cup' })
 const hash = createHash('sha256')
 for (const { mask } of instances) hash.update(JSON.stringify(mask.toRle()))
 await model.dispose()

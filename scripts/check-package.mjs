@@ -5,16 +5,7 @@
 //
 //   node scripts/check-package.mjs [--max-glibc 2.28]
 
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
@@ -25,7 +16,7 @@ import { report } from './support/steps.mjs'
 /** Bytes that neither the tarball nor what it unpacks to may exceed. */
 const MOST = 30e6
 const OUT = path.join(root, 'build', 'package')
-const PHOTO = path.join(root, 'examples', 'coffee.jpg')
+const PICTURE = path.join(root, 'examples', 'scene.jpg')
 /** What must not be needed. */
 const TOOLS = ['cc', 'c++', 'gcc', 'g++', 'clang', 'make', 'ninja', 'cmake', 'python', 'python3', 'pip']
 const FILES = [
@@ -35,7 +26,9 @@ const FILES = [
   'README.md',
   ...['cli.js', 'index.cjs', 'index.d.cts', 'index.d.ts', 'index.js'].map((name) => `dist/${name}`),
   ...readdirSync(path.join(root, 'fonts')).map((name) => `fonts/${name}`),
-  ...['config.json', 'model.safetensors', 'names.json', 'program.pt'].map((name) => `models/demo/${name}`),
+  ...['config.json', 'model.safetensors', 'names.json', 'program.pt', 'tokenizer.json', 'words.json'].map(
+    (name) => `models/demo/${name}`,
+  ),
   'package.json',
   ...['libsam3_engine.so', 'sam3-node.glibc.node', 'sam3_engine.json'].map((name) => `prebuilds/linux-x64/${name}`),
   ...['names.json', 'program.pt', 'tokenizer.json'].map((name) => `programs/sam3/${name}`),
@@ -133,14 +126,6 @@ async function checkTypes(folder) {
   }
 }
 
-/** Three frames of the photograph, as `track` takes a folder of images. */
-function clip(folder) {
-  const frames = path.join(folder, 'clip')
-  mkdirSync(frames)
-  for (let index = 0; index < 3; index++) copyFileSync(PHOTO, path.join(frames, `${index}.jpg`))
-  return frames
-}
-
 async function install(tarball, libtorch) {
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'sam3-package-'))
   const folder = path.join(scratch, 'app')
@@ -167,7 +152,7 @@ async function install(tarball, libtorch) {
     for (const [name, text] of Object.entries(PROGRAMS)) writeFileSync(path.join(folder, name), text)
 
     const cli = path.join(folder, 'node_modules', '.bin', 'sam3-node')
-    const without = await run(process.execPath, ['run.mjs', PHOTO], { cwd: folder, env: bare })
+    const without = await run(process.execPath, ['run.mjs', PICTURE], { cwd: folder, env: bare })
     if (
       without.code === 0 ||
       !/ERR_LIBTORCH_NOT_FOUND/.test(without.output) ||
@@ -177,12 +162,22 @@ async function install(tarball, libtorch) {
     console.log('without LibTorch: an error that names the command')
     await node([cli, 'libtorch', 'install', '--folder', libtorch])
     for (const name of Object.keys(PROGRAMS))
-      console.log(`${name}: ${(await node([name, PHOTO])).stdout.trim()} instances`)
-    await node([cli, 'segment', PHOTO, '--text', 'cup', '--model', 'demo', '--out', 'found'])
+      console.log(`${name}: ${(await node([name, PICTURE])).stdout.trim()} instances`)
+    await node([cli, 'segment', PICTURE, '--text', 'cup', '--model', 'demo', '--out', 'found'])
     if (readdirSync(path.join(folder, 'found')).length === 0) fail('segment wrote nothing.', 'Run it by hand.')
     console.log(`sam3-node segment: ${readdirSync(path.join(folder, 'found')).join(', ')}`)
     if (/^ {2}track\b/m.test((await node([cli, '--help'])).stdout)) {
-      await node([cli, 'track', clip(scratch), '--text', 'cup', '--model', 'demo', '--out', 'tracked'])
+      await node([
+        cli,
+        'track',
+        path.join(root, 'examples', 'clip'),
+        '--text',
+        'dog',
+        '--model',
+        'demo',
+        '--out',
+        'tracked',
+      ])
       if (readdirSync(path.join(folder, 'tracked')).length === 0) fail('track wrote nothing.', 'Run it by hand.')
       console.log(`sam3-node track: ${readdirSync(path.join(folder, 'tracked')).join(', ')}`)
     }

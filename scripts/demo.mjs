@@ -1,6 +1,7 @@
-// `npm run demo`: set-up, then the main jobs: the example photograph, segmented by text, and the example clip, in which the
-// same text is followed, into result/.
-// `npm run demo -- --text spoon --image photo.jpg --video clip.mp4 --model ./sam3` asks for something else.
+// `npm run demo`: set-up, then the main jobs, into result/: an example picture, segmented by several words and by a click,
+// and an example clip, through which two words are followed.
+// `npm run demo -- --image photo.jpg --text spoon --point 520,375 --video clip.mp4 --follow cup --model ./sam3` asks for
+// something else; --text and --follow can be repeated.
 
 import path from 'node:path'
 import { parseArgs } from 'node:util'
@@ -10,11 +11,13 @@ import { root } from './support/command.mjs'
 
 const { values } = parseArgs({
   options: {
-    text: { type: 'string', default: 'cup' },
+    image: { type: 'string' },
+    text: { type: 'string', multiple: true },
+    point: { type: 'string' },
     video: { type: 'string' },
+    follow: { type: 'string', multiple: true },
     frames: { type: 'string' },
-    image: { type: 'string', default: path.join(root, 'examples/coffee.jpg') },
-    model: { type: 'string' },
+    model: { type: 'string', default: 'demo' },
     out: { type: 'string', default: path.join(root, 'result') },
   },
 })

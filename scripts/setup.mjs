@@ -173,14 +173,13 @@ async function exportProgram({ python, torch }) {
 }
 
 async function demoModel({ python, torch }) {
-  const inputs = { files: ['scripts/export', `${TOKENIZER}.gz`], values: [torch] }
-  const outputs = ['config.json', 'model.safetensors', 'tokenizer.json', 'program.pt', 'names.json']
-  if (isStamped('models/demo', outputs, inputs)) return UP_TO_DATE
-  await must(
-    python,
-    ['-m', 'scripts.export', 'demo', '--tokenizer', 'programs/sam3/tokenizer.json', '--out', 'models/demo'],
-    EXPORT_FIX,
-  )
+  const trained = 'scripts/tiny/weights'
+  const kept = ['config.json', 'model.safetensors', 'tokenizer.json', 'words.json']
+  const inputs = { files: ['scripts/export', trained], values: [torch] }
+  if (isStamped('models/demo', [...kept, 'program.pt', 'names.json'], inputs)) return UP_TO_DATE
+  const config = ['--config', `${trained}/config.json`]
+  await must(python, ['-m', 'scripts.export', 'program', ...config, '--out', 'models/demo'], EXPORT_FIX)
+  for (const name of kept) copyFileSync(path.join(root, trained, name), path.join(root, 'models/demo', name))
   stamp('models/demo', inputs)
   return 'made'
 }
@@ -238,7 +237,7 @@ const STEPS = [
   { name: 'native', title: 'Native build', needs: ['packages', 'libtorch'], run: nativeBuild },
   { name: 'lib', title: 'Library build', needs: ['packages'], run: libBuild },
   { name: 'program', title: 'SAM 3 program', needs: ['libtorch'], run: exportProgram },
-  { name: 'demo-model', title: 'Demo model', needs: ['program'], run: demoModel },
+  { name: 'demo-model', title: 'Demo model', needs: ['libtorch'], run: demoModel },
   { name: 'lint-packages', title: 'Python packages of lint', needs: ['python'], run: pythonPackages(LINTERS) },
   { name: 'test-packages', title: 'Python packages of the tests', needs: ['libtorch'], run: pythonPackages() },
   { name: 'bench-packages', title: 'Python packages of the benchmark', needs: ['test-packages'], run: benchPackages },

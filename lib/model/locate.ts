@@ -23,7 +23,7 @@ export interface ModelFiles {
 /** The model that is meant when none is named. */
 export const DEFAULT_MODEL = 'facebook/sam3'
 
-/** The tiny model that ships with the package; its weights are random, so it shows that everything works, and no more. */
+/** The small model that ships with the package: it knows some hundred words, as drawings show them. */
 const DEMO_MODEL = 'demo'
 
 const PROGRAM = 'program.pt'

@@ -23,8 +23,9 @@ export interface LoadProgress {
 export interface ImageModelOptions extends HubOptions {
   /**
    * A model folder (config.json, model.safetensors or sam3.pt, tokenizer.json), a checkpoint file, or the name of a
-   * repository, which is downloaded once and then needs no network. Default `'facebook/sam3'`. `'demo'` is a tiny model
-   * with random weights that comes with the package.
+   * repository, which is downloaded once and then needs no network. Default `'facebook/sam3'`. `'demo'` is a small
+   * model of drawings that comes with the package: it knows some hundred words, and a text that it does not know gets a
+   * warning.
    */
   model?: string
   /** `'auto'` (default: CUDA where there is a usable GPU), `'cpu'`, `'cuda'` or `'cuda:1'`. */

@@ -44,42 +44,6 @@ def write_random(config: Sam3Config, out: Path, seed: int, dtype: torch.dtype, t
         (out / "tokenizer.json").write_bytes(Path(tokenizer).read_bytes())
 
 
-# The demo model: every part of the true architecture, in sizes that a CPU runs in a fraction of a second.
-DEMO = Sam3Config(
-    image_size=336,
-    pretrain_image_size=112,
-    window_size=8,
-    global_layers=(1, 3),
-    vision_width=64,
-    vision_mlp=128,
-    vision_layers=4,
-    vision_heads=2,
-    hidden_size=128,
-    text_width=32,
-    text_mlp=64,
-    text_layers=2,
-    text_heads=4,
-    geometry_layers=2,
-    geometry_heads=4,
-    geometry_mlp=128,
-    encoder_layers=2,
-    encoder_heads=4,
-    encoder_mlp=128,
-    decoder_layers=2,
-    decoder_heads=4,
-    decoder_mlp=128,
-    num_queries=20,
-    mask_heads=4,
-    sam_mlp=256,
-    memory_layers=2,
-    memory_mlp=128,
-    fuser_mlp=256,
-)
-
-# Drawn so that the picture of the demo shows something.
-DEMO_SEED = 8
-
-
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     root = argparse.ArgumentParser(prog="python -m scripts.export", description="Exports SAM 3 for sam3-node.")
@@ -104,10 +68,6 @@ def parser() -> argparse.ArgumentParser:
     random.add_argument("--seed", type=int, default=0)
     random.add_argument("--dtype", choices=DTYPES, default="bfloat16")
     random.add_argument("--out", type=Path, required=True)
-
-    demo = commands.add_parser("demo", help="a tiny model folder with random weights and its program")
-    demo.add_argument("--tokenizer", required=True, help="tokenizer.json of facebook/sam3")
-    demo.add_argument("--out", type=Path, required=True)
 
     precision = commands.add_parser(
         "precision", help="errors of bfloat16 and float16 against float32, as a Markdown table"
@@ -141,14 +101,10 @@ def main() -> int:
                 options.tokenizer,
                 options.out,
             )
-        elif options.command == "random":
+        else:
             write_random(
                 read_config(options.config), options.out, options.seed, DTYPES[options.dtype], options.tokenizer
             )
-        else:
-            # bfloat16, as the weights are part of the npm package.
-            write_random(DEMO, options.out, DEMO_SEED, torch.bfloat16, options.tokenizer)
-            write_program(DEMO, options.out)
     except (WeightsError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

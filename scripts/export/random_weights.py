@@ -1,4 +1,4 @@
-"""Random weights: for benchmarks at the true size, and for the demo model.
+"""Random weights: for benchmarks at the true size.
 
 Plain random weights make every query score alike and every mask all set, all clear or a checkerboard. So kernels are smooth, and
 after drawing, the heads are centred and scaled on a synthetic image: scores, boxes, masks and IoUs then vary as those of a trained

@@ -33,15 +33,10 @@ def begin_inputs(check: Check) -> None:
     goldens = check.scratch / "goldens"
     start("goldens", goldens, "scripts.gpu.goldens", str(goldens))
     export = ("scripts.export",)
-    if check.model:
-        config = ["--config", str(check.model / "config.json")]
-        start("program", check.program, *export, "program", *config, "--out", str(check.program))
-    elif check.small:  # it has its program beside it; its tokenizer is not asked for anything here
-        tokenizer = str(ROOT / "test" / "fixtures" / "golden" / "model" / "tokenizer.json.gz")
-        start("demo model", check.folder, *export, "demo", "--tokenizer", tokenizer, "--out", str(check.folder))
-    else:
-        start("program", check.program, *export, "program", "--out", str(check.program))
-        start("random weights", check.folder, *export, "random", "--out", str(check.folder))
+    config = ["--config", str(check.config)] if check.config else []
+    start("program", check.program, *export, "program", *config, "--out", str(check.program))
+    if not check.model:
+        start("random weights", check.folder, *export, "random", *config, "--out", str(check.folder))
 
 
 def end_goldens(check: Check, clock: Clock, result: Result) -> None:

@@ -34,17 +34,24 @@ class Check:
 
     @property
     def small(self) -> bool:
-        """On a CPU the demo model stands for the true one."""
+        """On a CPU a network of the sizes of the goldens stands for the true one."""
         return not self.on_gpu
 
     @property
+    def config(self) -> Path | None:
+        """The network that is timed; None: the true one."""
+        if self.model:
+            return self.model / "config.json"
+        return ROOT / "test" / "fixtures" / "golden" / "model" / "config.json" if self.small else None
+
+    @property
     def folder(self) -> Path:
-        """The model that is timed: config.json, model.safetensors, and its program beside."""
-        return self.model or self.scratch / ("demo" if self.small else "random")
+        """The model that is timed: config.json and model.safetensors."""
+        return self.model or self.scratch / ("small" if self.small else "random")
 
     @property
     def program(self) -> Path:
-        return self.folder if self.small and not self.model else self.scratch / "program"
+        return self.scratch / ("small-program" if self.small else "program")
 
     @property
     def native_environment(self) -> dict[str, str]:

@@ -1,13 +1,13 @@
-// The video part of the demo: follows a text through the example clip, and leaves a video and a contact sheet.
+// The video part of the demo: follows words through the example clip, and leaves a video and a contact sheet.
 
 import { execFileSync } from 'node:child_process'
-import { rm } from 'node:fs/promises'
-import os from 'node:os'
 import path from 'node:path'
 import sharp from 'sharp'
-import { makeFrames, RATE } from '../../examples/make-clip.mjs'
 import { root } from './command.mjs'
+import { table } from './table.mjs'
 
+/** Frames of a second of the example clip, which is a folder of pictures. */
+const RATE = 12
 /** Pictures on the contact sheet. */
 const COLUMNS = 3
 const ROWS = 2
@@ -28,50 +28,63 @@ async function contactSheet(frames, file) {
     (_, place) => frames[Math.round((place * (frames.length - 1)) / (COLUMNS * ROWS - 1))],
   )
   const [{ width, height }] = picked
-  await sharp({ create: { width: width * COLUMNS, height: height * ROWS, channels: 3, background: '#000' } })
+  const gap = 4
+  const size = { width: width * COLUMNS + gap * (COLUMNS - 1), height: height * ROWS + gap * (ROWS - 1) }
+  await sharp({ create: { ...size, channels: 3, background: '#fff' } })
     .composite(
       picked.map(({ data }, place) => ({
         input: data,
         raw: { width, height, channels: 3 },
-        left: width * (place % COLUMNS),
-        top: height * Math.floor(place / COLUMNS),
+        left: (width + gap) * (place % COLUMNS),
+        top: (height + gap) * Math.floor(place / COLUMNS),
       })),
     )
     .png({ palette: true, quality: 90 })
     .toFile(file)
 }
 
+/** Stretches of frames, such as `0-14, 27-39`. */
+function stretches(frames) {
+  const found = []
+  for (const frame of frames) {
+    if (frame === found.at(-1)?.[1] + 1) found.at(-1)[1] = frame
+    else found.push([frame, frame])
+  }
+  return found.map(([first, last]) => (first === last ? `${first}` : `${first}-${last}`)).join(', ')
+}
+
 /**
  * @param library the built library
  * @param model a video model
- * @param {{ video?: string, text: string, out: string, frames: number }} options `frames`: at most so many
+ * @param {{ video: string, follow: string[], out: string, frames: number }} options `frames`: at most so many
  * @returns {Promise<string[]>} the files that it wrote
  */
-export async function trackDemo({ openSource, overlayFrame, VideoWriter }, model, { video, text, out, frames }) {
+export async function trackDemo({ objectLabel, openSource, overlayFrame, VideoWriter }, model, options) {
+  const { video, follow, out, frames } = options
   const withFfmpeg = hasFfmpeg()
-  const scratch = path.join(os.tmpdir(), `sam3-demo-${process.pid}`)
-  if (!video && !withFfmpeg) {
-    console.log(
-      'There is no ffmpeg: the clip is made as a folder of frames, and no video is written (apt install ffmpeg).',
-    )
-    await makeFrames(scratch)
-  }
-  const input = video ?? (withFfmpeg ? path.join(root, 'examples/coffee.mp4') : scratch)
+  if (!withFfmpeg)
+    console.log('There is no ffmpeg: the frames are drawn, but no video is written (apt install ffmpeg).')
   const begun = performance.now()
-  const session = await model.startSession(input, { frameRate: RATE, maxNumObjects: 4 })
-  const source = await openSource(input, { frameRate: RATE })
+  const session = await model.startSession(video, { frameRate: RATE })
+  const source = await openSource(video, { frameRate: RATE })
   const written = [path.join(out, 'tracked.png')]
   const writer = withFfmpeg ? await VideoWriter.open(path.join(out, 'tracked.mp4'), session) : undefined
   if (writer) written.unshift(path.join(out, 'tracked.mp4'))
   const drawn = []
-  const ids = new Set()
+  const seen = new Map()
   try {
-    await session.addPrompt({ frameIndex: 0, text })
+    for (const text of follow) {
+      const { warnings } = await session.addPrompt({ frameIndex: 0, text })
+      for (const warning of warnings) console.log(warning)
+    }
     for await (const { frameIndex, objects } of session.propagate({ maxFrames: frames })) {
       const frame = await overlayFrame(await source.frame(frameIndex), objects)
       await writer?.write(frame)
       drawn.push(frame)
-      for (const { id } of objects) ids.add(id)
+      for (const object of objects.filter(({ mask }) => mask.area > 0)) {
+        const label = objectLabel(object)
+        seen.set(label, [...(seen.get(label) ?? []), frameIndex])
+      }
     }
     await writer?.close()
     await contactSheet(drawn, written.at(-1))
@@ -79,11 +92,10 @@ export async function trackDemo({ openSource, overlayFrame, VideoWriter }, model
     await writer?.abort()
     await source.close()
     await session.close()
-    await rm(scratch, { recursive: true, force: true })
   }
-  const seconds = (performance.now() - begun) / 1000
-  console.log(
-    `"${text}" in ${input === scratch ? 'the example clip' : path.relative(root, input)}: ${ids.size} followed through ${drawn.length} frames in ${seconds.toFixed(1)} s`,
-  )
+  const seconds = ((performance.now() - begun) / 1000).toFixed(1)
+  console.log(`${path.relative(root, video)}, ${drawn.length} frames in ${seconds} s:\n`)
+  const rows = [...seen].map(([label, where]) => [label, stretches(where)])
+  console.log(table([['followed', 'seen on frames'], ...(rows.length > 0 ? rows : [[follow.join(', '), 'none']])]))
   return written
 }

@@ -54,7 +54,7 @@ const folder = mkdtempSync(path.join(tmpdir(), 'sam3-docs-'))
 mkdirSync(path.join(folder, 'node_modules'))
 symlinkSync(repositoryRoot, path.join(folder, 'node_modules', 'sam3-node'))
 symlinkSync(path.join(repositoryRoot, 'models', 'demo'), path.join(folder, 'sam3'))
-symlinkSync(path.join(repositoryRoot, 'examples', 'coffee.jpg'), path.join(folder, 'photo.jpg'))
+symlinkSync(path.join(repositoryRoot, 'examples', 'scene.jpg'), path.join(folder, 'photo.jpg'))
 symlinkSync(path.join(repositoryRoot, 'fonts', 'noto-sans-jp.woff'), path.join(folder, 'font.ttf'))
 symlinkSync(path.join(repositoryRoot, 'node_modules', 'sharp'), path.join(folder, 'node_modules', 'sharp'))
 const ramp = (length: number, most: number) => Array.from({ length }, (_, index) => (index / length) * most)
@@ -67,7 +67,7 @@ const bands = {
 writeFileSync(path.join(folder, 'satellite.tif'), tiff({ width: 80, height: 60, ...bands }))
 // The first frames are enough to run every line.
 if (!without('ffmpeg'))
-  ffmpeg('-i', `${repositoryRoot}/examples/coffee.mp4`, '-frames:v', '12', path.join(folder, 'clip.mp4'))
+  ffmpeg('-i', `${repositoryRoot}/examples/clip/%02d.jpg`, '-frames:v', '12', path.join(folder, 'clip.mp4'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const pages = ['README.md', ...readdirSync(path.join(repositoryRoot, 'docs')).map((name) => `docs/${name}`)]

@@ -12,11 +12,12 @@ import pytest
 import torch
 from conftest import OWN_GOLDENS, ROOT
 
-from scripts.export.__main__ import DEMO, DEMO_SEED, write_random
 from scripts.export.config import Sam3Config
 from scripts.export.name_tables import unused_transformers
 from scripts.export.names import names_json
 from scripts.export.program import build
+
+SMALL = Sam3Config.from_file(OWN_GOLDENS / "model" / "config.json")
 
 # Parameters per part of facebook/sam3 as transformers counts them: unused ones included, SAM's random frequencies (a buffer there) not.
 COUNTS = {
@@ -108,7 +109,7 @@ def test_true_configuration_on_meta():
 
 
 def test_config_round_trip():
-    for config in (Sam3Config(), DEMO, Sam3Config.from_file(OWN_GOLDENS / "model" / "config.json")):
+    for config in (Sam3Config(), SMALL):
         assert Sam3Config.from_dict(config.to_dict()) == config
 
 
@@ -138,40 +139,38 @@ def test_foreign_config(change, message):
 
 def test_config_of_a_part():
     """What save_pretrained of a part writes stands for the same network."""
-    whole = DEMO.to_dict()
+    whole = SMALL.to_dict()
     detector, tracker = whole["detector_config"], whole["tracker_config"]
     assert Sam3Config.from_dict(detector) == Sam3Config.from_dict({"detector_config": detector})
-    assert Sam3Config.from_dict(detector).vision_width == DEMO.vision_width
+    assert Sam3Config.from_dict(detector).vision_width == SMALL.vision_width
     for kind in ("sam3_tracker", "sam3_tracker_video"):
         found = Sam3Config.from_dict(tracker | {"model_type": kind})
         assert (found.vision_width, found.sam_mlp, found.memory_layers) == (
-            DEMO.vision_width,
-            DEMO.sam_mlp,
-            DEMO.memory_layers,
+            SMALL.vision_width,
+            SMALL.sam_mlp,
+            SMALL.memory_layers,
         )
         assert found.text_width == Sam3Config().text_width
 
 
-def test_demo(tmp_path):
-    """The demo model: complete folder, equal bytes each time, scores on both sides of the threshold, masks that cover part of the image."""
-    folder, again = tmp_path / "demo", tmp_path / "again"
-    result = run("demo", "--tokenizer", str(OWN_GOLDENS / "model" / "tokenizer.json"), "--out", str(folder))
-    assert result.returncode == 0, result.stderr
-    assert {p.name for p in folder.iterdir()} == {
-        "config.json",
-        "model.safetensors",
-        "tokenizer.json",
-        "program.pt",
-        "names.json",
-    }
-    write_random(DEMO, again, DEMO_SEED, torch.bfloat16, None)
+def test_random_weights(tmp_path):
+    """Complete folder, equal bytes each time, scores on both sides of the threshold, masks that cover part of the image."""
+    folder, again = tmp_path / "random", tmp_path / "again"
+    inputs = ("--config", str(OWN_GOLDENS / "model" / "config.json"))
+    inputs += ("--tokenizer", str(OWN_GOLDENS / "model" / "tokenizer.json"))
+    for out in (folder, again):
+        result = run("random", *inputs, "--out", str(out))
+        assert result.returncode == 0, result.stderr
+    assert {p.name for p in folder.iterdir()} == {"config.json", "model.safetensors", "tokenizer.json"}
     assert (folder / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
     from scripts.export.weight_files import open_weights
     from scripts.export.weights import load
 
-    program = load(DEMO, open_weights(folder / "model.safetensors"))
+    program = load(SMALL, open_weights(folder / "model.safetensors"))
     pixels = torch.nn.functional.interpolate(
-        torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(1)) * 2 - 1, size=(336, 336), mode="bicubic"
+        torch.rand(1, 3, 9, 9, generator=torch.Generator().manual_seed(1)) * 2 - 1,
+        size=(SMALL.image_size,) * 2,
+        mode="bicubic",
     )
     ids = torch.zeros(3, 32, dtype=torch.int64)
     ids[:, :4] = torch.tensor([[49406, 320, 1929, 49407], [49406, 2368, 1615, 49407], [49406, 533, 9, 49407]])
