@@ -1,4 +1,5 @@
-// The tests of native/, without Node: builds the sam3_native_tests program and runs it.
+// The tests of native/, without Node: builds their programs and runs them, warnings are errors. One of them has the tests
+// of the engine's queue alone, always under ThreadSanitizer.
 //
 //   node scripts/native-test.mjs [--sanitize] [--fuzz N] [-- doctest's own options, as --test-case='json*']
 //

@@ -18,13 +18,19 @@ class CancelToken {
   std::atomic<bool> cancelled_{false};
 };
 
+using CancelTokenPtr = std::shared_ptr<CancelToken>;  // null: cannot be cancelled
+
+inline Error aborted() {
+  return {ABORT_ERR, "The operation was aborted by its signal."};
+}
+
 // What a running job asks between steps. An empty probe never stops.
 class CancelProbe {
  public:
   CancelProbe() = default;
   explicit CancelProbe(std::function<bool()> stop) : stop_(std::move(stop)) {}
   void check() const {
-    if (stop_ && stop_()) throw Error(ABORT_ERR, "The operation was aborted by its signal.");
+    if (stop_ && stop_()) throw aborted();
   }
 
  private:

@@ -1,17 +1,13 @@
 #pragma once
-#include <atomic>
-#include <condition_variable>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "core/cancel.h"
 #include "core/outcome.h"
+#include "engine/job_queue.h"
 #include "engine/session_handle.h"
 #include "image/image_model.h"
 
@@ -43,9 +39,10 @@ struct EngineStats {
 // One model and the one thread that runs it. Calls only enqueue; callbacks run on the engine thread (or on the calling
 // thread for a call that never ran). Segment calls that wait together run as one batch where the device gains by it.
 // Calls of video sessions wait in the same queue, so that sessions and image calls take turns.
-class Engine : public std::enable_shared_from_this<Engine> {
+class Engine {
  public:
-  using Token = std::shared_ptr<CancelToken>;
+  using Token = CancelTokenPtr;
+  using Queueing = JobQueue::Queueing;
 
   // Starts the thread, which loads the model first.
   static std::shared_ptr<Engine> start(ProgramFiles files, EngineOptions options,
@@ -58,8 +55,6 @@ class Engine : public std::enable_shared_from_this<Engine> {
                Callback<Prediction> done);
 
   void open_session(VideoOptions options, Token token, Callback<SessionPtr> done);
-  // Whether a call is refused where the queue is full. What only tidies up is not: refused, it would leave a mess.
-  enum class Queueing { limited, unlimited };
   // Runs `work` with the session. ERR_SESSION_CLOSED once it is being closed, also for work that is under way.
   template <class T>
   void in_session(SessionPtr session, Token token, Queueing queueing,
@@ -75,55 +70,49 @@ class Engine : public std::enable_shared_from_this<Engine> {
   void close_session(const SessionPtr& session, std::function<void()> done);
 
   // Ends calls whose token was cancelled: waiting ones at once, the running one after its current step.
-  void drop_cancelled();
+  void drop_cancelled() { queue_.drop_cancelled(); }
   // Refuses new calls, ends waiting and running ones with `reason`, then frees the model on the engine thread. Returns
   // at once; `done` runs when everything is given back.
-  void dispose(const Error& reason, std::function<void()> done = {});
+  void dispose(const Error& reason, std::function<void()> done = {}) { queue_.stop(reason, std::move(done)); }
   // Waits for the thread after dispose().
-  void join();
-  bool finished() const { return finished_.load(); }
+  void join() { queue_.join(); }
+  bool finished() const { return queue_.finished(); }
   EngineStats stats() const;
 
  private:
-  struct Job;
-  struct EncodeJob;
-  struct SegmentJob;
-  struct PredictJob;
-  struct OpenSessionJob;
-  struct SessionJob;
-  struct CloseSessionJob;
+  struct SegmentCall;
   using SessionWork = std::function<void(VideoSession&, const CancelProbe&)>;
 
-  explicit Engine(EngineOptions options);
-  void post(std::unique_ptr<Job> job, Queueing queueing = Queueing::limited);
-  void run(ProgramFiles files, std::function<void(uint64_t, uint64_t)> progress, Callback<ModelInfo> loaded);
+  explicit Engine(EngineOptions options) : options_(std::move(options)), queue_(options_.queue_limit) {}
+  template <class T>
+  void post(Token token, Callback<T> done, std::function<T(const CancelProbe&)> work) {
+    auto run = [this, token, done, work = std::move(work)] { settle(done, [&] { return work(probe({token})); }); };
+    queue_.push(std::make_unique<Call>(std::move(token), std::move(run), done));
+  }
+  void post_session_call(SessionPtr session, Token token, Queueing queueing, SessionWork run,
+                         std::function<void(const Error&)> fail);
+
+  // On the engine thread.
+  void run(const ProgramFiles& files, const std::function<void(uint64_t, uint64_t)>& progress,
+           const Callback<ModelInfo>& loaded);
   bool load(const ProgramFiles& files, const std::function<void(uint64_t, uint64_t)>& progress,
             const Callback<ModelInfo>& loaded);
   void serve();
-  void linger() const;
-  void run_segment_batch(std::vector<std::unique_ptr<Job>> jobs);
-  void post_session_call(SessionPtr session, Token token, Queueing queueing, SessionWork run,
-                         std::function<void(const Error&)> fail);
+  void run_segment_batch(const Jobs& jobs);
   void free_session(SessionHandle& session);
   void count_sessions();
   CancelProbe probe(const std::vector<Token>& tokens);
   void free_everything();
 
   const EngineOptions options_;
-  std::thread thread_;
-  std::unique_ptr<ImageModel> model_;                   // engine thread only
-  std::vector<std::weak_ptr<ImageFeatures>> features_;  // engine thread only: what dispose() must release
-  std::vector<SessionPtr> sessions_;                    // engine thread only: open ones
+  // Engine thread only.
+  std::unique_ptr<ImageModel> model_;
+  std::vector<std::weak_ptr<ImageFeatures>> features_;  // what dispose() must release
+  std::vector<SessionPtr> sessions_;                    // open ones
 
-  mutable std::mutex mutex_;
-  std::condition_variable wake_;
-  std::deque<std::unique_ptr<Job>> queue_;
-  std::optional<Error> stop_reason_;
-  std::vector<std::function<void()>> on_disposed_;
-  bool freed_ = false;
+  mutable std::mutex stats_mutex_;
   EngineStats stats_;
-  std::atomic<bool> stopping_{false}, finished_{false};
-  std::atomic<bool> work_waits_{false};  // for linger(): changed under the lock, looked at without
+  JobQueue queue_;
 };
 
 }  // namespace sam3

@@ -1,4 +1,4 @@
-// Builds the program of the native tests and runs it.
+// Builds the programs of the native tests and runs them: all tests, and those of the queue alone under ThreadSanitizer.
 
 import { existsSync } from 'node:fs'
 import path from 'node:path'
@@ -6,6 +6,7 @@ import { must, root, run, SetupError } from './command.mjs'
 import { goldenEnvironment } from './golden-set.mjs'
 
 const TARGET = 'sam3_native_tests'
+const QUEUE_TARGET = 'sam3_queue_tests'
 const FIX = 'Read the first error above. If LibTorch changed, remove the folder build and run this again.'
 
 /** LibTorch itself is not instrumented: what is found is in our code, or in what it hands to LibTorch. */
@@ -19,11 +20,12 @@ const SANITIZERS = {
  * once for both.
  */
 async function configure({ libtorch, doctest }, sanitize) {
-  const options = [`-DLIBTORCH=${libtorch}`, '-DSAM3_NATIVE_TESTS=ON', `-DDOCTEST_INCLUDE_DIR=${doctest}`]
+  const options = [`-DLIBTORCH=${libtorch}`, '-DSAM3_WERROR=ON', '-DSAM3_NATIVE_TESTS=ON']
+  options.push(`-DDOCTEST_INCLUDE_DIR=${doctest}`)
   if (sanitize) {
     const tree = path.join(root, 'build', 'native-asan')
     await must('cmake', ['-S', root, '-B', tree, '-DSAM3_SANITIZE=ON', ...options], FIX)
-    return { tree, program: path.join(tree, TARGET) }
+    return { tree, programs: tree }
   }
   const tree = path.join(root, 'build')
   if (!existsSync(path.join(tree, 'CMakeCache.txt'))) {
@@ -31,7 +33,7 @@ async function configure({ libtorch, doctest }, sanitize) {
     await must(cmakeJs, ['configure', '--config', 'Release', `--CDLIBTORCH=${libtorch}`], FIX)
   }
   await must('cmake', [...options, tree], FIX)
-  return { tree, program: path.join(tree, 'Release', TARGET) }
+  return { tree, programs: path.join(tree, 'Release') }
 }
 
 /**
@@ -44,8 +46,8 @@ async function configure({ libtorch, doctest }, sanitize) {
 export async function nativeTests(context, { sanitize = false, fuzz, doctest = [] } = {}) {
   if (fuzz !== undefined && !/^[1-9]\d*$/.test(fuzz))
     throw new SetupError(`--fuzz ${fuzz} is no number of cases.`, 'Give a whole number, as --fuzz 100000.')
-  const { tree, program } = await configure(context, sanitize)
-  await must('cmake', ['--build', tree, '--target', TARGET, '--parallel', '2'], FIX)
+  const { tree, programs } = await configure(context, sanitize)
+  await must('cmake', ['--build', tree, '--target', TARGET, QUEUE_TARGET, '--parallel', '2'], FIX)
   const env = {
     // Threads that wait by spinning take the cores from each other when anything else runs.
     OMP_WAIT_POLICY: 'passive',
@@ -53,7 +55,10 @@ export async function nativeTests(context, { sanitize = false, fuzz, doctest = [
     ...(sanitize && SANITIZERS),
     ...(fuzz && { SAM3_FUZZ_CASES: fuzz }),
   }
-  return run(program, doctest, { env, show: true })
+  const runs = []
+  for (const target of [QUEUE_TARGET, TARGET])
+    runs.push(await run(path.join(programs, target), doctest, { env, show: true }))
+  return { code: Math.max(...runs.map(({ code }) => code)), output: runs.map(({ output }) => output).join('\n') }
 }
 
 /** `node scripts/native-test.mjs` */
