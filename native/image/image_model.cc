@@ -98,14 +98,14 @@ ImageFeaturesPtr ImageModel::encode_pixels(const at::Tensor& pixels, int64_t wid
 }
 
 const Program::Levels& ImageModel::detector_levels(ImageFeatures& image) {
-  if (!image.detector.low.defined()) image.detector = program_.neck_detect(image.vit);
-  if (image.tracker.low.defined()) image.vit.reset();
+  if (!image.detector.coarse.defined()) image.detector = program_.neck_detect(image.vit);
+  if (image.tracker.coarse.defined()) image.vit.reset();
   return image.detector;
 }
 
 const Program::Levels& ImageModel::tracker_levels(ImageFeatures& image) {
-  if (!image.tracker.low.defined()) image.tracker = program_.neck_track(image.vit);
-  if (image.detector.low.defined()) image.vit.reset();
+  if (!image.tracker.coarse.defined()) image.tracker = program_.neck_track(image.vit);
+  if (image.detector.coarse.defined()) image.vit.reset();
   return image.tracker;
 }
 

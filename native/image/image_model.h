@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "core/cancel.h"
+#include "image/detector.h"
 #include "image/preprocess.h"
 #include "image/prompts.h"
 #include "masks/mask_runs.h"
 #include "network/image_features.h"
 #include "network/program.h"
-#include "network/text_cache.h"
 
 namespace sam3 {
 
@@ -56,6 +56,8 @@ class ImageModel {
  public:
   ImageModel(const ProgramFiles& files, const ImageModelOptions& options,
              const std::function<void(uint64_t, uint64_t)>& progress);
+  ImageModel(const ImageModel&) = delete;  // its detector refers to its program
+  ImageModel& operator=(const ImageModel&) = delete;
 
   // Image features, kept for many questions. Images run in encoder batches of at most `max_batch`.
   std::vector<ImageFeaturesPtr> encode(const std::vector<RgbImage>& images, const CancelProbe& cancel);
@@ -75,20 +77,16 @@ class ImageModel {
   const Program::Levels& detector_levels(ImageFeatures& image);
   const Program::Levels& tracker_levels(ImageFeatures& image);
 
-  // Text and exemplar tokens [P, 32 + N + 1, C] of prompts, and which of them count [P, 32 + N + 1]. Prompt p looks at
-  // image `image_index`[p] of the detector's lowest levels `low` [B, C, G, G].
-  std::pair<at::Tensor, at::Tensor> prompt_tokens(const std::vector<const ConceptPrompt*>& prompts,
-                                                  const at::Tensor& low, const at::Tensor& image_index);
-
   const Program& program() const { return program_; }
-  TextCache& texts() { return texts_; }
+  Detector& detector() { return detector_; }
   int64_t memory_budget() const { return memory_budget_; }  // bytes of activations a batch may take
   int64_t pairs_per_batch() const;  // (image, prompt) pairs, or clicked objects, that fit into the budget
   int64_t feature_bytes() const;    // of an encoded image with the detector's levels, an estimate
   int64_t input_size() const { return input_size_; }
   int64_t grid() const { return grid_; }
+  int64_t mask_side() const { return 4 * grid_; }  // of a low-resolution mask
   int64_t max_batch() const { return max_batch_; }
-  size_t cached_texts() const { return texts_.size(); }
+  size_t cached_texts() const { return detector_.cached_texts(); }
   // Input sizes the network accepts: multiples of patch * window, up to twice the native size.
   std::vector<int64_t> valid_input_sizes() const;
 
@@ -100,16 +98,15 @@ class ImageModel {
   at::Tensor to_device(const at::Tensor& t) const { return t.to(program_.target().device); }
   Group make_group(const std::vector<SegmentItem>& items, size_t begin, size_t end, const CancelProbe& cancel);
   void segment_pairs(const Group& group, const Pair* pairs, int64_t count, const CancelProbe& cancel);
-  void decode_masks(const Group& group, const Pair* pairs, int64_t count, const Program::Detection& found,
-                    const at::Tensor& prompt, const at::Tensor& valid, const std::vector<std::vector<int64_t>>& kept,
-                    const CancelProbe& cancel);
+  void decode_masks(const Group& group, const Pair* pairs, int64_t count, const Detector::Found& found,
+                    const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel) const;
   void predict_batch(const Program::Levels& levels, const std::vector<ClickPrompt>& prompts,
                      const std::vector<size_t>& members, bool multimask, at::Tensor& masks, at::Tensor& ious,
                      at::Tensor& objects);
 
   Program program_;
   int64_t input_size_, grid_, max_batch_, memory_budget_;
-  TextCache texts_{512};
+  Detector detector_{program_};
   at::Tensor no_memory_;  // [1, C, 1, 1], made when first clicked
 };
 

@@ -17,7 +17,6 @@ namespace {
 constexpr int64_t kMaxHoleArea = 256;  // low-resolution pixels
 constexpr float kHoleFill = 10.0f;
 constexpr float kLogitClamp = 32.0f;
-constexpr int64_t kBoxTopLeft = 2, kBoxBottomRight = 3;
 
 // How many tokens a prompt has; prompts with equally many can share a batch, because padding tokens would be attended
 // to.
@@ -31,7 +30,7 @@ void ImageModel::predict_batch(const Program::Levels& levels, const std::vector<
                                const std::vector<size_t>& members, bool multimask, at::Tensor& masks, at::Tensor& ious,
                                at::Tensor& objects) {
   const auto count = static_cast<int64_t>(members.size());
-  const int64_t n = token_count(prompts[members[0]]), side = 4 * grid_;
+  const int64_t n = token_count(prompts[members[0]]), side = mask_side();
   auto points = at::zeros({count, n, 2}, at::kFloat);
   auto labels = at::zeros({count, n}, at::kLong);
   auto mask = at::zeros({count, 1, side, side}, at::kFloat);
@@ -43,8 +42,8 @@ void ImageModel::predict_batch(const Program::Levels& levels, const std::vector<
     int64_t* label = labels.mutable_data_ptr<int64_t>() + i * n;
     if (prompt.box) {  // the corners come first
       xy = std::transform(prompt.box->begin(), prompt.box->end(), xy, in_pixels);
-      *label++ = kBoxTopLeft;
-      *label++ = kBoxBottomRight;
+      *label++ = Program::kBoxTopLeft;
+      *label++ = Program::kBoxBottomRight;
     }
     std::transform(prompt.points.begin(), prompt.points.end(), xy, in_pixels);
     std::copy(prompt.labels.begin(), prompt.labels.end(), label);
@@ -61,7 +60,7 @@ void ImageModel::predict_batch(const Program::Levels& levels, const std::vector<
 
   const auto expand = [&](const at::Tensor& t) { return t.expand({count, -1, -1, -1}); };
   const auto decoded =
-      program_.mask_decode(expand(levels.high), expand(levels.middle), expand(levels.low + no_memory_), tokens);
+      program_.mask_decode(expand(levels.fine), expand(levels.middle), expand(levels.coarse + no_memory_), tokens);
   const auto all = decoded.masks.to(at::kFloat), iou = decoded.iou.to(at::kFloat);
   objects = decoded.object.to(at::kFloat).flatten();
   if (multimask) {
@@ -84,7 +83,7 @@ Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickP
     if (prompt.points.size() != 2 * prompt.labels.size() ||
         (!prompt.mask.empty() && prompt.mask.size() != low_res_size))
       throw Error(ERR_INVALID_ARGUMENT, "A prompt needs two point numbers for each label, and a mask of " +
-                                            std::to_string(4 * grid_) + " x " + std::to_string(4 * grid_) +
+                                            std::to_string(mask_side()) + " x " + std::to_string(mask_side()) +
                                             " logits or none.");
   ImageFeaturesPtr features;
   if (const auto* raw = std::get_if<RgbImage>(&image))
@@ -99,7 +98,7 @@ Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickP
     cancel.check();
 
     const auto count = static_cast<int64_t>(prompts.size()), each = static_cast<int64_t>(multimask ? 3 : 1),
-               side = 4 * grid_;
+               side = mask_side();
     const auto options = at::TensorOptions().dtype(at::kFloat).device(program_.target().device);
     auto masks = at::empty({count, each, side, side}, options);
     auto ious = at::empty({count, each}, options);

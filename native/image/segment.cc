@@ -3,11 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <numeric>
 
 #include "core/error.h"
 #include "core/host_values.h"
 #include "image/image_model.h"
+#include "network/in_parts.h"
 
 namespace sam3 {
 
@@ -20,7 +20,7 @@ struct ImageModel::Pair {
 struct ImageModel::Group {
   std::vector<ImageFeaturesPtr> images;
   std::vector<Program::Levels> levels;  // per image, batch 1
-  at::Tensor low;                       // [B, C, G, G] of all images: what geometry and detector read
+  at::Tensor coarse;                    // [B, C, G, G] of all images: what geometry and detector read
   std::vector<Pair> pairs;              // by image, then by prompt
 };
 
@@ -68,19 +68,8 @@ std::vector<std::vector<Segmentation>> ImageModel::segment(const std::vector<Seg
       for (size_t p = 0; p < items[i].prompts.size(); p++)
         group.pairs.push_back({static_cast<int64_t>(i - begin), &items[i].prompts[p], &out[i][p]});
     const auto total = static_cast<int64_t>(group.pairs.size());
-    // A batch that does not fit after all is tried again in halves rather than failing.
-    int64_t step = std::min(pairs_per_batch(), std::max<int64_t>(total, 1));
-    for (int64_t at = 0; at < total;) {
-      const int64_t count = std::min(step, total - at);
-      try {
-        segment_pairs(group, &group.pairs[at], count, cancel);
-        at += count;
-      } catch (const Error& e) {
-        if (e.code() != ERR_OUT_OF_MEMORY || count == 1) throw;
-        release_cached_memory(program_.target().device);  // blocks of the wrong size for the smaller batch
-        step = std::max<int64_t>(1, count / 2);
-      }
-    }
+    in_parts(total, pairs_per_batch(), program_.target().device,
+             [&](int64_t first, int64_t count) { segment_pairs(group, &group.pairs[first], count, cancel); });
   }
   return out;
 }
@@ -105,8 +94,8 @@ ImageModel::Group ImageModel::make_group(const std::vector<SegmentItem>& items, 
       auto features = std::make_shared<ImageFeatures>();
       features->width = raw[next].width;
       features->height = raw[next].height;
-      features->detector = {fresh.high.narrow(0, next, 1), fresh.middle.narrow(0, next, 1),
-                            fresh.low.narrow(0, next, 1)};
+      features->detector = {fresh.fine.narrow(0, next, 1), fresh.middle.narrow(0, next, 1),
+                            fresh.coarse.narrow(0, next, 1)};
       group.images.push_back(std::move(features));
       next++;
     } else {
@@ -117,47 +106,16 @@ ImageModel::Group ImageModel::make_group(const std::vector<SegmentItem>& items, 
     group.levels.push_back(detector_levels(*group.images.back()));
   }
   if (group.levels.size() == 1) {
-    group.low = group.levels[0].low;
+    group.coarse = group.levels[0].coarse;
   } else {
-    std::vector<at::Tensor> lows;
-    for (const auto& levels : group.levels) lows.push_back(levels.low);
-    group.low = at::cat(lows);
+    std::vector<at::Tensor> coarse;
+    for (const auto& levels : group.levels) coarse.push_back(levels.coarse);
+    group.coarse = at::cat(coarse);
   }
   return group;
 }
 
-std::pair<at::Tensor, at::Tensor> ImageModel::prompt_tokens(const std::vector<const ConceptPrompt*>& prompts,
-                                                            const at::Tensor& low, const at::Tensor& image_index) {
-  const auto count = static_cast<int64_t>(prompts.size());
-  std::vector<TextCache::Ids> ids;
-  int64_t most = 0;
-  for (const auto* prompt : prompts) {
-    ids.push_back(prompt->ids);
-    most = std::max(most, static_cast<int64_t>(prompt->labels.size()));
-  }
-  const auto [text, text_valid] = texts_.encode(program_, ids);
-
-  auto boxes = at::zeros({count, most, 4}, at::kFloat);
-  auto labels = at::zeros({count, most}, at::kLong);
-  auto valid = at::zeros({count, most}, at::kBool);
-  for (int64_t p = 0; p < count; p++) {
-    const auto& prompt = *prompts[p];
-    const auto n = static_cast<int64_t>(prompt.labels.size());
-    if (n == 0) continue;
-    float* centers = boxes.mutable_data_ptr<float>() + p * most * 4;
-    for (const double* box = prompt.boxes.data(); box != prompt.boxes.data() + prompt.boxes.size(); box += 4)
-      for (const double x : {(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, box[2] - box[0], box[3] - box[1]})
-        *centers++ = static_cast<float>(x);
-    std::copy(prompt.labels.begin(), prompt.labels.end(), labels.mutable_data_ptr<int64_t>() + p * most);
-    std::fill_n(valid.mutable_data_ptr<bool>() + p * most, n, true);
-  }
-  const auto geometry =
-      program_.encode_geometry(to_device(boxes), to_device(labels), to_device(valid), low, image_index);
-  return {at::cat({text, geometry.tokens}, 1), at::cat({text_valid, geometry.valid}, 1)};
-}
-
 void ImageModel::segment_pairs(const Group& group, const Pair* pairs, int64_t count, const CancelProbe& cancel) {
-  cancel.check();
   translate(ERR_INFERENCE, "Segmenting", [&] {
     std::vector<int64_t> images;
     std::vector<const ConceptPrompt*> prompts;
@@ -165,45 +123,34 @@ void ImageModel::segment_pairs(const Group& group, const Pair* pairs, int64_t co
       images.push_back(pairs[p].image);
       prompts.push_back(pairs[p].prompt);
     }
-    const auto image_index = index_tensor(images, program_.target().device);
-    const auto [prompt, valid] = prompt_tokens(prompts, group.low, image_index);
-    cancel.check();
-
-    // The detector reads the lowest level only; the finer ones serve the masks, image by image, in decode_masks.
-    const Program::Levels levels{group.levels[0].high, group.levels[0].middle, group.low};
-    const auto found = program_.detect(levels, image_index, prompt, valid);
-    const auto present = found.presence.sigmoid();
-    const auto presence = to_floats(present);
-    const auto scores = to_floats(found.logits.sigmoid() * present);
-    const auto boxes = to_floats(found.boxes);
-    const int64_t queries = found.logits.size(1);
+    const auto found = detector_.find(prompts, images, group.coarse, cancel);
+    const auto presence = to_floats(found.presence);
+    const auto scores = to_floats(found.scores);
     cancel.check();
 
     std::vector<std::vector<int64_t>> kept;
     for (int64_t p = 0; p < count; p++) {
-      const auto& prompt_of = *pairs[p].prompt;
       const auto& image = *group.images[pairs[p].image];
-      kept.push_back(keep(&scores[p * queries], queries, prompt_of.threshold, prompt_of.max_instances));
+      const float* own = &scores[p * found.queries];
+      kept.push_back(keep(own, found.queries, prompts[p]->threshold, prompts[p]->max_instances));
       Segmentation& out = *pairs[p].out;
       out = {};
       out.presence = presence[p];
       out.masks.width = image.width;
       out.masks.height = image.height;
       for (const int64_t q : kept.back()) {
-        const float* box = &boxes[(p * queries + q) * 4];
-        out.scores.push_back(scores[p * queries + q]);
+        const float* box = &found.boxes[(p * found.queries + q) * 4];
+        out.scores.push_back(own[q]);
         for (int i = 0; i < 4; i++)
           out.boxes.push_back(box[i] * static_cast<float>(i % 2 ? image.height : image.width));
       }
     }
-    decode_masks(group, pairs, count, found, prompt, valid, kept, cancel);
+    decode_masks(group, pairs, count, found, kept, cancel);
   });
 }
 
-void ImageModel::decode_masks(const Group& group, const Pair* pairs, int64_t count, const Program::Detection& found,
-                              const at::Tensor& prompt, const at::Tensor& valid,
-                              const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel) {
-  const auto device = program_.target().device;
+void ImageModel::decode_masks(const Group& group, const Pair* pairs, int64_t count, const Detector::Found& found,
+                              const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel) const {
   // The masks of all pairs are launched before the first one is waited for.
   PendingMasks pending;
   for (int64_t begin = 0; begin < count;) {
@@ -214,28 +161,18 @@ void ImageModel::decode_masks(const Group& group, const Pair* pairs, int64_t cou
     const auto& image = *group.images[pairs[begin].image];
     const auto& levels = group.levels[pairs[begin].image];
     begin = end;
-    if (wanted.empty()) continue;
-
-    cancel.check();
-    const auto rows = index_tensor(wanted, device);
-    const auto maps = program_.pixel_embed(levels, at::zeros_like(rows), found.encoded.index_select(0, rows),
-                                           prompt.index_select(0, rows), valid.index_select(0, rows));
-    for (size_t i = 0; i < wanted.size(); i++) {
-      cancel.check();
-      const int64_t p = wanted[i];
-      const auto row = static_cast<int64_t>(i);
-      Segmentation& out = *pairs[p].out;
-      if (!kept[p].empty()) {
-        const auto queries = found.queries[p].index_select(0, index_tensor(kept[p], device)).unsqueeze(0);
-        const auto logits = program_.masks(maps.instance.narrow(0, row, 1), queries)[0];
-        if (pairs[p].prompt->logits) out.logits_size = logits.size(-1);
-        pending.add(logits, 0.0f, out.masks, pairs[p].prompt->logits ? &out.logits : nullptr);
-      }
-      if (pairs[p].prompt->semantic) {
-        out.semantic = MaskSet{image.width, image.height, {}};
-        pending.add(maps.semantic[row].to(at::kFloat).sigmoid(), 0.5f, *out.semantic);
-      }
-    }
+    detector_.masks(found, levels, wanted, kept, cancel,
+                    [&](int64_t p, const at::Tensor& logits, const at::Tensor& semantic) {
+                      Segmentation& out = *pairs[p].out;
+                      if (logits.defined()) {
+                        if (pairs[p].prompt->logits) out.logits_size = logits.size(-1);
+                        pending.add(logits, 0.0f, out.masks, pairs[p].prompt->logits ? &out.logits : nullptr);
+                      }
+                      if (pairs[p].prompt->semantic) {
+                        out.semantic = MaskSet{image.width, image.height, {}};
+                        pending.add(semantic.to(at::kFloat).sigmoid(), 0.5f, *out.semantic);
+                      }
+                    });
   }
   cancel.check();
   pending.finish();

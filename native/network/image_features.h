@@ -13,11 +13,11 @@ namespace sam3 {
 struct ImageFeatures {
   int64_t width = 0, height = 0;  // of the original image, pixels
   at::Tensor vit;                 // [1, Cv, G, G]; dropped when both necks exist
-  Program::Levels detector;       // f0 f1 f2
-  Program::Levels tracker;        // t0 t1 t2
+  Program::Levels detector;       // batch 1
+  Program::Levels tracker;        // batch 1
 
   void release() { *this = ImageFeatures{width, height, {}, {}, {}}; }
-  bool released() const { return !vit.defined() && !detector.low.defined() && !tracker.low.defined(); }
+  bool released() const { return !vit.defined() && !detector.coarse.defined() && !tracker.coarse.defined(); }
 };
 
 using ImageFeaturesPtr = std::shared_ptr<ImageFeatures>;

@@ -181,20 +181,20 @@ at::Tensor Program::encode_text(const at::Tensor& ids, const at::Tensor& valid) 
 }
 
 Program::Geometry Program::encode_geometry(const at::Tensor& boxes, const at::Tensor& labels, const at::Tensor& valid,
-                                           const at::Tensor& f2, const at::Tensor& image_index) const {
-  auto out = call_many("encode_geometry", {boxes, labels, valid, f2, image_index}, 2);
+                                           const at::Tensor& coarse, const at::Tensor& image_index) const {
+  auto out = call_many("encode_geometry", {boxes, labels, valid, coarse, image_index}, 2);
   return {out[0], out[1]};
 }
 
 Program::Detection Program::detect(const Levels& f, const at::Tensor& image_index, const at::Tensor& prompt,
                                    const at::Tensor& valid) const {
-  auto out = call_many("detect", {f.high, f.middle, f.low, image_index, prompt, valid}, 5);
+  auto out = call_many("detect", {f.fine, f.middle, f.coarse, image_index, prompt, valid}, 5);
   return {out[0], out[1], out[2], out[3], out[4]};
 }
 
 Program::PixelMaps Program::pixel_embed(const Levels& f, const at::Tensor& image_index, const at::Tensor& encoded,
                                         const at::Tensor& prompt, const at::Tensor& valid) const {
-  auto out = call_many("pixel_embed", {f.high, f.middle, f.low, image_index, encoded, prompt, valid}, 2);
+  auto out = call_many("pixel_embed", {f.fine, f.middle, f.coarse, image_index, encoded, prompt, valid}, 2);
   return {out[0], out[1]};
 }
 
@@ -208,9 +208,9 @@ Program::PromptTokens Program::prompt_encode(const at::Tensor& points, const at:
   return {out[0], out[1]};
 }
 
-Program::ClickMasks Program::mask_decode(const at::Tensor& t0, const at::Tensor& t1, const at::Tensor& pixels,
+Program::ClickMasks Program::mask_decode(const at::Tensor& fine, const at::Tensor& middle, const at::Tensor& pixels,
                                          const PromptTokens& tokens) const {
-  auto out = call_many("mask_decode", {t0, t1, pixels, tokens.sparse, tokens.dense}, 4);
+  auto out = call_many("mask_decode", {fine, middle, pixels, tokens.sparse, tokens.dense}, 4);
   return {out[0], out[1], out[2], out[3]};
 }
 
@@ -222,14 +222,16 @@ at::Tensor Program::mask_to_prompt(const at::Tensor& mask) const {
   return call("mask_to_prompt", {mask}).toTensor();
 }
 
-at::Tensor Program::memory_encode(const at::Tensor& t2, const at::Tensor& mask, const at::Tensor& object_logit) const {
-  return call("memory_encode", {t2, mask, object_logit}).toTensor();
+at::Tensor Program::memory_encode(const at::Tensor& coarse, const at::Tensor& mask,
+                                  const at::Tensor& object_logit) const {
+  return call("memory_encode", {coarse, mask, object_logit}).toTensor();
 }
 
-at::Tensor Program::memory_attend(const at::Tensor& t2, const at::Tensor& memory, const at::Tensor& memory_position,
+at::Tensor Program::memory_attend(const at::Tensor& coarse, const at::Tensor& memory, const at::Tensor& memory_position,
                                   int64_t pointer_tokens) const {
   // A tensor on the CPU: an int would be baked into a traced program, and reading one from a GPU would stall it.
-  return call("memory_attend", {t2, memory, memory_position, at::scalar_tensor(pointer_tokens, at::kLong)}).toTensor();
+  return call("memory_attend", {coarse, memory, memory_position, at::scalar_tensor(pointer_tokens, at::kLong)})
+      .toTensor();
 }
 
 at::Tensor Program::pointer_position(const at::Tensor& offset) const {

@@ -40,7 +40,7 @@ class Program {
   const std::string& tokenizer_json() const { return tokenizer_json_; }
 
   struct Levels {
-    at::Tensor high, middle, low;  // 4G, 2G, G
+    at::Tensor fine, middle, coarse;  // side 4G, 2G, G
   };
   struct Geometry {
     at::Tensor tokens, valid;  // [P, N+1, C], bool [P, N+1]
@@ -52,6 +52,8 @@ class Program {
   struct PixelMaps {
     at::Tensor instance, semantic;  // [P,C,4G,4G], [P,1,4G,4G]
   };
+  // Labels of the corners of a box among the points of prompt_encode.
+  static constexpr int64_t kBoxTopLeft = 2, kBoxBottomRight = 3;
   struct PromptTokens {
     at::Tensor sparse, dense;  // [B,N+1,C], [B,C,G,G]
   };
@@ -62,7 +64,7 @@ class Program {
   struct TrackerConstants {
     at::Tensor memory_position;    // [1,D,G,G] sine map
     at::Tensor temporal_position;  // [7,D]: memories 1 to 6 frames away, then conditioning frames
-    at::Tensor no_memory;          // [1,C] added to the lowest level where there is nothing to remember
+    at::Tensor no_memory;          // [1,C] added to the coarse level where there is nothing to remember
     at::Tensor no_pointer;         // [1,C] pointer of an object that is not visible
   };
 
@@ -72,7 +74,7 @@ class Program {
   Levels neck_track(const at::Tensor& vit) const;
   at::Tensor encode_text(const at::Tensor& ids, const at::Tensor& valid) const;
   Geometry encode_geometry(const at::Tensor& boxes, const at::Tensor& labels, const at::Tensor& valid,
-                           const at::Tensor& f2, const at::Tensor& image_index) const;
+                           const at::Tensor& coarse, const at::Tensor& image_index) const;
   Detection detect(const Levels& features, const at::Tensor& image_index, const at::Tensor& prompt,
                    const at::Tensor& valid) const;
   PixelMaps pixel_embed(const Levels& features, const at::Tensor& image_index, const at::Tensor& encoded,
@@ -80,18 +82,18 @@ class Program {
   at::Tensor masks(const at::Tensor& pixel_map, const at::Tensor& queries) const;
   PromptTokens prompt_encode(const at::Tensor& points, const at::Tensor& labels, const at::Tensor& mask,
                              const at::Tensor& use_mask) const;
-  ClickMasks mask_decode(const at::Tensor& t0, const at::Tensor& t1, const at::Tensor& pixels,
+  ClickMasks mask_decode(const at::Tensor& fine, const at::Tensor& middle, const at::Tensor& pixels,
                          const PromptTokens& tokens) const;
   // Output token of the chosen mask [B,C], object logit [B,1] -> object pointer [B,C]; the learned one where logit <=
   // 0.
   at::Tensor object_pointer(const at::Tensor& token, const at::Tensor& object_logit) const;
   // A user's mask [B,1,16G,16G] in 0..1 -> mask prompt [B,1,4G,4G].
   at::Tensor mask_to_prompt(const at::Tensor& mask) const;
-  // t2 [B,C,G,G], mask [B,1,16G,16G] = 20 * probability - 10, object logit [B,1] -> memory features [B,D,G,G].
-  at::Tensor memory_encode(const at::Tensor& t2, const at::Tensor& mask, const at::Tensor& object_logit) const;
-  // t2 [B or 1,C,G,G] attends to memory [B, M*G*G + pointer_tokens, D] and its positions (the same, or batch 1): M
+  // coarse [B,C,G,G], mask [B,1,16G,16G] = 20 * probability - 10, object logit [B,1] -> memory features [B,D,G,G].
+  at::Tensor memory_encode(const at::Tensor& coarse, const at::Tensor& mask, const at::Tensor& object_logit) const;
+  // coarse [B or 1,C,G,G] attends to memory [B, M*G*G + pointer_tokens, D] and its positions (the same, or batch 1): M
   // frames in row-major order, then the pointers, each cut into C / D tokens -> [B,C,G,G].
-  at::Tensor memory_attend(const at::Tensor& t2, const at::Tensor& memory, const at::Tensor& memory_position,
+  at::Tensor memory_attend(const at::Tensor& coarse, const at::Tensor& memory, const at::Tensor& memory_position,
                            int64_t pointer_tokens) const;
   // Offsets in time [K] fp32, frames / (most pointers - 1) -> [K,D].
   at::Tensor pointer_position(const at::Tensor& offset) const;

@@ -47,9 +47,4 @@ std::pair<at::Tensor, at::Tensor> TextCache::encode(const Program& program, cons
   return {at::stack(out), to_tensor(texts).ne(0)};
 }
 
-void TextCache::clear() {
-  entries_.clear();
-  order_.clear();
-}
-
 }  // namespace sam3

@@ -22,7 +22,6 @@ class TextCache {
   std::pair<at::Tensor, at::Tensor> encode(const Program& program, const std::vector<Ids>& texts);
 
   size_t size() const { return entries_.size(); }
-  void clear();
 
  private:
   struct Entry {

@@ -7,7 +7,7 @@
 
 namespace sam3 {
 
-// What the detector finds of each prompt in one frame, given as the features f0 f1 f2. All prompts run as one batch,
+// What the detector finds of each prompt in one frame, given as its features. All prompts run as one batch,
 // split by the memory budget; masks are made of the queries above the threshold only. Source: Meta's
 // Sam3Image.forward_grounding with joint scores, and Sam3VideoBase.run_backbone_and_detection. Throws ERR_INFERENCE,
 // ERR_OUT_OF_MEMORY, ABORT_ERR.

@@ -12,7 +12,7 @@ int64_t bytes_of(const at::Tensor& tensor) {
 }
 
 int64_t bytes_of(const Program::Levels& levels) {
-  return bytes_of(levels.high) + bytes_of(levels.middle) + bytes_of(levels.low);
+  return bytes_of(levels.fine) + bytes_of(levels.middle) + bytes_of(levels.coarse);
 }
 
 }  // namespace

@@ -13,14 +13,6 @@ OutputRules rules_of(const VideoOptions& options) {
   return {options.width, options.height, options.logits, /*exclusive=*/false, /*show_empty=*/true};
 }
 
-ObjectRecord record_of(MaskRuns mask, float logit, float probability) {
-  ObjectRecord out;
-  out.mask = std::move(mask);
-  out.score = out.probability = out.rank = probability;
-  out.object_logit = logit;
-  return out;
-}
-
 }  // namespace
 
 ClickGroup::ClickGroup(SessionContext& context) : ObjectGroup(context, rules_of(context.options)) {}
@@ -43,7 +35,6 @@ void ClickGroup::add_mask(int64_t frame, int64_t object, const at::Tensor& mask)
 }
 
 void ClickGroup::clear_prompts(int64_t frame, int64_t object) {
-  if (!tracks(object)) unknown_object(object);
   const BucketFrame found = tracker_.clear_inputs(frame, object);
   prompted_[object].erase(frame);
   store(frame, found);
@@ -61,9 +52,8 @@ void ClickGroup::store(int64_t frame, const BucketFrame& found) {
   const auto logits = to_floats(found.object_logits), probabilities = to_floats(found.object_logits.sigmoid());
   for (size_t i = 0; i < found.ids.size(); i++) {
     if (found.given[i].defined()) masks[i] = runs_of_mask(found.given[i]);
-    ObjectRecord record = record_of(std::move(masks[i]), logits[i], probabilities[i]);
-    if (stage_.rules().logits) record.logits = to_floats(found.masks[static_cast<int64_t>(i)]);
-    stage_.put(frame, found.ids[i], std::move(record));
+    const at::Tensor low_res = found.masks[static_cast<int64_t>(i)];
+    stage_.put(frame, found.ids[i], object_record(std::move(masks[i]), low_res, logits[i], probabilities[i]));
   }
 }
 
@@ -89,8 +79,8 @@ void ClickGroup::step(int64_t frame, const ConceptDetections&) {
   FrameRecord record;
   record.tracked = static_cast<int64_t>(ids.size());
   for (size_t i = 0; i < ids.size(); i++) {
-    ObjectRecord& object = record.objects[ids[i]] = record_of(std::move(masks[i]), logits[i], probabilities[i]);
-    if (stage_.rules().logits) object.logits = to_floats(found.masks[static_cast<int64_t>(i)]);
+    const at::Tensor low_res = found.masks[static_cast<int64_t>(i)];
+    record.objects[ids[i]] = object_record(std::move(masks[i]), low_res, logits[i], probabilities[i]);
   }
   stage_.store(frame, std::move(record));
 }

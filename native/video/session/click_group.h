@@ -20,6 +20,8 @@ class ClickGroup final : public ObjectGroup {
 
   GroupRun plan(const RunRequest& request) const override;
   bool has_prompts() const override;
+  bool takes_new_objects() const override { return false; }
+  bool needs_images() const override { return true; }
   bool computes(int64_t frame) const override { return run_.covers(frame); }
   void step(int64_t frame, const ConceptDetections& detections) override;
 

@@ -32,11 +32,13 @@ ConceptGroup::ConceptGroup(SessionContext& context, int64_t index, const Concept
       ahead_(frame),
       earliest_(frame) {}
 
-void ConceptGroup::drop_concept() {
+bool ConceptGroup::drop_concept(int64_t index) {
+  if (index < 0 || index != index_) return false;
   for (const int64_t id : tracker_.object_ids())
     if (!clicked_.contains(id)) remove_object(id);
   index_ = -1;
   first_look_.reset();
+  return true;
 }
 
 void ConceptGroup::start(const ConceptDetections& detections) {
@@ -144,13 +146,10 @@ void ConceptGroup::track_clicked(int64_t frame) {
   for (size_t i = 0; i < ids.size(); i++) {
     if (std::find(objects.begin(), objects.end(), ids[i]) == objects.end()) continue;
     const auto row = static_cast<int64_t>(i);
-    ObjectRecord object;
-    object.mask =
-        runs_from_logits(masks.host().narrow(0, row, 1), stage_.rules().width, stage_.rules().height).masks[0];
+    auto runs = runs_from_logits(masks.host().narrow(0, row, 1), stage_.rules().width, stage_.rules().height);
+    ObjectRecord object = object_record(std::move(runs.masks[0]), masks.host()[row], logits[i], probabilities[i]);
     object.score = state_.metadata().scores.at(ids[i]);
-    object.probability = probabilities[i];
-    object.rank = object.object_logit = logits[i];  // the reference ranks refined objects by their logit
-    if (stage_.rules().logits) object.logits = to_floats(masks.host()[row]);
+    object.rank = logits[i];  // the reference ranks refined objects by their logit
     stage_.put(frame, ids[i], std::move(object));
   }
 }
@@ -176,15 +175,13 @@ void ConceptGroup::click(int64_t frame, int64_t object, Prompt&& prompt) {
   const StageTimer timer(context_.frames.clock(), &StageTimes::output);
   const auto place = std::find(found.ids.begin(), found.ids.end(), object) - found.ids.begin();
   const auto& rules = stage_.rules();
-  ObjectRecord record;
-  record.mask = found.given[place].defined()
-                    ? runs_of_mask(found.given[place])
-                    : runs_from_logits(found.masks.narrow(0, place, 1), rules.width, rules.height).masks[0];
-  record.mask = repaired(record.mask, rules.height, state_.options().fill_hole_area);
+  const MaskRuns mask = found.given[place].defined()
+                            ? runs_of_mask(found.given[place])
+                            : runs_from_logits(found.masks.narrow(0, place, 1), rules.width, rules.height).masks[0];
+  ObjectRecord record =
+      object_record(repaired(mask, rules.height, state_.options().fill_hole_area), found.masks[place],
+                    to_floats(found.object_logits)[place], to_floats(found.object_logits.sigmoid())[place]);
   record.score = record.rank = 1.0f;
-  record.object_logit = to_floats(found.object_logits)[place];
-  record.probability = to_floats(found.object_logits.sigmoid())[place];
-  if (rules.logits) record.logits = to_floats(found.masks[place]);
   stage_.unhide(object);
   stage_.put(frame, object, std::move(record));
 
@@ -205,7 +202,6 @@ void ConceptGroup::add_mask(int64_t frame, int64_t object, const at::Tensor& mas
 }
 
 void ConceptGroup::clear_prompts(int64_t frame, int64_t object) {
-  if (!tracks(object)) unknown_object(object);
   tracker_.clear_inputs(frame, object);
   history_.click(object, /*is_new=*/false);  // what was found with the prompt has to be computed again
 }

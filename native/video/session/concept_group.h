@@ -20,11 +20,8 @@ class ConceptGroup final : public ObjectGroup {
   // `index` -1 for a group whose concept is gone, but not what was clicked beside it.
   ConceptGroup(SessionContext& context, int64_t index, const ConceptPrompt& prompt, int64_t frame);
 
-  int64_t index() const { return index_; }
   // -1 for objects that were clicked and not detected.
   int64_t concept_of(int64_t object) const { return clicked_.contains(object) ? -1 : index_; }
-  // Takes the concept and its objects out. What was clicked stays.
-  void drop_concept();
 
   // The frame of the prompt, for the first time.
   void start(const ConceptDetections& detections);
@@ -41,17 +38,20 @@ class ConceptGroup final : public ObjectGroup {
   void end() override;
   bool has_prompts() const override { return index_ >= 0 || !tracker_.object_ids().empty(); }
   bool computes(int64_t frame) const override { return run_.covers(frame) && kind_on(frame) != PropagationKind::fetch; }
+  bool takes_new_objects() const override { return true; }
+  bool drop_concept(int64_t index) override;  // what was clicked stays
+  std::optional<PropagationKind> kind() const override { return run_.kind; }
+  bool needs_images() const override { return run_.kind != PropagationKind::fetch || delay() > 0; }
   int64_t delay() const override;
   int64_t stores(int64_t frame) const override;
   const ConceptPrompt* prompt_on(int64_t frame) const override;
+  // The prompt's frame is looked at twice: at the prompt, and when it is propagated.
+  const ConceptDetections* remembered(int64_t frame) const override;
   void step(int64_t frame, const ConceptDetections& detections) override;
 
   std::vector<TrackedObject> look(int64_t frame) const override;
   std::vector<TrackedObject> finalise(int64_t frame) override;
   void tidy(int64_t newest, const std::set<int64_t>& waiting) override;
-
-  // Detections of the prompt's frame, which is looked at twice: at the prompt, and when it is propagated.
-  const ConceptDetections* remembered(int64_t frame) const;
 
  private:
   PropagationKind kind_on(int64_t frame) const;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "core/error.h"
+#include "core/host_values.h"
 
 namespace sam3 {
 
@@ -19,11 +19,14 @@ bool ObjectGroup::tracks(int64_t object) const {
   return std::find(ids.begin(), ids.end(), object) != ids.end();
 }
 
-void ObjectGroup::unknown_object(int64_t object) const {
-  std::string ids;
-  for (const int64_t id : tracker_.object_ids()) ids += (ids.empty() ? "" : ", ") + std::to_string(id);
-  throw Error(ERR_UNKNOWN_OBJECT, "There is no object " + std::to_string(object) + ".",
-              ids.empty() ? "" : "Objects that are tracked: " + ids + ".");
+ObjectRecord ObjectGroup::object_record(MaskRuns mask, const at::Tensor& logits, float object_logit,
+                                        float probability) const {
+  ObjectRecord out;
+  out.mask = std::move(mask);
+  out.score = out.probability = out.rank = probability;
+  out.object_logit = object_logit;
+  if (stage_.rules().logits) out.logits = to_floats(logits);
+  return out;
 }
 
 void ObjectGroup::remove_object(int64_t object) {
@@ -70,7 +73,7 @@ int64_t ObjectGroup::stores(int64_t) const {
 
 int64_t ObjectGroup::growth(const SessionContext& context, int64_t objects) {
   const auto& architecture = context.model.program().architecture();
-  const int64_t grid = context.model.grid(), side = 4 * grid;
+  const int64_t grid = context.model.grid(), side = context.model.mask_side();
   // Runs of a mask: a column changes at most once between two rows of the low-resolution mask.
   const int64_t runs = context.options.width * (side + 1) * static_cast<int64_t>(sizeof(uint32_t));
   const int64_t record = runs + 512 + (context.options.logits ? side * side * 4 : 0);

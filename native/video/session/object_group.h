@@ -68,6 +68,14 @@ class ObjectGroup {
   virtual void end() { run_ = {}; }
   const GroupRun& run() const { return run_; }
   virtual bool has_prompts() const = 0;
+  // Whether objects that are clicked anew join this group before one that only follows clicks.
+  virtual bool takes_new_objects() const = 0;
+  // Takes the concept with this index and its objects out; false where it is another group's.
+  virtual bool drop_concept(int64_t) { return false; }
+  // Of the propagation that began, where it is of one of the kinds that concepts have.
+  virtual std::optional<PropagationKind> kind() const { return {}; }
+  // Whether the propagation that began needs images at all.
+  virtual bool needs_images() const = 0;
   // Whether the frame of this propagation needs its image, or what is stored is enough.
   virtual bool computes(int64_t frame) const = 0;
   // Frames whose results wait for later ones.
@@ -75,6 +83,8 @@ class ObjectGroup {
 
   // The prompt that the detector gets on a frame of this propagation, if any.
   virtual const ConceptPrompt* prompt_on(int64_t) const { return nullptr; }
+  // What the detector found of it before, where it has seen this frame with this prompt.
+  virtual const ConceptDetections* remembered(int64_t) const { return nullptr; }
   // One frame of the propagation, with what the detector found of prompt_on().
   virtual void step(int64_t frame, const ConceptDetections& detections) = 0;
 
@@ -99,7 +109,9 @@ class ObjectGroup {
   // start frame out.
   GroupRun range_of(const RunRequest& request, int64_t start, int64_t offset) const;
   int64_t num_frames() const { return context_.options.num_frames; }
-  void unknown_object(int64_t object) const;  // throws ERR_UNKNOWN_OBJECT
+  // What is kept of the tracker's answer for one object: its runs, its logits [4G,4G] where results carry them, and its
+  // probability, by which it is scored and ranked.
+  ObjectRecord object_record(MaskRuns mask, const at::Tensor& logits, float object_logit, float probability) const;
 
   SessionContext& context_;
   BucketTracker tracker_;

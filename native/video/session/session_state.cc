@@ -141,10 +141,10 @@ void VideoSession::SessionState::prompt(int64_t object, const std::function<void
     if (group->tracks(object)) return body(*group);
   // A new object belongs to the first concept, with which it competes for pixels and detections as in the reference;
   // without one it is on its own.
-  ObjectGroup* home = nullptr;
-  for (const auto& group : groups_)
-    if (!home || (dynamic_cast<ClickGroup*>(home) && !dynamic_cast<ClickGroup*>(group.get()))) home = group.get();
-  if (home) return body(*home);
+  auto home =
+      std::find_if(groups_.begin(), groups_.end(), [](const auto& group) { return group->takes_new_objects(); });
+  if (home == groups_.end()) home = groups_.begin();
+  if (home != groups_.end()) return body(**home);
   auto group = std::make_unique<ClickGroup>(context);
   body(*group);
   if (running_) join(*group);
@@ -161,21 +161,18 @@ void VideoSession::SessionState::join(ObjectGroup& group) {
 ObjectGroup& VideoSession::SessionState::group_of(int64_t object) {
   for (const auto& group : groups_)
     if (group->tracks(object)) return *group;
-  std::string ids;
-  for (const auto& group : groups_)
-    for (const int64_t id : group->object_ids()) ids += (ids.empty() ? "" : ", ") + std::to_string(id);
-  throw Error(ERR_UNKNOWN_OBJECT, "There is no object " + std::to_string(object) +
-                                      (ids.empty() ? "; none is tracked." : "; tracked are " + ids + "."));
+  std::vector<int64_t> tracked;
+  for (const auto& group : groups_) {
+    const auto ids = group->object_ids();
+    tracked.insert(tracked.end(), ids.begin(), ids.end());
+  }
+  throw unknown_object(object, tracked);
 }
 
 void VideoSession::SessionState::remove_concept(int64_t index) {
-  for (const auto& group : groups_) {
-    auto* found = dynamic_cast<ConceptGroup*>(group.get());
-    if (!found || index < 0 || found->index() != index) continue;
-    found->drop_concept();
-    return drop_empty_groups();
-  }
-  throw Error(ERR_INVALID_ARGUMENT, "There is no concept " + std::to_string(index) + ".");
+  if (std::none_of(groups_.begin(), groups_.end(), [&](const auto& group) { return group->drop_concept(index); }))
+    throw Error(ERR_INVALID_ARGUMENT, "There is no concept " + std::to_string(index) + ".");
+  drop_empty_groups();
 }
 
 void VideoSession::SessionState::drop_empty_groups() {

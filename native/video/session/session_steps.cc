@@ -13,8 +13,7 @@ constexpr int64_t kMissingFrames = 1024;
 std::string name_of(const std::vector<std::unique_ptr<ObjectGroup>>& groups) {
   std::optional<PropagationKind> widest;
   for (const auto& group : groups)
-    if (dynamic_cast<ConceptGroup*>(group.get()))
-      widest = std::min(widest.value_or(PropagationKind::fetch), group->run().kind);
+    if (const auto kind = group->kind()) widest = std::min(widest.value_or(*kind), *kind);
   if (!widest) return "clicks";
   return *widest == PropagationKind::full ? "full" : *widest == PropagationKind::partial ? "partial" : "fetch";
 }
@@ -57,8 +56,7 @@ PropagationPlan VideoSession::SessionState::begin(const RunRequest& asked) {
   for (const auto& [group, run] : runs) {
     group->begin(run);
     delay = std::max(delay, group->delay());
-    plan_.encodes = plan_.encodes || run.kind != PropagationKind::fetch || group->delay() > 0 ||
-                    dynamic_cast<ClickGroup*>(group) != nullptr;
+    plan_.encodes = plan_.encodes || group->needs_images();
   }
   plan_.kind = name_of(groups_);
   if (plan_.encodes) plan_.held = held_frames(plan_);
@@ -101,15 +99,14 @@ std::vector<ConceptDetections> VideoSession::SessionState::detect(int64_t frame,
   std::vector<ConceptDetections> out(groups_.size());
   std::vector<const ConceptPrompt*> prompts;
   std::vector<size_t> places;
-  const int64_t side = 4 * context.model.grid();
+  const int64_t side = context.model.mask_side();
   const auto none =
       at::empty({0, side, side}, at::TensorOptions(at::kFloat).device(context.model.program().target().device));
   for (size_t i = 0; i < groups_.size(); i++) {
     out[i] = keep_detections({}, {}, none, options.concepts);
-    const auto* group = dynamic_cast<const ConceptGroup*>(groups_[i].get());
     const ConceptPrompt* prompt = through_.contains(groups_[i].get()) ? nullptr : groups_[i]->prompt_on(frame);
     if (!prompt) continue;
-    if (const auto* known = group->remembered(frame)) {
+    if (const auto* known = groups_[i]->remembered(frame)) {
       out[i] = *known;
       continue;
     }

@@ -12,10 +12,9 @@
 namespace sam3 {
 namespace {
 
-constexpr float kAbsent = -1024.0f, kPresent = 1024.0f;  // logits of a mask that the user drew
-constexpr float kPreviousLimit = 32.0f;                  // of logits that are fed back
-constexpr float kSure = 10.0f;  // object logit of a mask that the user drew, or of nothing at all
-constexpr int64_t kBoxTopLeft = 2, kBoxBottomRight = 3;
+constexpr float kPresent = -kAbsent;     // logit inside of a mask that the user drew
+constexpr float kPreviousLimit = 32.0f;  // of logits that are fed back
+constexpr float kSure = 10.0f;           // object logit of a mask that the user drew, or of nothing at all
 
 }  // namespace
 
@@ -37,7 +36,7 @@ TrackNetwork::Points MaskletBucket::merged_points(const TrackContext& context, i
   };
   if (input.box) {
     add(input.box->data(), 4);
-    points.labels = {kBoxTopLeft, kBoxBottomRight};
+    points.labels = {Program::kBoxTopLeft, Program::kBoxBottomRight};
   }
   add(input.points.data(), input.points.size());
   points.labels.insert(points.labels.end(), input.labels.begin(), input.labels.end());
@@ -111,7 +110,7 @@ void MaskletBucket::add_masks(const TrackContext& context, int64_t frame, const 
 }
 
 FrameOutput MaskletBucket::consolidated(const TrackContext& context, int64_t frame) const {
-  const int64_t side = 4 * context.model.grid();
+  const int64_t side = context.model.mask_side();
   const Target& target = context.model.program().target();
   const auto logits = at::TensorOptions().dtype(at::kFloat).device(target.device);
   const at::Tensor absent = at::full({side, side}, kAbsent, logits);

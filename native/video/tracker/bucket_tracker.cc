@@ -5,14 +5,11 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "core/error.h"
 #include "core/host_values.h"
 #include "masks/mask_overlap.h"
 
 namespace sam3 {
 namespace {
-
-constexpr float kAbsent = -1024.0f;  // mask and object logits where there is nothing to track
 
 // Rows of a batch, as a tensor of their own: a view would keep the whole batch alive.
 at::Tensor rows(const at::Tensor& batch, int64_t begin, int64_t count) {
@@ -24,6 +21,13 @@ at::Tensor as_probabilities(const at::Tensor& logits) {
 }
 
 }  // namespace
+
+Error unknown_object(int64_t object, const std::vector<int64_t>& tracked) {
+  std::string ids;
+  for (const int64_t id : tracked) ids += (ids.empty() ? "" : ", ") + std::to_string(id);
+  return Error(ERR_UNKNOWN_OBJECT, "There is no object " + std::to_string(object) +
+                                       (ids.empty() ? "; none is tracked." : "; tracked are " + ids + "."));
+}
 
 BucketTracker::BucketTracker(ImageModel& model, FrameStore& frames, TrackerOptions options, int64_t width,
                              int64_t height, int64_t num_frames)
@@ -54,9 +58,7 @@ std::vector<size_t> BucketTracker::buckets_of(const std::vector<int64_t>& object
   for (const int64_t object : objects) {
     const auto bucket =
         std::find_if(buckets_.begin(), buckets_.end(), [&](const auto& b) { return b.contains(object); });
-    if (bucket == buckets_.end())
-      throw Error(ERR_UNKNOWN_OBJECT, "There is no object " + std::to_string(object) + ".",
-                  "Use an id that an earlier result or prompt of this session has named.");
+    if (bucket == buckets_.end()) throw unknown_object(object, object_ids());
     found.insert(static_cast<size_t>(bucket - buckets_.begin()));
   }
   return {found.begin(), found.end()};
@@ -104,7 +106,7 @@ Propagated BucketTracker::run(int64_t frame, bool reverse, const std::vector<siz
   }
 
   // From here on nothing but copies: state changes only when all went well.
-  const int64_t side = 4 * model_.grid();
+  const int64_t side = model_.mask_side();
   const auto options = at::TensorOptions().dtype(at::kFloat).device(device);
   std::vector<at::Tensor> masks{at::empty({0, side, side}, options)}, logits{at::empty({0}, options)};
   std::vector<FrameOutput> outputs;
@@ -316,14 +318,6 @@ int64_t BucketTracker::bytes() const {
   return total;
 }
 
-int64_t BucketTracker::bytes_per_frame() const {
-  const auto& a = model_.program().architecture();
-  const auto size = static_cast<int64_t>(c10::elementSize(model_.program().target().dtype));
-  const int64_t cells = model_.grid() * model_.grid();
-  const int64_t each = cells * a.memory_size * size + 16 * cells * 4 + a.hidden_size * size + 8;
-  return static_cast<int64_t>(object_ids().size()) * each;
-}
-
 std::set<int64_t> BucketTracker::pending_frames() const {
   std::set<int64_t> frames;
   for (const MaskletBucket& bucket : buckets_) frames.merge(bucket.pending_frames());
@@ -336,11 +330,6 @@ void BucketTracker::pin_pending() {
 
 bool BucketTracker::has_conditioning() const {
   return std::any_of(buckets_.begin(), buckets_.end(), [](const auto& b) { return b.bank().has_conditioning(); });
-}
-
-void BucketTracker::clear() {
-  buckets_.clear();
-  pin_pending();
 }
 
 }  // namespace sam3

@@ -5,6 +5,7 @@
 #include <set>
 #include <vector>
 
+#include "core/error.h"
 #include "video/tracker/masklet_bucket.h"
 #include "video/tracker/masklet_tracker.h"
 
@@ -62,11 +63,8 @@ class BucketTracker : public MaskletTracker {
   void prune(int64_t frame);
   // Memory, masks and pointers that are stored: on the host with full history, else on the network's device.
   int64_t bytes() const;
-  // By about how much bytes() grows with one more frame of full history.
-  int64_t bytes_per_frame() const;
   std::set<int64_t> pending_frames() const;  // with prompts that are not in memory yet
   bool has_conditioning() const;             // whether anything can be tracked
-  void clear();
 
   const std::vector<MaskletBucket>& buckets() const { return buckets_; }
 
@@ -87,5 +85,8 @@ class BucketTracker : public MaskletTracker {
   int64_t width_, height_, num_frames_;
   std::vector<MaskletBucket> buckets_;
 };
+
+// ERR_UNKNOWN_OBJECT, with the ids that there are.
+Error unknown_object(int64_t object, const std::vector<int64_t>& tracked);
 
 }  // namespace sam3

@@ -41,7 +41,6 @@ class MemoryBank {
 
   std::vector<int64_t> conditioning_frames() const;  // in the order in which they were added
   const FrameScores& scores() const { return scores_; }
-  // Scores as an object sees them alone: none, the slices lack them.
   bool has_conditioning() const { return !conditioning_.empty(); }
 
   // A frame that received prompts: it is no tracked frame any more.
@@ -63,7 +62,7 @@ class MemoryBank {
   // Returns the conditioning frames that are gone. How exact it is: see frames_for_remaining().
   std::vector<int64_t> prune(int64_t frame, const std::vector<std::set<int64_t>>& prompted,
                              const TrackerOptions& options, int64_t memory_frames, int64_t num_frames);
-  // Per object: whether prune() took conditioning frames of it, so that it had more than are listed.
+  // Whether prune() took conditioning frames, so that there were more than are listed.
   bool exceeds() const;
 
   int64_t frames() const { return static_cast<int64_t>(conditioning_.size() + tracked_.size()); }

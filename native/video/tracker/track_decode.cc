@@ -2,13 +2,12 @@
 #include <ATen/ATen.h>
 
 #include "core/error.h"
+#include "network/in_parts.h"
 #include "network/mask_choice.h"
 #include "video/tracker/track_network.h"
 
 namespace sam3 {
 namespace {
-
-constexpr float kAbsent = -1024.0f;  // logit of every pixel of an object that is not there
 
 // One choice per object out of [N,M,...].
 at::Tensor pick(const at::Tensor& of, const at::Tensor& choice) {
@@ -18,7 +17,7 @@ at::Tensor pick(const at::Tensor& of, const at::Tensor& choice) {
 }  // namespace
 
 Program::PromptTokens TrackNetwork::prompt_tokens(const Points& points, const at::Tensor& mask) {
-  const int64_t side = 4 * model_.grid();
+  const int64_t side = model_.mask_side();
   // Without points there is one padding point, beside the one that the encoder itself appends.
   const bool none = points.labels.empty();
   const auto xy = none ? at::zeros({1, 1, 2}, at::kFloat) : at::tensor(points.xy, at::kFloat).view({1, -1, 2});
@@ -33,7 +32,7 @@ Program::PromptTokens TrackNetwork::prompt_tokens(const Points& points, const at
 
 TrackNetwork::Decoded TrackNetwork::decode_batch(const Program::Levels& image, const at::Tensor& features,
                                                  const Program::PromptTokens& tokens, bool multimask) {
-  const auto decoded = model_.program().mask_decode(image.high, image.middle, features, tokens);
+  const auto decoded = model_.program().mask_decode(image.fine, image.middle, features, tokens);
   const auto masks = decoded.masks.to(at::kFloat), iou = decoded.iou.to(at::kFloat);
   Decoded out;
   out.object_logits = decoded.object.to(at::kFloat);
@@ -94,7 +93,7 @@ at::Tensor TrackNetwork::pointers_of_masks(const Program::Levels& image, const a
       const auto tokens = model_.program().prompt_encode(at::zeros({count, 1, 2}, on.dtype(at::kFloat)),
                                                          at::full({count, 1}, -1, on.dtype(at::kLong)), prompt,
                                                          at::full({count}, true, on.dtype(at::kBool)));
-      const auto decoded = decode_batch(image, image.low, tokens, /*multimask=*/false);
+      const auto decoded = decode_batch(image, image.coarse, tokens, /*multimask=*/false);
       const auto there = given.flatten(1).gt(0).any(1, /*keepdim=*/true);
       parts.push_back(at::where(there, decoded.pointers, no_pointer()));
     });

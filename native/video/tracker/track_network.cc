@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/host_values.h"
+#include "network/in_parts.h"
 
 namespace sam3 {
 
@@ -26,20 +27,6 @@ struct TrackNetwork::Piece {
   const MemoryView* view;
   int64_t begin, count;  // objects
 };
-
-void in_parts(int64_t total, int64_t step, c10::Device device, const std::function<void(int64_t, int64_t)>& body) {
-  for (int64_t begin = 0; begin < total;) {
-    const int64_t count = std::min(step, total - begin);
-    try {
-      body(begin, count);
-      begin += count;
-    } catch (const Error& error) {
-      if (error.code() != ERR_OUT_OF_MEMORY || count == 1) throw;
-      release_cached_memory(device);  // blocks of the wrong size for the smaller part
-      step = count / 2;
-    }
-  }
-}
 
 int64_t TrackNetwork::objects_per_batch(int64_t floats) const {
   const auto bytes = floats * static_cast<int64_t>(c10::elementSize(model_.program().target().dtype));
@@ -65,7 +52,7 @@ at::Tensor TrackNetwork::no_pointer() {
 }
 
 at::Tensor TrackNetwork::without_memory(const Program::Levels& image) {
-  return image.low + constants().no_memory.view({1, -1, 1, 1});
+  return image.coarse + constants().no_memory.view({1, -1, 1, 1});
 }
 
 at::Tensor TrackNetwork::attend(const Program::Levels& image, const std::vector<MemoryView>& views,
@@ -86,11 +73,11 @@ at::Tensor TrackNetwork::attend(const Program::Levels& image, const std::vector<
     for (const size_t member : members)
       for (int64_t row = 0; row < views[member].objects; row++) objects.emplace_back(member, row);
     const auto& a = model_.program().architecture();
-    const int64_t cells = image.low.size(2) * image.low.size(3);
+    const int64_t cells = image.coarse.size(2) * image.coarse.size(3);
     const int64_t tokens = static_cast<int64_t>(size.first) * cells;
     // Keys in float32 and turned, values, memory and positions; queries and the feed-forward layer (8 times as wide).
     const int64_t floats = tokens * (5 * a.hidden_size + 2 * a.memory_size) + cells * 16 * a.hidden_size;
-    in_parts(static_cast<int64_t>(objects.size()), objects_per_batch(floats), image.low.device(),
+    in_parts(static_cast<int64_t>(objects.size()), objects_per_batch(floats), image.coarse.device(),
              [&](int64_t begin, int64_t count) {
                std::vector<Piece> pieces;
                for (int64_t i = begin; i < begin + count; i++) {
@@ -126,9 +113,9 @@ at::Tensor TrackNetwork::attend_batch(const Program::Levels& image, const std::v
     const auto pointers = static_cast<int64_t>(pieces[0].view->pointers.size());
     if (frames == 0) return without_memory(image).expand({objects, -1, -1, -1});
 
-    const auto options = image.low.options();
+    const auto options = image.coarse.options();
     const int64_t cells = frame_positions_.size(1), depth = frame_positions_.size(2);
-    const int64_t split = image.low.size(1) / depth, length = frames * cells + pointers * split;
+    const int64_t split = image.coarse.size(1) / depth, length = frames * cells + pointers * split;
     auto memory = at::empty({objects, length, depth}, options);
     std::vector<const MemoryView*> places;  // those with different positions
     std::vector<int64_t> place;             // of each object
@@ -169,7 +156,7 @@ at::Tensor TrackNetwork::attend_batch(const Program::Levels& image, const std::v
     }
     // One frame for all objects, and mostly one set of positions: the network computes once what follows from them.
     if (places.size() > 1) position = position.index_select(0, index_tensor(place, position.device()));
-    return model_.program().memory_attend(image.low, memory, position, pointers * split);
+    return model_.program().memory_attend(image.coarse, memory, position, pointers * split);
   });
 }
 
@@ -179,12 +166,13 @@ at::Tensor TrackNetwork::encode_memory(const Program::Levels& image, const MaskS
   const int64_t side = 16 * model_.grid(), total = object_logits.size(0);
   std::vector<at::Tensor> parts;
   // The mask, its copies in the encoder and the features made of it: about ten times the mask.
-  in_parts(total, objects_per_batch(10 * side * side), image.low.device(), [&](int64_t begin, int64_t count) {
+  in_parts(total, objects_per_batch(10 * side * side), image.coarse.device(), [&](int64_t begin, int64_t count) {
     translate(ERR_INFERENCE, "Encoding memory", [&] {
       at::Tensor mask = masks(begin, count).unsqueeze(1);
       if (mask.size(2) != side) mask = at::_upsample_bilinear2d_aa(mask, {side, side}, /*align_corners=*/false);
-      const at::Tensor memory = model_.program().memory_encode(
-          image.low, mask.to(image.low.scalar_type()), object_logits.narrow(0, begin, count).to(image.low.device()));
+      const at::Tensor memory =
+          model_.program().memory_encode(image.coarse, mask.to(image.coarse.scalar_type()),
+                                         object_logits.narrow(0, begin, count).to(image.coarse.device()));
       parts.push_back(memory.flatten(2).transpose(1, 2).contiguous());
     });
   });

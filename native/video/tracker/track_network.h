@@ -11,6 +11,9 @@
 
 namespace sam3 {
 
+// Logit of every pixel of an object that is not there, and of the object itself.
+inline constexpr float kAbsent = -1024.0f;
+
 // The network's part of tracking, without any state of a video. N objects, G x G features. Batches are split so that
 // they fit into the model's memory budget, and once more where memory ends all the same; ERR_OUT_OF_MEMORY where one
 // object alone does not fit. Source: track_step, _forward_sam_heads, _use_mask_as_output and _encode_new_memory of the
@@ -24,7 +27,7 @@ class TrackNetwork {
   };
   // One answer per object.
   struct Decoded {
-    at::Tensor masks;          // [N,4G,4G] float32 logits, -1024 where the object is absent
+    at::Tensor masks;          // [N,4G,4G] float32 logits, kAbsent where the object is absent
     at::Tensor pointers;       // [N,C]
     at::Tensor object_logits;  // [N,1] float32 on the device
     at::Tensor iou;            // [N] float32 on the device
@@ -72,9 +75,5 @@ class TrackNetwork {
   at::Tensor frame_positions_;           // [7,G*G,D]
   Program::PromptTokens no_prompt_;      // batch 1
 };
-
-// Runs `body(begin, count)` over [0, total) in parts of at most `step`; a part for which memory ends is tried again in
-// halves. Throws what `body` throws, ERR_OUT_OF_MEMORY where even one element does not fit.
-void in_parts(int64_t total, int64_t step, c10::Device device, const std::function<void(int64_t, int64_t)>& body);
 
 }  // namespace sam3

@@ -1,0 +1,49 @@
+#pragma once
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <utility>
+#include <vector>
+
+#include "core/cancel.h"
+#include "image/prompts.h"
+#include "network/program.h"
+#include "network/text_cache.h"
+
+namespace sam3 {
+
+// The network's answers to concepts, for images and for frames of a video: what is found of P prompts as one batch, and
+// masks of what the caller keeps of it. Source: Meta's Sam3Image.forward_grounding. Engine thread only.
+class Detector {
+ public:
+  explicit Detector(const Program& program) : program_(program) {}
+
+  struct Found {
+    at::Tensor scores, presence;  // sigmoid(logit) * sigmoid(presence) [P,Q], sigmoid(presence) [P,1]; on the device
+    std::vector<float> boxes;     // P * Q * 4: x0 y0 x1 y1, 0..1
+    int64_t queries = 0;          // Q
+    at::Tensor query_features, encoded, prompt, valid;  // for masks()
+  };
+  // Prompt p looks at image `images`[p] of the coarse levels `coarse` [B,C,G,G].
+  Found find(const std::vector<const ConceptPrompt*>& prompts, const std::vector<int64_t>& images,
+             const at::Tensor& coarse, const CancelProbe& cancel);
+
+  // Decodes masks of some prompts, all of one image with these features (batch 1). `kept`[p]: the queries of prompt p
+  // that masks are made of. `take(p, masks, semantic)` gets logits [K,4G,4G], undefined where none are kept, and the
+  // logits [1,4G,4G] of the semantic map.
+  using Take = std::function<void(int64_t, const at::Tensor&, const at::Tensor&)>;
+  void masks(const Found& found, const Program::Levels& image, const std::vector<int64_t>& prompts,
+             const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel, const Take& take) const;
+
+  size_t cached_texts() const { return texts_.size(); }
+
+ private:
+  std::pair<at::Tensor, at::Tensor> tokens(const std::vector<const ConceptPrompt*>& prompts, const at::Tensor& coarse,
+                                           const at::Tensor& image_index);
+
+  const Program& program_;
+  TextCache texts_{512};
+};
+
+}  // namespace sam3
