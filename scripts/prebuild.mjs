@@ -38,10 +38,10 @@ export async function prebuild({ maxGlibc } = {}) {
     'Read the error above; strip comes with binutils (apt install binutils).',
   )
   const { facts } = await checkEngine({ folder: PREBUILDS, maxGlibc })
-  const { torch, abi } = JSON.parse(readFileSync(path.join(root, 'build/Release/sam3_engine.json'), 'utf8'))
+  const { torch } = JSON.parse(readFileSync(path.join(root, 'build/Release/sam3_engine.json'), 'utf8'))
   const { GLIBC: glibc, GLIBCXX: glibcxx } = newestRequired(Object.values(facts))
   // Without the folder of the LibTorch that it was built with: that is nobody else's.
-  const manifest = { torch, abi, glibc, glibcxx }
+  const manifest = { torch, glibc, glibcxx }
   writeFileSync(path.join(root, PREBUILDS, 'sam3_engine.json'), `${JSON.stringify(manifest)}\n`)
   return { libtorch }
 }

@@ -48,8 +48,7 @@ Detector::Found Detector::find(const std::vector<const ConceptPrompt*>& prompts,
   Found out;
   std::tie(out.prompt, out.valid) = tokens(prompts, coarse, image_index);
   cancel.check();
-  // The detector reads the coarse level only; the finer ones serve the masks.
-  const auto found = program_.detect({coarse, coarse, coarse}, image_index, out.prompt, out.valid);
+  const auto found = program_.detect(coarse, image_index, out.prompt, out.valid);
   out.presence = found.presence.sigmoid();
   out.scores = found.logits.sigmoid() * out.presence;
   out.boxes = to_floats(found.boxes);

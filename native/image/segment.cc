@@ -42,8 +42,7 @@ int64_t ImageModel::pairs_per_batch() const {
   // What one pair takes at the widest point, in elements: about four pixel maps of the mask decoder and the box bias of
   // the decoder's attention, twice. Measured against the allocator at the true configuration.
   const auto& a = program_.architecture();
-  constexpr int64_t kHeads = 8;
-  const int64_t elements = 4 * 16 * grid_ * grid_ * a.hidden_size + 2 * kHeads * a.num_queries * grid_ * grid_;
+  const int64_t elements = 4 * 16 * grid_ * grid_ * a.hidden_size + 2 * a.decoder_heads * a.num_queries * grid_ * grid_;
   const int64_t bytes = elements * static_cast<int64_t>(c10::elementSize(program_.target().dtype));
   return std::max<int64_t>(1, memory_budget_ / bytes);
 }

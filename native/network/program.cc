@@ -10,7 +10,6 @@
 #include <sstream>
 
 #include "core/error.h"
-#include "weights/json.h"
 #include "weights/weight_plan.h"
 
 namespace sam3 {
@@ -93,15 +92,9 @@ void Program::load_checkpoint(const std::string& path, const std::function<void(
     throw Error(ERR_MODEL_FORMAT,
                 "'" + path + "' is a TorchScript file but no sam3-node checkpoint (sam3.json is not in it).",
                 "Make one with `python -m scripts.export checkpoint`.");
-  architecture_ = parse_architecture(extra["sam3.json"]);
+  const CheckpointHeader header = parse_checkpoint(extra["sam3.json"], path);
+  architecture_ = header.architecture;
   tokenizer_json_ = extra["tokenizer.json"];
-
-  std::set<std::string> keep_fp32;
-  translate(ERR_MODEL_FORMAT, "Reading sam3.json in '" + path + "'", [&] {
-    const Json header = Json::parse(extra["sam3.json"]);
-    if (const Json* names = header.find("fp32"))
-      for (const Json& name : names->as_array("fp32")) keep_fp32.insert(name.as_string("fp32"));
-  });
 
   // One tensor at a time, so that the old and the new copy of only one lie side by side.
   std::vector<std::string> names;
@@ -117,7 +110,7 @@ void Program::load_checkpoint(const std::string& path, const std::function<void(
     auto [module, leaf] = owner_of(module_, name);
     at::Tensor value = module.attr(leaf).toTensor();
     done += value.nbytes();
-    const bool cast = value.is_floating_point() && !keep_fp32.count(name);
+    const bool cast = value.is_floating_point() && !header.keep_float32.contains(name);
     set_parameter(module_, name, value.to(target_.device, cast ? target_.dtype : value.scalar_type()));
     if (progress) progress(done, total);
   }
@@ -186,15 +179,15 @@ Program::Geometry Program::encode_geometry(const at::Tensor& boxes, const at::Te
   return {out[0], out[1]};
 }
 
-Program::Detection Program::detect(const Levels& f, const at::Tensor& image_index, const at::Tensor& prompt,
+Program::Detection Program::detect(const at::Tensor& coarse, const at::Tensor& image_index, const at::Tensor& prompt,
                                    const at::Tensor& valid) const {
-  auto out = call_many("detect", {f.fine, f.middle, f.coarse, image_index, prompt, valid}, 5);
+  auto out = call_many("detect", {coarse, image_index, prompt, valid}, 5);
   return {out[0], out[1], out[2], out[3], out[4]};
 }
 
 Program::PixelMaps Program::pixel_embed(const Levels& f, const at::Tensor& image_index, const at::Tensor& encoded,
                                         const at::Tensor& prompt, const at::Tensor& valid) const {
-  auto out = call_many("pixel_embed", {f.fine, f.middle, f.coarse, image_index, encoded, prompt, valid}, 2);
+  auto out = call_many("pixel_embed", {f.fine, f.middle, image_index, encoded, prompt, valid}, 2);
   return {out[0], out[1]};
 }
 
@@ -239,8 +232,8 @@ at::Tensor Program::pointer_position(const at::Tensor& offset) const {
 }
 
 Program::TrackerConstants Program::tracker_constants(int64_t grid) const {
-  auto out = call_many("constants", {grid}, 7);
-  return {out[1], out[3], out[4], out[5]};
+  auto out = call_many("tracker_constants", {grid}, 4);
+  return {out[0], out[1], out[2], out[3]};
 }
 
 }  // namespace sam3

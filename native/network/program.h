@@ -75,7 +75,8 @@ class Program {
   at::Tensor encode_text(const at::Tensor& ids, const at::Tensor& valid) const;
   Geometry encode_geometry(const at::Tensor& boxes, const at::Tensor& labels, const at::Tensor& valid,
                            const at::Tensor& coarse, const at::Tensor& image_index) const;
-  Detection detect(const Levels& features, const at::Tensor& image_index, const at::Tensor& prompt,
+  // `coarse` holds the coarse level of all images, of which `image_index` names one for each prompt.
+  Detection detect(const at::Tensor& coarse, const at::Tensor& image_index, const at::Tensor& prompt,
                    const at::Tensor& valid) const;
   PixelMaps pixel_embed(const Levels& features, const at::Tensor& image_index, const at::Tensor& encoded,
                         const at::Tensor& prompt, const at::Tensor& valid) const;

@@ -17,8 +17,13 @@
 namespace sam3 {
 namespace {
 
-constexpr std::string_view kFormat = "sam3-names/1";
+constexpr std::string_view kFormat = "sam3-names/2", kCheckpointFormat = "sam3-checkpoint/2";
 constexpr std::array<const char*, kNamings> kNamingKeys{"transformers", "meta"};
+
+void check_format(const Json& root, std::string_view expected) {
+  if (const std::string& format = root.at("format").as_string("format"); format != expected)
+    throw JsonError("format is \"" + format + "\", this engine reads \"" + std::string(expected) + "\"");
+}
 
 [[noreturn]] void unreadable(const std::string& path, const std::string& cause) {
   throw Error(ERR_MODEL_FORMAT, path + ": " + cause + ".", "Export the program again with scripts/export.");
@@ -44,8 +49,9 @@ Architecture architecture_of(const Json& root) {
     if (value <= 0) throw JsonError(std::string(key) + " is not positive");
     return value;
   };
-  return {size("image_size"),  size("patch_size"),  size("window_size"),  size("vision_width"), size("vision_layers"),
-          size("hidden_size"), size("num_queries"), size("text_context"), size("text_vocab"),   size("memory_size")};
+  return {size("image_size"),    size("patch_size"),  size("window_size"), size("vision_width"),
+          size("vision_layers"), size("hidden_size"), size("num_queries"), size("decoder_heads"),
+          size("text_context"),  size("text_vocab"),  size("memory_size")};
 }
 
 // `*` stands for any text, also none.
@@ -63,7 +69,6 @@ Recipe::Operation parse_operation(const std::string& name) {
   using Operation = Recipe::Operation;
   if (name == "copy") return Operation::copy;
   if (name == "concat") return Operation::concat;
-  if (name == "transpose") return Operation::transpose;
   if (name == "drop_first") return Operation::drop_first;
   if (name == "reshape") return Operation::reshape;
   throw JsonError("unknown op \"" + name + "\"");
@@ -84,11 +89,16 @@ Recipe recipe_of(const Json& source, const std::vector<int64_t>& shape) {
 
 }  // namespace
 
-Architecture parse_architecture(const std::string& json_text, const std::string& where) {
+CheckpointHeader parse_checkpoint(const std::string& sam3_json, const std::string& path) {
   try {
-    return architecture_of(Json::parse(json_text));
+    const Json root = Json::parse(sam3_json);
+    check_format(root, kCheckpointFormat);
+    CheckpointHeader header{architecture_of(root), {}};
+    for (std::string& name : strings_of(root.at("fp32"), "fp32")) header.keep_float32.insert(std::move(name));
+    return header;
   } catch (const JsonError& error) {
-    unreadable(where, error.what());
+    throw Error(ERR_MODEL_FORMAT, path + ": sam3.json: " + error.what() + ".",
+                "Make the checkpoint again with `python -m scripts.export checkpoint`.");
   }
 }
 
@@ -103,8 +113,7 @@ NameMap NameMap::parse(const std::string& json_text, const std::string& path) {
   std::string where;
   try {
     const Json root = Json::parse(json_text);
-    if (const std::string& format = root.at("format").as_string("format"); format != kFormat)
-      throw JsonError("format is \"" + format + "\", this engine reads \"" + std::string(kFormat) + "\"");
+    check_format(root, kFormat);
     map.architecture_ = architecture_of(root);
     for (const Json& json : root.at("tensors").as_array("tensors")) {
       ProgramTensor tensor;
@@ -137,10 +146,6 @@ std::optional<std::vector<int64_t>> Recipe::result_shape(const std::vector<std::
           return std::nullopt;
         shape[0] += sources[i][0];
       }
-      return shape;
-    case Operation::transpose:
-      if (shape.size() != 2) return std::nullopt;
-      std::swap(shape[0], shape[1]);
       return shape;
     case Operation::drop_first:
       if (shape.size() < 2 || shape[1] < 1) return std::nullopt;
@@ -178,7 +183,6 @@ at::Tensor assemble(const WeightSource& source, const std::map<std::string, std:
     at::Tensor place = out;
     if (recipe.operation == Operation::concat) place = out.narrow(0, row, piece.size(0));
     row += recipe.operation == Operation::concat ? piece.size(0) : 0;
-    if (recipe.operation == Operation::transpose) piece = piece.t();
     if (recipe.operation == Operation::drop_first) piece = piece.narrow(1, 1, piece.size(1) - 1);
     if (recipe.operation == Operation::reshape) piece = piece.reshape(tensor.shape);
     place.copy_(piece.to(device));

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -21,20 +22,26 @@ struct Architecture {
   int64_t window_size;   // patches: the grid of patches must be a multiple of it
   int64_t vision_width;  // channels of the image encoder
   int64_t vision_layers;
-  int64_t hidden_size;   // channels of everything after it
-  int64_t num_queries;   // detections per prompt, kept or not
-  int64_t text_context;  // tokens
+  int64_t hidden_size;    // channels of everything after it
+  int64_t num_queries;    // detections per prompt, kept or not
+  int64_t decoder_heads;  // of the detector's attention to the image
+  int64_t text_context;   // tokens
   int64_t text_vocab;
   int64_t memory_size;  // channels of a memory frame
 };
 
-// The "architecture" member of `json_text` (a name map, or the sam3.json inside a self-contained checkpoint).
-// Throws ERR_MODEL_FORMAT; `where` names the file in its message.
-Architecture parse_architecture(const std::string& json_text, const std::string& where = "sam3.json");
+// What the sam3.json inside a self-contained checkpoint says of it.
+struct CheckpointHeader {
+  Architecture architecture;
+  std::set<std::string> keep_float32;  // parameters that keep their precision whatever the model's dtype
+};
+
+// Throws ERR_MODEL_FORMAT; `path` names the checkpoint in its message.
+CheckpointHeader parse_checkpoint(const std::string& sam3_json, const std::string& path);
 
 // How one tensor of a program is made from those of a weight file, in one of the namings.
 struct Recipe {
-  enum class Operation { copy, concat, transpose, drop_first, reshape };
+  enum class Operation { copy, concat, drop_first, reshape };
   Operation operation;
   std::vector<std::string> from;
   std::vector<int64_t> source_shape;  // reshape only

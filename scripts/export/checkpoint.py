@@ -12,7 +12,7 @@ from .program import FP32_PARAMETERS, script
 from .weight_files import WeightFile
 from .weights import load
 
-FORMAT = "sam3-checkpoint/1"
+FORMAT = "sam3-checkpoint/2"
 
 
 def write_checkpoint(

@@ -153,6 +153,7 @@ class Sam3Config:
             "vision_layers",
             "hidden_size",
             "num_queries",
+            "decoder_heads",
             "text_context",
             "text_vocab",
             "memory_size",

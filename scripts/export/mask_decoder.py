@@ -47,19 +47,19 @@ class MaskDecoder(nn.Module):
         self.semantic_proj = nn.Conv2d(dim, 1, 1)
 
     def embed_pixels(
-        self, fine: Tensor, middle: Tensor, encoded: Tensor, grid: int, prompt: Tensor, valid: Tensor
+        self, fine: Tensor, middle: Tensor, encoded: Tensor, prompt: Tensor, valid: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Pixel map and semantic logits of P prompts.
 
         Args:
-            fine, middle: neck maps [P,C,4g,4g], [P,C,2g,2g]; encoded: DETR encoder output [P,g*g,C]; grid: g.
+            fine, middle: neck maps [P,C,4g,4g], [P,C,2g,2g]; encoded: DETR encoder output [P,g*g,C].
             prompt: [P,L,C]; valid: bool [P,L].
 
         Returns:
             pixel map [P,C,4g,4g] (for `masks` only), semantic logits [P,1,4g,4g].
         """
         encoded = encoded + self.prompt_attn.cross_attention(self.prompt_norm(encoded), prompt, key_mask(valid))
-        coarse = encoded.unflatten(1, [grid, grid]).permute(0, 3, 1, 2)
+        coarse = encoded.unflatten(1, [middle.shape[2] // 2, middle.shape[3] // 2]).permute(0, 3, 1, 2)
         pixels = self.pixel_decoder(coarse, middle, fine)
         return pixels, self.semantic_proj(pixels)
 

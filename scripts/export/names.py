@@ -12,7 +12,7 @@ from .config import Sam3Config
 from .name_tables import IGNORED, Part, Row, Source, parts
 from .program import FP32_PARAMETERS
 
-FORMAT = "sam3-names/1"
+FORMAT = "sam3-names/2"
 
 
 def _pattern(template: str) -> re.Pattern[str]:

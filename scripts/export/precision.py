@@ -68,29 +68,29 @@ def run_all(program: Sam3Program, inputs: dict[str, Tensor], dtype: torch.dtype)
     relative, absolute, flips = "relative rms", "absolute max", "share of pixels"
     ids, index = inputs["ids"], torch.zeros(2, dtype=torch.int64)
     boxes, labels = torch.tensor([[[0.4, 0.5, 0.3, 0.4]], [[0.6, 0.3, 0.2, 0.2]]]), torch.tensor([[1], [0]])
-    vit = program.encode_image(inputs["pixels"].to(dtype))
-    f0, f1, f2 = program.neck_detect(vit)
+    vit = program.vision_encoder(inputs["pixels"].to(dtype))
+    fine, middle, coarse = program.neck_detect(vit)
     text = program.encode_text(ids, ids != 0)
-    tokens, token_valid = program.encode_geometry(boxes, labels, labels >= 0, f2, index)
+    tokens, token_valid = program.encode_geometry(boxes, labels, labels >= 0, coarse, index)
     prompt, valid = torch.cat((text, tokens), 1), torch.cat((ids != 0, token_valid), 1)
-    logits, xyxy, presence, queries, encoded = program.detect(f0, f1, f2, index, prompt, valid)
-    pixel_map, semantic = program.pixel_embed(f0, f1, f2, index, encoded, prompt, valid)
+    logits, xyxy, presence, queries, encoded = program.detect(coarse, index, prompt, valid)
+    pixel_map, semantic = program.pixel_embed(fine, middle, index, encoded, prompt, valid)
     masks = program.masks(pixel_map, queries)
-    t0, t1, t2 = program.neck_track(vit)
-    low = torch.zeros(1, 1, t0.shape[-2], t0.shape[-1], dtype=dtype)
+    track_fine, track_middle, track_coarse = program.neck_track(vit)
+    low = torch.zeros(1, 1, track_fine.shape[-2], track_fine.shape[-1], dtype=dtype)
     sparse, dense = program.prompt_encode(
         inputs["point"], torch.ones(1, 1, dtype=torch.int64), low, torch.zeros(1, dtype=torch.bool)
     )
-    clicked, ious, mask_tokens, objects = program.mask_decode(t0, t1, t2, sparse, dense)
+    clicked, ious, mask_tokens, objects = program.mask_decode(track_fine, track_middle, track_coarse, sparse, dense)
     pointer = program.object_pointer(mask_tokens[:, 0], objects)
-    memory = program.memory_encode(t2, (inputs["mask"].sigmoid() * 20 - 10).to(dtype), objects)
+    memory = program.memory_encode(track_coarse, (inputs["mask"].sigmoid() * 20 - 10).to(dtype), objects)
     memory_tokens = memory.flatten(2).transpose(1, 2)
-    memory_pos = program.constants(t2.shape[-1])[1].flatten(2).transpose(1, 2)
-    attended = program.memory_attend(t2, memory_tokens, memory_pos, torch.tensor(0))
+    memory_pos = program.tracker_constants(track_coarse.shape[-1])[0].flatten(2).transpose(1, 2)
+    attended = program.memory_attend(track_coarse, memory_tokens, memory_pos, torch.tensor(0))
     return {
-        "encode_image": (relative, vit),
-        "neck_detect, stride 3.5": (relative, f0),
-        "neck_detect, stride 14": (relative, f2),
+        "vision_encoder": (relative, vit),
+        "neck_detect, stride 3.5": (relative, fine),
+        "neck_detect, stride 14": (relative, coarse),
         "encode_text": (relative, text[ids != 0]),
         "encode_geometry": (relative, tokens),
         "detect: encoded image": (relative, encoded),

@@ -1,4 +1,4 @@
-"""The program: the whole of SAM 3 as one module whose methods are what the engine calls.
+"""The program: the whole of SAM 3 as one module whose methods are what the engine calls, and no others.
 
 P prompts, B images (or objects, in the tracker's methods), T texts, N boxes or points, M memory frames, K pointers, Q queries are
 free in every call; `img_idx` i64 [P] names the image of each prompt, so P need not be B. S is the side of the input, g = S / patch_size.
@@ -32,7 +32,6 @@ class Sam3Program(nn.Module):
 
     def __init__(self, config: Sam3Config):
         super().__init__()
-        self.hidden_size = config.hidden_size
         self.memory_size = config.memory_size
         self.vision_encoder = VisionEncoder(config)
         self.detector_neck = Neck(config)
@@ -51,12 +50,7 @@ class Sam3Program(nn.Module):
 
     # ---- image
 
-    @torch.jit.export
-    def encode_image(self, pixels: Tensor) -> Tensor:
-        """Pixels [B,3,S,S] in -1..1 -> ViT map [B,C,g,g]."""
-        return self.vision_encoder(pixels)
-
-    # The same in steps, so that a caller can stop half-way: at the true size it is the longest call by far.
+    # `vision_encoder` in steps, so that a caller can stop half-way: at the true size it is the longest call by far.
 
     @torch.jit.export
     def embed_patches(self, pixels: Tensor) -> Tensor:
@@ -75,15 +69,15 @@ class Sam3Program(nn.Module):
 
     @torch.jit.export
     def neck_detect(self, vit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """ViT map -> detector features f0 [B,256,4g,4g], f1 [B,256,2g,2g], f2 [B,256,g,g]."""
+        """ViT map -> the detector's levels: fine [B,256,4g,4g], middle [B,256,2g,2g], coarse [B,256,g,g]."""
         return self.detector_neck(vit)
 
     @torch.jit.export
     def neck_track(self, vit: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """ViT map -> tracker features t0 [B,32,4g,4g], t1 [B,64,2g,2g], t2 [B,256,g,g]."""
+        """ViT map -> the tracker's levels: fine [B,32,4g,4g], middle [B,64,2g,2g], coarse [B,256,g,g]."""
         fine, middle, coarse = self.tracker_neck(vit)
-        t0, t1 = self.sam_mask_decoder.high_resolution(fine, middle)
-        return t0, t1, coarse
+        fine, middle = self.sam_mask_decoder.high_resolution(fine, middle)
+        return fine, middle, coarse
 
     # ---- concept prompts
 
@@ -94,33 +88,33 @@ class Sam3Program(nn.Module):
 
     @torch.jit.export
     def encode_geometry(
-        self, boxes: Tensor, labels: Tensor, valid: Tensor, f2: Tensor, img_idx: Tensor
+        self, boxes: Tensor, labels: Tensor, valid: Tensor, coarse: Tensor, img_idx: Tensor
     ) -> tuple[Tensor, Tensor]:
         """boxes fp32 [P,N,4] cxcywh in 0..1, labels i64 [P,N], valid bool [P,N] -> [P,N+1,256], bool [P,N+1]. N may be 0."""
-        return self.geometry_encoder(boxes, labels, valid, f2, img_idx)
+        return self.geometry_encoder(boxes, labels, valid, coarse, img_idx)
 
     @torch.jit.export
     def detect(
-        self, f0: Tensor, f1: Tensor, f2: Tensor, img_idx: Tensor, prompt: Tensor, valid: Tensor
+        self, coarse: Tensor, img_idx: Tensor, prompt: Tensor, valid: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """prompt [P,L,256] = text then geometry, valid bool [P,L].
 
         Returns logits fp32 [P,Q], boxes fp32 [P,Q,4] xyxy in 0..1, presence logits fp32 [P,1], queries [P,Q,256], encoded [P,g*g,256].
         The score of a query is sigmoid(logit) * sigmoid(presence).
         """
-        encoded = self.detr_encoder(f2, img_idx, prompt, valid)
+        encoded = self.detr_encoder(coarse, img_idx, prompt, valid)
         queries, boxes, presence = self.detr_decoder(
-            encoded, self.detr_encoder.position(f2), f2.shape[-1], prompt, valid
+            encoded, self.detr_encoder.position(coarse), coarse.shape[-1], prompt, valid
         )
         return self.scoring(queries, prompt, valid), cxcywh_to_xyxy(boxes), presence.float(), queries, encoded
 
     @torch.jit.export
     def pixel_embed(
-        self, f0: Tensor, f1: Tensor, f2: Tensor, img_idx: Tensor, encoded: Tensor, prompt: Tensor, valid: Tensor
+        self, fine: Tensor, middle: Tensor, img_idx: Tensor, encoded: Tensor, prompt: Tensor, valid: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Pixel map [P,256,4g,4g] for `masks`, semantic logits [P,1,4g,4g]."""
-        fine, middle = pick_images(f0, img_idx), pick_images(f1, img_idx)
-        return self.mask_decoder.embed_pixels(fine, middle, encoded, f2.shape[-1], prompt, valid)
+        fine, middle = pick_images(fine, img_idx), pick_images(middle, img_idx)
+        return self.mask_decoder.embed_pixels(fine, middle, encoded, prompt, valid)
 
     @torch.jit.export
     def masks(self, pixels: Tensor, queries: Tensor) -> Tensor:
@@ -136,10 +130,12 @@ class Sam3Program(nn.Module):
 
     @torch.jit.export
     def mask_decode(
-        self, t0: Tensor, t1: Tensor, image: Tensor, sparse: Tensor, dense: Tensor
+        self, fine: Tensor, middle: Tensor, image: Tensor, sparse: Tensor, dense: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """-> masks [B,4,4g,4g], IoU [B,4], tokens [B,4,256], object score logits [B,1]. t0, t1 and image may have batch 1: one image, B prompts."""
-        return self.sam_mask_decoder(t0, t1, image, self.prompt_encoder.dense_position(dense.shape[-1]), sparse, dense)
+        """-> masks [B,4,4g,4g], IoU [B,4], tokens [B,4,256], object score logits [B,1]. fine, middle and image may have batch 1: one image, B prompts."""
+        return self.sam_mask_decoder(
+            fine, middle, image, self.prompt_encoder.dense_position(dense.shape[-1]), sparse, dense
+        )
 
     # ---- video
 
@@ -154,17 +150,17 @@ class Sam3Program(nn.Module):
         return self.object_pointers.mask_to_prompt(mask)
 
     @torch.jit.export
-    def memory_encode(self, t2: Tensor, mask: Tensor, object_logit: Tensor) -> Tensor:
-        """t2 [B,256,g,g], mask [B,1,16g,16g] = 20 * probability - 10, object_logit [B,1] -> [B,64,g,g]."""
-        return self.memory_encoder(t2, mask, object_logit)
+    def memory_encode(self, coarse: Tensor, mask: Tensor, object_logit: Tensor) -> Tensor:
+        """coarse [B,256,g,g], mask [B,1,16g,16g] = 20 * probability - 10, object_logit [B,1] -> [B,64,g,g]."""
+        return self.memory_encoder(coarse, mask, object_logit)
 
     @torch.jit.export
-    def memory_attend(self, t2: Tensor, memory: Tensor, memory_pos: Tensor, pointer_tokens: Tensor) -> Tensor:
-        """t2 [B or 1,256,g,g] (1: B objects of one frame), memory [B,M*g*g+4K,64], memory_pos the same or batch 1 -> [B,256,g,g].
+    def memory_attend(self, coarse: Tensor, memory: Tensor, memory_pos: Tensor, pointer_tokens: Tensor) -> Tensor:
+        """coarse [B or 1,256,g,g] (1: B objects of one frame), memory [B,M*g*g+4K,64], memory_pos the same or batch 1 -> [B,256,g,g].
 
         pointer_tokens = 4K, an i64 scalar on the CPU (elsewhere reading it would stall).
         """
-        return self.memory_attention(t2, memory, memory_pos, int(pointer_tokens.item()))
+        return self.memory_attention(coarse, memory, memory_pos, int(pointer_tokens.item()))
 
     @torch.jit.export
     def pointer_tpos(self, offset: Tensor) -> Tensor:
@@ -172,27 +168,17 @@ class Sam3Program(nn.Module):
         return self.object_pointers.time_position(offset)
 
     @torch.jit.export
-    def constants(self, g: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def tracker_constants(self, g: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Tables and embeddings for a g x g grid, in the model's dtype, on its device.
 
-        Returns the sine maps [1,256,g,g] and [1,64,g,g] (memory), SAM's dense positions [1,256,g,g], temporal embeddings [7,64],
-        and the embeddings for no memory [1,256], no object pointer [1,256], no visible object [1,64].
+        Returns the sine map of a memory frame [1,64,g,g], temporal embeddings [7,64], and the embeddings for no memory [1,256] and
+        no object pointer [1,256].
         """
         m = self.memory_attention
         # Of the one that weights for clicks alone have as well.
         dtype, device = m.no_memory_embed.dtype, m.no_memory_embed.device
-        image_pos = sine_map(self.hidden_size, g, device).to(dtype)
         memory_pos = sine_map(self.memory_size, g, device).to(dtype)
-        dense_pos = self.prompt_encoder.dense_position(g)
-        return (
-            image_pos,
-            memory_pos,
-            dense_pos,
-            m.temporal_embed,
-            m.no_memory_embed,
-            self.object_pointers.no_object,
-            self.memory_encoder.no_object_embed,
-        )
+        return memory_pos, m.temporal_embed, m.no_memory_embed, self.object_pointers.no_object
 
 
 # Parameters that no dtype may round: the frequencies of SAM's random Fourier features and the first boxes.

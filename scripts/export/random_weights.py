@@ -66,16 +66,16 @@ def _calibrate(program: Sam3Program, config: Sam3Config, generator: torch.Genera
     pixels = torch.nn.functional.interpolate(coarse, size=(size, size), mode="bicubic").to(dtype)
     ids = torch.randint(1, config.text_vocab, (prompts, config.text_context), generator=generator)
     valid = torch.arange(config.text_context).unsqueeze(0).expand(prompts, -1) < 6
-    vit = program.encode_image(pixels)
-    f0, f1, f2 = program.neck_detect(vit)
+    vit = program.vision_encoder(pixels)
+    fine, middle, coarse = program.neck_detect(vit)
     text = program.encode_text(ids, valid)
     index = torch.arange(prompts) % images
     no_boxes = torch.zeros(prompts, 0, dtype=torch.int64)
-    tokens, token_valid = program.encode_geometry(torch.zeros(prompts, 0, 4), no_boxes, no_boxes.bool(), f2, index)
+    tokens, token_valid = program.encode_geometry(torch.zeros(prompts, 0, 4), no_boxes, no_boxes.bool(), coarse, index)
     prompt, prompt_valid = torch.cat((text, tokens), 1), torch.cat((valid, token_valid), 1)
 
     scoring = program.scoring
-    _, _, presence, queries, encoded = program.detect(f0, f1, f2, index, prompt, prompt_valid)
+    _, _, presence, queries, encoded = program.detect(coarse, index, prompt, prompt_valid)
     # Scores must differ between the queries of one prompt: the score head is made blind to what all of them share.
     _project_out(scoring.query_proj, queries.float().mean(1))
     gain = 2.5 / scoring(queries, prompt, prompt_valid).std().item()
@@ -83,7 +83,7 @@ def _calibrate(program: Sam3Program, config: Sam3Config, generator: torch.Genera
     head = program.detr_decoder.presence_head.layers[-1]
     head.bias.add_((2.0 - presence.mean()).to(dtype))
 
-    pixel_map, _ = program.pixel_embed(f0, f1, f2, index, encoded, prompt, prompt_valid)
+    pixel_map, _ = program.pixel_embed(fine, middle, index, encoded, prompt, prompt_valid)
     decoder = program.mask_decoder
     _project_out(decoder.instance_proj, pixel_map.float().mean((2, 3)))
     gain = 6.0 / program.masks(pixel_map, queries).float().std().item()
@@ -109,8 +109,8 @@ def _calibrate_clicks(
     program: Sam3Program, vit: Tensor, size: int, generator: torch.Generator, dtype: torch.dtype
 ) -> None:
     """Scales mask logits, IoUs and object scores of sixteen clicks on one image."""
-    t0, t1, t2 = program.neck_track(vit)
-    count, low_resolution = 16, t0.shape[-1]
+    fine, middle, coarse = program.neck_track(vit)
+    count, low_resolution = 16, fine.shape[-1]
     points = torch.rand(count, 1, 2, generator=generator) * size
     labels = torch.ones(count, 1, dtype=torch.int64)
     no_mask = torch.zeros(count, dtype=torch.bool)
@@ -118,7 +118,7 @@ def _calibrate_clicks(
         points, labels, torch.zeros(count, 1, low_resolution, low_resolution, dtype=dtype), no_mask
     )
     decoder = program.sam_mask_decoder
-    masks, _, _, objects = program.mask_decode(t0, t1, t2, sparse, dense)
+    masks, _, _, objects = program.mask_decode(fine, middle, coarse, sparse, dense)
     for i, mlp in enumerate(decoder.mask_mlps):
         gain = 6.0 / masks[:, i].float().std().item()
         mlp.layers[-1].weight.mul_(gain)

@@ -85,12 +85,12 @@ class SamMaskDecoder(nn.Module):
         return self.conv_s0(fine), self.conv_s1(middle)
 
     def forward(
-        self, t0: Tensor, t1: Tensor, image: Tensor, image_pos: Tensor, sparse: Tensor, dense: Tensor
+        self, fine: Tensor, middle: Tensor, image: Tensor, image_pos: Tensor, sparse: Tensor, dense: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Masks of B prompts.
 
         Args:
-            t0, t1: [B or 1,C/8,4g,4g], [B or 1,C/4,2g,2g] from high_resolution; image: [B or 1,C,g,g]; image_pos: [1,C,g,g].
+            fine, middle: [B or 1,C/8,4g,4g], [B or 1,C/4,2g,2g] from high_resolution; image: [B or 1,C,g,g]; image_pos: [1,C,g,g].
             sparse: [B,n,C] (n may be 0); dense: [B,C,g,g].
 
         Returns:
@@ -102,8 +102,8 @@ class SamMaskDecoder(nn.Module):
         x = (image + dense).flatten(2).transpose(1, 2)
         tokens, x = self.transformer(tokens, x, image_pos.flatten(2).transpose(1, 2))
         x = x.transpose(1, 2).unflatten(2, [grid, grid])
-        x = F.gelu(self.upscale_norm(self.upscale1(x) + t1))
-        x = F.gelu(self.upscale2(x) + t0)
+        x = F.gelu(self.upscale_norm(self.upscale1(x) + middle))
+        x = F.gelu(self.upscale2(x) + fine)
         mask_tokens = tokens[:, 2:6]
         weights = []
         for i, mlp in enumerate(self.mask_mlps):

@@ -59,18 +59,19 @@ def image_stages(program: Any, config: Sam3Config, job: dict[str, Any], images: 
     index = torch.arange(images, device=device).repeat_interleave(texts)
     no_boxes = torch.zeros(pairs, 0, 4, device=device)
     no_labels = torch.zeros(pairs, 0, dtype=torch.int64, device=device)
-    yield stage("encode_image", lambda: program.encode_image(pixels))
+    yield stage("encode_image", lambda: program.vision_encoder(pixels))
     yield stage("neck_detect", lambda: program.neck_detect(made["encode_image"]))
     yield stage("encode_text", lambda: program.encode_text(ids, ids != 0))
-    low = made["neck_detect"][2]
-    yield stage("encode_geometry", lambda: program.encode_geometry(no_boxes, no_labels, no_labels.bool(), low, index))
+    fine, middle, coarse = made["neck_detect"]
+    yield stage(
+        "encode_geometry", lambda: program.encode_geometry(no_boxes, no_labels, no_labels.bool(), coarse, index)
+    )
     tokens, token_valid = made["encode_geometry"]
     prompt = torch.cat((made["encode_text"].repeat(images, 1, 1), tokens), 1)
     valid = torch.cat(((ids != 0).repeat(images, 1), token_valid), 1)
-    levels = made["neck_detect"]
-    yield stage("detect", lambda: program.detect(*levels, index, prompt, valid))
+    yield stage("detect", lambda: program.detect(coarse, index, prompt, valid))
     queries, encoded = made["detect"][3], made["detect"][4]
-    yield stage("pixel_embed", lambda: program.pixel_embed(*levels, index, encoded, prompt, valid))
+    yield stage("pixel_embed", lambda: program.pixel_embed(fine, middle, index, encoded, prompt, valid))
     yield stage("masks", lambda: program.masks(made["pixel_embed"][0], queries[:, :10]))
 
 
@@ -80,7 +81,7 @@ def tracker_stages(program: Any, config: Sam3Config, job: dict[str, Any], object
     side = job["size"] or config.image_size
     grid = side // config.patch_size
     made: dict[str, Any] = {}
-    vit = program.encode_image(torch.rand(1, 3, side, side, device=device).to(dtype))
+    vit = program.vision_encoder(torch.rand(1, 3, side, side, device=device).to(dtype))
     pointers = 16 * (config.hidden_size // config.memory_size)
     memory = torch.randn(objects, 7 * grid * grid + pointers, config.memory_size, device=device).to(dtype)
     position = torch.randn(1, memory.shape[1], config.memory_size, device=device).to(dtype)
@@ -99,12 +100,12 @@ def tracker_stages(program: Any, config: Sam3Config, job: dict[str, Any], object
         return name, run
 
     yield stage("neck_track", lambda: program.neck_track(vit))
-    t0, t1, t2 = made["neck_track"]
-    yield stage("memory_attend", lambda: program.memory_attend(t2, memory, position, torch.tensor(pointers)))
+    fine, middle, coarse = made["neck_track"]
+    yield stage("memory_attend", lambda: program.memory_attend(coarse, memory, position, torch.tensor(pointers)))
     yield stage("prompt_encode", lambda: program.prompt_encode(points, labels, low, unused))
     attended = made["memory_attend"]
-    yield stage("mask_decode", lambda: program.mask_decode(t0, t1, attended, *made["prompt_encode"]))
-    yield stage("memory_encode", lambda: program.memory_encode(t2, large, seen))
+    yield stage("mask_decode", lambda: program.mask_decode(fine, middle, attended, *made["prompt_encode"]))
+    yield stage("memory_encode", lambda: program.memory_encode(coarse, large, seen))
 
 
 def measure(name: str, run: Callable[[], Any], device: str) -> dict[str, Any]:

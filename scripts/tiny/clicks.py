@@ -103,13 +103,13 @@ def decode_prompt(
     mask: Tensor | None = None,
     use_mask: Tensor | None = None,
 ) -> Decoded:
-    """Levels t0, t1 and image features, one row for each object; mask logits [n,1,4g,4g] of an earlier answer, where `use_mask`."""
-    t0, t1, image = levels
+    """Levels fine, middle and image features, one row for each object; mask logits [n,1,4g,4g] of an earlier answer, where `use_mask`."""
+    fine, middle, image = levels
     if mask is None or use_mask is None:
-        mask = torch.zeros(len(points), 1, t0.shape[-1], t0.shape[-1], device=points.device)
+        mask = torch.zeros(len(points), 1, fine.shape[-1], fine.shape[-1], device=points.device)
         use_mask = torch.zeros(len(points), dtype=torch.bool, device=points.device)
     sparse, dense = program.prompt_encode(points, labels, mask, use_mask)
-    return Decoded(*program.mask_decode(t0, t1, image, sparse, dense))
+    return Decoded(*program.mask_decode(fine, middle, image, sparse, dense))
 
 
 def answer_losses(decoded: Decoded, truth: Tensor, visible: Tensor, name: str) -> dict[str, Tensor]:

@@ -31,7 +31,7 @@ def click_step(world: World, learner: Learner, phase: Phase, seed: int) -> dict[
 
 def _levels(program: Sam3Program, pixels: Tensor) -> Levels:
     with torch.no_grad():
-        vit = program.encode_image(pixels)
+        vit = program.vision_encoder(pixels)
     return program.neck_track(vit)
 
 
@@ -43,20 +43,20 @@ def _clicked(learner: Learner, levels: list[Tensor], chosen: Chosen, rng: torch.
 
 
 def _answers(program: Sam3Program, levels: list[Tensor], chosen: Chosen, rng: torch.Generator):
-    t0, t1, t2 = levels
-    image = t2 + program.memory_attention.no_memory_embed.view(1, -1, 1, 1)
+    fine, middle, coarse = levels
+    image = coarse + program.memory_attention.no_memory_embed.view(1, -1, 1, 1)
     side = chosen.mask.shape[-1]
     truth = F.avg_pool2d(chosen.mask.float().unsqueeze(1), 2)[:, 0]
     visible = chosen.mask.any((1, 2))
     points, labels = first_points(chosen, rng)
-    first = decode_prompt(program, (t0, t1, image), points, labels)
+    first = decode_prompt(program, (fine, middle, image), points, labels)
     losses = answer_losses(first, truth, visible, "click")
     answer = first.best()[0].detach().float()
     shown = F.interpolate(answer.unsqueeze(1), size=(side, side), mode="bilinear", align_corners=False)[:, 0] > 0
     more, more_labels = correction(shown, chosen.mask, rng)
     points, labels = torch.cat((points, more), 1), torch.cat((labels, more_labels), 1)
     use_mask = torch.rand(len(points), generator=rng, device=points.device) < 0.6
-    second = decode_prompt(program, (t0, t1, image), points, labels, answer.clamp(-32, 32).unsqueeze(1), use_mask)
+    second = decode_prompt(program, (fine, middle, image), points, labels, answer.clamp(-32, 32).unsqueeze(1), use_mask)
     again = answer_losses(second, truth, visible, "click")
     losses = {name: (losses[name] + again[name]) / 2 for name in losses} | {
         "right_first": losses["right_click"],

@@ -64,7 +64,7 @@ class Learner(nn.Module):
 
         Dense losses do not see the scale of the features, and it grows; positions of spread 0.7 added to features of spread 14 say nothing.
         """
-        vit = self.program.encode_image(pixels)
+        vit = self.program.vision_encoder(pixels)
         for level in (neck.fine, neck.middle, neck.coarse):
             spread = level(vit).std()
             level.conv3x3.weight.div_(spread)

@@ -39,13 +39,13 @@ def ask(world: World, program: Sam3Program, config: Sam3Config, scenes: Scenes, 
     """Asks all prompts at once, as the library does: score = sigmoid * sigmoid, logits enlarged to the picture, above 0."""
     ids, valid = world.tokenizer.rows(prompts.texts, config.text_context)
     ids, valid = ids.to(world.device), valid.to(world.device)
-    f0, f1, f2 = program.neck_detect(program.encode_image(scenes.pixels))
+    fine, middle, coarse = program.neck_detect(program.vision_encoder(scenes.pixels))
     text = program.encode_text(ids, valid)
-    boxes, boxes_valid = program.encode_geometry(prompts.boxes, prompts.labels, prompts.valid, f2, prompts.scene)
+    boxes, boxes_valid = program.encode_geometry(prompts.boxes, prompts.labels, prompts.valid, coarse, prompts.scene)
     prompt, valid = torch.cat((text, boxes.to(text.dtype)), 1), torch.cat((valid, boxes_valid), 1)
-    logits, found, presence, queries, encoded = program.detect(f0, f1, f2, prompts.scene, prompt, valid)
+    logits, found, presence, queries, encoded = program.detect(coarse, prompts.scene, prompt, valid)
     scores = logits.float().sigmoid() * presence.float().sigmoid()
-    pixels, _ = program.pixel_embed(f0, f1, f2, prompts.scene, encoded, prompt, valid)
+    pixels, _ = program.pixel_embed(fine, middle, prompts.scene, encoded, prompt, valid)
     side, answers = config.image_size, []
     for p, score in enumerate(scores):
         order = score.argsort(descending=True)

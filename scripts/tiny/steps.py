@@ -24,7 +24,7 @@ def dense_step(world: World, learner: Learner, phase: Phase, seed: int) -> dict[
     """Recognition on every token, without prompts."""
     scenes = world.scenes(phase.scenes, phase.batch, learner.config.image_size, seed)
     targets = token_targets(scenes, learner.config.grid, len(world.vocabulary.items))
-    vit = learner.program.encode_image(scenes.pixels)
+    vit = learner.program.vision_encoder(scenes.pixels)
     coarse = learner.program.detector_neck.coarse(vit)
     return _dense_losses(world, learner, vit, coarse, targets, seed)
 
@@ -46,11 +46,11 @@ def detector_step(world: World, learner: Learner, phase: Phase, seed: int) -> di
     rng = torch.Generator().manual_seed(seed_of(seed, 1))
     asked = asked_of(scenes, prompts)
 
-    vit = program.encode_image(scenes.pixels)
-    f0, f1, f2 = program.neck_detect(vit)
-    losses = _dense_losses(world, learner, vit, f2, targets, seed)
-    prompt, valid = encode_prompts(world, learner, prompts, f2)
-    encoded = program.detr_encoder(f2, prompts.scene, prompt, valid)
+    vit = program.vision_encoder(scenes.pixels)
+    fine, middle, coarse = program.neck_detect(vit)
+    losses = _dense_losses(world, learner, vit, coarse, targets, seed)
+    prompt, valid = encode_prompts(world, learner, prompts, coarse)
+    encoded = program.detr_encoder(coarse, prompts.scene, prompt, valid)
     losses |= heads.token_losses(encoded, asked, targets, prompts.scene)
 
     decoder = program.detr_decoder
@@ -60,7 +60,7 @@ def detector_step(world: World, learner: Learner, phase: Phase, seed: int) -> di
         (heads.many_query, heads.many_reference.sigmoid().unsqueeze(0)),
         (heads.noised_query.expand(first.shape[1], -1), first),
     ]
-    position = program.detr_encoder.position(f2)
+    position = program.detr_encoder.position(coarse)
     found, presences = decode(decoder, encoded, position, config.grid, prompt, valid, groups)
     one, many, denoised = ([Decoded(q, b, program.scoring(q, prompt, valid)) for q, b in layers] for layers in found)
     given, given_many = matched(one, asked, 1), matched(many, asked, REPEATS)
@@ -75,7 +75,7 @@ def detector_step(world: World, learner: Learner, phase: Phase, seed: int) -> di
 
     chosen = _masked_prompts(prompts, asked, phase.masked_prompts, rng)
     pixels, semantic = program.pixel_embed(
-        f0, f1, f2, prompts.scene[chosen], encoded[chosen], prompt[chosen], valid[chosen]
+        fine, middle, prompts.scene[chosen], encoded[chosen], prompt[chosen], valid[chosen]
     )
     truth = soft_masks(scenes, config.image_size // 2)[prompts.scene[chosen]]
     picks = [(one[-1], given[-1], 5, 1.0), (many[-1], given_many[-1], 3, 1.0), (one[-2], given[-2], 2, 0.5)]
@@ -92,12 +92,12 @@ def asked_of(scenes: Scenes, prompts: Prompts) -> Asked:
     return Asked(prompts.answer, scenes.boxes[prompts.scene], exists[prompts.scene])
 
 
-def encode_prompts(world: World, learner: Learner, prompts: Prompts, f2: Tensor) -> tuple[Tensor, Tensor]:
+def encode_prompts(world: World, learner: Learner, prompts: Prompts, coarse: Tensor) -> tuple[Tensor, Tensor]:
     """Text and exemplars as the detector takes them: tokens [P,L,C] and their validity."""
     ids, valid = world.tokens(prompts.texts, CONTEXT)
     text = learner.program.encode_text(ids, valid)
     boxes, boxes_valid = learner.program.encode_geometry(
-        prompts.boxes, prompts.labels, prompts.valid, f2, prompts.scene
+        prompts.boxes, prompts.labels, prompts.valid, coarse, prompts.scene
     )
     return torch.cat((text, boxes.to(text.dtype)), 1), torch.cat((valid, boxes_valid), 1)
 

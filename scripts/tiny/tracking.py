@@ -36,7 +36,7 @@ def remember(program: Sam3Program, memory: Memory, image: Tensor, mask: Tensor, 
 def recall(program: Sam3Program, memory: Memory, image: Tensor) -> Tensor:
     """Image features [n,C,g,g] of the next frame, conditioned on the memory."""
     grid = image.shape[-1]
-    _, space, _, times, _, _, _ = program.constants(grid)
+    space, times, _, _ = program.tracker_constants(grid)
     space, now = space.flatten(2).transpose(1, 2)[0], len(memory.frames)
     # The first frame has the last place in time, whatever its distance; of the others the six before this one.
     tracked = range(max(1, now - len(times) + 1), now)
@@ -73,8 +73,8 @@ def no_points(like: Tensor) -> tuple[Tensor, Tensor]:
 
 def follow(program: Sam3Program, memory: Memory, levels: tuple[Tensor, Tensor, Tensor]) -> Decoded:
     """Finds the remembered objects on the next frame, and remembers that frame."""
-    t0, t1, image = levels
-    decoded = decode_prompt(program, (t0, t1, recall(program, memory, image)), *no_points(image))
+    fine, middle, image = levels
+    decoded = decode_prompt(program, (fine, middle, recall(program, memory, image)), *no_points(image))
     mask, token = decoded.best()
     there = decoded.object_logits > 0
     seen = torch.where(there.unsqueeze(-1), mask.float(), -1024.0)

@@ -74,7 +74,7 @@ def test_export_of_the_true_configuration(tmp_path):
     assert (tmp_path / "program.pt").stat().st_size < 5_000_000
     program = torch.jit.load(tmp_path / "program.pt")
     names = json.loads((tmp_path / "names.json").read_text())
-    assert names["format"] == "sam3-names/1"
+    assert names["format"] == "sam3-names/2"
     assert names["architecture"]["image_size"] == 1008 and names["architecture"]["text_vocab"] == 49408
     shapes = {name: list(p.shape) for name, p in program.named_parameters()}
     assert shapes == {t["name"]: t["shape"] for t in names["tensors"]}
@@ -95,15 +95,15 @@ def test_true_configuration_on_meta():
     program = build(config, "meta")
     for size in (336, 672, 1008, 1344):
         grid = size // 14
-        vit = program.encode_image(torch.empty(1, 3, size, size, device="meta"))
+        vit = program.vision_encoder(torch.empty(1, 3, size, size, device="meta"))
         assert vit.shape == (1, 1024, grid, grid)
-        f0, f1, f2 = program.neck_detect(vit)
-        assert [tuple(f.shape) for f in (f0, f1, f2)] == [(1, 256, n * grid, n * grid) for n in (4, 2, 1)]
+        fine, middle, coarse = program.neck_detect(vit)
+        assert [tuple(f.shape) for f in (fine, middle, coarse)] == [(1, 256, n * grid, n * grid) for n in (4, 2, 1)]
         prompt, valid = torch.empty(2, 33, 256, device="meta"), torch.empty(2, 33, device="meta", dtype=torch.bool)
         index = torch.zeros(2, dtype=torch.int64, device="meta")
-        logits, boxes, presence, queries, encoded = program.detect(f0, f1, f2, index, prompt, valid)
+        logits, boxes, presence, queries, encoded = program.detect(coarse, index, prompt, valid)
         assert (logits.shape, boxes.shape, presence.shape) == ((2, 200), (2, 200, 4), (2, 1))
-        pixels, semantic = program.pixel_embed(f0, f1, f2, index, encoded, prompt, valid)
+        pixels, semantic = program.pixel_embed(fine, middle, index, encoded, prompt, valid)
         assert program.masks(pixels, queries).shape == (2, 200, 4 * grid, 4 * grid)
         assert semantic.shape == (2, 1, 4 * grid, 4 * grid)
 
@@ -174,15 +174,15 @@ def test_random_weights(tmp_path):
     )
     ids = torch.zeros(3, 32, dtype=torch.int64)
     ids[:, :4] = torch.tensor([[49406, 320, 1929, 49407], [49406, 2368, 1615, 49407], [49406, 533, 9, 49407]])
-    f0, f1, f2 = program.neck_detect(program.encode_image(pixels))
+    fine, middle, coarse = program.neck_detect(program.vision_encoder(pixels))
     index = torch.zeros(3, dtype=torch.int64)
     none = torch.zeros(3, 0, dtype=torch.int64)
-    tokens, token_valid = program.encode_geometry(torch.zeros(3, 0, 4), none, none.bool(), f2, index)
+    tokens, token_valid = program.encode_geometry(torch.zeros(3, 0, 4), none, none.bool(), coarse, index)
     prompt, valid = torch.cat((program.encode_text(ids, ids != 0), tokens), 1), torch.cat((ids != 0, token_valid), 1)
-    logits, _, presence, queries, encoded = program.detect(f0, f1, f2, index, prompt, valid)
+    logits, _, presence, queries, encoded = program.detect(coarse, index, prompt, valid)
     scores = logits.sigmoid() * presence.sigmoid()
     assert (scores > 0.5).any(1).all() and (scores < 0.5).any(1).all()
-    pixel_map, _ = program.pixel_embed(f0, f1, f2, index, encoded, prompt, valid)
+    pixel_map, _ = program.pixel_embed(fine, middle, index, encoded, prompt, valid)
     cover = (program.masks(pixel_map, queries) > 0).float().mean((2, 3))
     assert ((cover > 0.02) & (cover < 0.98)).float().mean() > 0.8
 

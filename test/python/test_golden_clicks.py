@@ -22,7 +22,7 @@ def tracked(program):
 
     def get(image: str):
         if image not in done:
-            done[image] = program.neck_track(program.encode_image(normalised(images[f"img.{image}.pixels_u8"])[None]))
+            done[image] = program.neck_track(program.vision_encoder(normalised(images[f"img.{image}.pixels_u8"])[None]))
         return done[image]
 
     return get
@@ -53,11 +53,11 @@ def test_clicks(clicks, program, tracked, config):
         if f"{name}.all_low_res_logits" not in clicks:
             continue
         tested += 1
-        t0, t1, t2 = tracked(case["image"])
-        no_memory = program.constants(t2.shape[-1])[4]
-        image = t2 + no_memory[:, :, None, None]
+        fine, middle, coarse = tracked(case["image"])
+        no_memory = program.tracker_constants(coarse.shape[-1])[2]
+        image = coarse + no_memory[:, :, None, None]
         points, labels = prompts_of(case, clicks.about["image_size"])
-        count, grid = points.shape[0], t2.shape[-1]
+        count, grid = points.shape[0], coarse.shape[-1]
         mask, use_mask = torch.zeros(count, 1, 4 * grid, 4 * grid), torch.zeros(count, dtype=torch.bool)
         if case.get("mask_input_from"):
             source, which = case["mask_input_from"]
@@ -66,7 +66,7 @@ def test_clicks(clicks, program, tracked, config):
         if points.shape[1] == 0:
             sparse = sparse[:, :0]
         assert_close(sparse, clicks[f"{name}.sparse_embeddings"], 1e-4, f"{name} sparse")
-        masks, ious, _, objects = program.mask_decode(t0, t1, image, sparse, dense)
+        masks, ious, _, objects = program.mask_decode(fine, middle, image, sparse, dense)
         assert_close(masks, clicks[f"{name}.all_low_res_logits"], LOGIT, f"{name} masks")
         assert_close(ious, clicks[f"{name}.all_ious"], SCORE, f"{name} IoU")
         assert_close(objects, clicks[f"{name}.object_score_logits"], 2 * SCORE, f"{name} object score")
@@ -75,4 +75,4 @@ def test_clicks(clicks, program, tracked, config):
 
 def test_positions(clicks, program):
     grid = clicks["dense_pe"].shape[-1]
-    assert_close(program.constants(grid)[2][0], clicks["dense_pe"], 1e-5, "dense positions")
+    assert_close(program.prompt_encoder.dense_position(grid)[0], clicks["dense_pe"], 1e-5, "dense positions")

@@ -23,7 +23,7 @@ def features(cases, program):
 
     def get(image: str) -> tuple[torch.Tensor, ...]:
         if image not in done:
-            done[image] = program.neck_detect(program.encode_image(normalised(cases[f"img.{image}.pixels_u8"])[None]))
+            done[image] = program.neck_detect(program.vision_encoder(normalised(cases[f"img.{image}.pixels_u8"])[None]))
         return done[image]
 
     return get
@@ -38,14 +38,14 @@ def summary_close(cases: Golden, key: str, actual: torch.Tensor, tolerance: floa
         assert_close(actual.flatten()[index], cases[f"{key}.sample64"], tolerance, f"{key}.sample64")
 
 
-def prompt_of(cases: Golden, program, ids: torch.Tensor, boxes: list, f2: torch.Tensor):
+def prompt_of(cases: Golden, program, ids: torch.Tensor, boxes: list, coarse: torch.Tensor):
     """Text and geometry tokens of one prompt."""
     text_valid = ids != 0
     text = program.encode_text(ids[None], text_valid[None])
     box = torch.tensor([b for b, _ in boxes], dtype=torch.float32).reshape(1, -1, 4)
     label = torch.tensor([label for _, label in boxes], dtype=torch.int64).reshape(1, -1)
     tokens, token_valid = program.encode_geometry(
-        box, label, torch.ones_like(label, dtype=torch.bool), f2, torch.zeros(1, dtype=torch.int64)
+        box, label, torch.ones_like(label, dtype=torch.bool), coarse, torch.zeros(1, dtype=torch.int64)
     )
     return torch.cat((text, tokens), 1), torch.cat((text_valid[None], token_valid), 1)
 
@@ -60,7 +60,7 @@ def test_image_features(cases, program):
     images = [i for i in cases.about["images"] if f"img.{i}.pixels_u8" in cases]
     assert images
     for image in images:
-        vit = program.encode_image(normalised(cases[f"img.{image}.pixels_u8"])[None])
+        vit = program.vision_encoder(normalised(cases[f"img.{image}.pixels_u8"])[None])
         summary_close(cases, f"img.{image}.vit", vit[0], 2e-4)
         for names, maps in (("f0 f1 f2", program.neck_detect(vit)), ("t0 t1 t2", program.neck_track(vit))):
             for name, tensor in zip(names.split(), maps):
@@ -74,20 +74,20 @@ def test_prompts(cases, program, features):
         if key + "pred_logits" not in cases:
             continue
         tested += 1
-        f0, f1, f2 = features(case["image"])
+        fine, middle, coarse = features(case["image"])
         index = torch.zeros(1, dtype=torch.int64)
-        prompt, valid = prompt_of(cases, program, cases[key + "token_ids"], case["boxes"] or [], f2)
+        prompt, valid = prompt_of(cases, program, cases[key + "token_ids"], case["boxes"] or [], coarse)
         real = valid[0]
         assert torch.equal(~real, cases[key + "prompt_pad_mask"].bool()), key
         assert_close(prompt[0][real], cases[key + "prompt"][real], 1e-4, key + "prompt")
-        logits, xyxy, presence, queries, encoded = program.detect(f0, f1, f2, index, prompt, valid)
+        logits, xyxy, presence, queries, encoded = program.detect(coarse, index, prompt, valid)
         scores = logits.sigmoid() * presence.sigmoid()
         assert_close(logits[0], cases[key + "pred_logits"], 10 * SCORE, key + "pred_logits")
         assert_close(presence[0], cases[key + "presence_logit"], SCORE, key + "presence")
         assert_close(scores[0], cases[key + "joint_scores"], SCORE, key + "scores")
         center, size = (xyxy[0, :, :2] + xyxy[0, :, 2:]) / 2, xyxy[0, :, 2:] - xyxy[0, :, :2]
         assert_close(torch.cat((center, size), -1), cases[key + "pred_boxes_cxcywh"], BOX, key + "boxes")
-        pixels, semantic = program.pixel_embed(f0, f1, f2, index, encoded, prompt, valid)
+        pixels, semantic = program.pixel_embed(fine, middle, index, encoded, prompt, valid)
         assert_close(semantic[0], cases[key + "semantic_seg"], MASK, key + "semantic")
         keep = cases[key + "keep"].bool()
         assert torch.equal(scores[0] > case["threshold"], keep), key
@@ -126,7 +126,7 @@ def test_batch(cases, program, features):
     """Several prompts on several images in one call: B != P, boxes padded."""
     about = cases.about["batch"]
     maps = [features(image) for image in about["images"]]
-    f0, f1, f2 = (torch.cat([m[i] for m in maps]) for i in range(3))
+    fine, middle, coarse = (torch.cat([m[i] for m in maps]) for i in range(3))
     ids = torch.stack([tokens_of(cases, text) for text in about["texts"]])
     index, text_index = torch.tensor(about["img_ids"]), torch.tensor(about["text_ids"])
     prompts, most = len(index), max(len(b) for b in about["boxes"].values())
@@ -136,15 +136,15 @@ def test_batch(cases, program, features):
         for j, (box, label) in enumerate(listed):
             boxes[int(i), j], labels[int(i), j], box_valid[int(i), j] = torch.tensor(box), label, True
     text = program.encode_text(ids, ids != 0)[text_index]
-    tokens, token_valid = program.encode_geometry(boxes, labels, box_valid, f2, index)
+    tokens, token_valid = program.encode_geometry(boxes, labels, box_valid, coarse, index)
     prompt, valid = torch.cat((text, tokens), 1), torch.cat((ids[text_index] != 0, token_valid), 1)
     assert torch.equal(~valid, cases["batch.prompt_pad_mask"].bool())
     assert_close(prompt[valid], cases["batch.prompt"][valid], 1e-4, "batch prompt")
-    logits, xyxy, presence, queries, encoded = program.detect(f0, f1, f2, index, prompt, valid)
+    logits, xyxy, presence, queries, encoded = program.detect(coarse, index, prompt, valid)
     assert_close(logits.sigmoid() * presence.sigmoid(), cases["batch.joint_scores"], SCORE, "batch scores")
     size = xyxy[..., 2:] - xyxy[..., :2]
     assert_close(torch.cat((xyxy[..., :2] + size / 2, size), -1), cases["batch.pred_boxes_cxcywh"], BOX, "batch boxes")
-    pixels, semantic = program.pixel_embed(f0, f1, f2, index, encoded, prompt, valid)
+    pixels, semantic = program.pixel_embed(fine, middle, index, encoded, prompt, valid)
     assert_close(semantic, cases["batch.semantic_seg"], MASK, "batch semantic")
     top = cases["batch.pred_logits"].topk(3, dim=1).indices
     chosen = queries.gather(1, top[..., None].expand(-1, -1, queries.shape[-1]))

@@ -45,11 +45,11 @@ class Inputs:
         c, g = self.config.hidden_size, self.g
         return self.randn(images, c, 4 * g, 4 * g), self.randn(images, c, 2 * g, 2 * g), self.randn(images, c, g, g)
 
-    def encode_image(self, images: int) -> tuple:
+    def vision_encoder(self, images: int) -> tuple:
         side = self.g * self.config.patch_size
         return (self.randn(images, 3, side, side),)
 
-    embed_patches = encode_image
+    embed_patches = vision_encoder
 
     def encode_layers(self, images: int, first: int, count: int) -> tuple:
         return self.randn(images, self.g * self.g, self.config.vision_width), first, count
@@ -79,7 +79,7 @@ class Inputs:
     def detect(self, images: int, prompts: int, length: int) -> tuple:
         c = self.config.hidden_size
         return (
-            *self.maps(images),
+            self.maps(images)[2],
             self.index(images, prompts),
             self.randn(prompts, length, c),
             self.valid(prompts, length),
@@ -87,8 +87,8 @@ class Inputs:
 
     def pixel_embed(self, images: int, prompts: int, length: int) -> tuple:
         encoded = self.randn(prompts, self.g * self.g, self.config.hidden_size)
-        arguments = self.detect(images, prompts, length)
-        return *arguments[:4], encoded, *arguments[4:]
+        _, index, *prompt = self.detect(images, prompts, length)
+        return *self.maps(images)[:2], index, encoded, *prompt
 
     def masks(self, prompts: int, queries: int) -> tuple:
         return self.maps(prompts)[0], self.randn(prompts, queries, self.config.hidden_size)
@@ -106,8 +106,8 @@ class Inputs:
 
     def mask_decode(self, objects: int, tokens: int, images: int) -> tuple:
         c, g = self.config.hidden_size, self.g
-        t0, t1 = self.randn(images, c // 8, 4 * g, 4 * g), self.randn(images, c // 4, 2 * g, 2 * g)
-        return t0, t1, self.randn(images, c, g, g), self.randn(objects, tokens, c), self.randn(objects, c, g, g)
+        fine, middle = self.randn(images, c // 8, 4 * g, 4 * g), self.randn(images, c // 4, 2 * g, 2 * g)
+        return fine, middle, self.randn(images, c, g, g), self.randn(objects, tokens, c), self.randn(objects, c, g, g)
 
     def object_pointer(self, objects: int) -> tuple:
         return self.randn(objects, self.config.hidden_size), self.randn(objects, 1)
@@ -129,13 +129,13 @@ class Inputs:
     def pointer_tpos(self, pointers: int) -> tuple:
         return (torch.rand(pointers, generator=self.generator).to(self.device),)
 
-    def constants(self) -> tuple:
+    def tracker_constants(self) -> tuple:
         return (self.g,)
 
 
 # Per method: the sizes of several calls. The first is run first; the others must not depend on it.
 SIZES = {
-    "encode_image": [(2,), (1,), (3,)],
+    "vision_encoder": [(2,), (1,), (3,)],
     "embed_patches": [(2,), (1,)],
     "encode_layers": [(2, 0, 1), (1, 1, 2), (1, 3, 8), (1, 0, 0)],
     "join_tokens": [(2,), (1,)],
@@ -153,8 +153,12 @@ SIZES = {
     "memory_encode": [(2,), (1,), (6,)],
     "memory_attend": [(2, 2, 6), (1, 1, 2), (2, 7, 32), (3, 3, 0)],
     "pointer_tpos": [(5,), (1,), (20,)],
-    "constants": [()],
+    "tracker_constants": [()],
 }
+
+
+def test_every_method(reloaded):
+    assert set(SIZES) == set(reloaded._c._method_names()) | {"vision_encoder"}
 
 
 def as_tuple(result) -> tuple[torch.Tensor, ...]:
@@ -178,22 +182,22 @@ def test_same_as_eager_at_other_sizes(method, reloaded, eager, config):
 
 def test_image_in_steps(reloaded, config):
     """The steps that can be stopped between give the bytes of the whole."""
-    (pixels,) = Inputs(config, 12).encode_image(2)
+    (pixels,) = Inputs(config, 12).vision_encoder(2)
     tokens = reloaded.embed_patches(pixels)
     for first in range(0, config.vision_layers, 3):
         tokens = reloaded.encode_layers(tokens, first, 3)
-    assert torch.equal(reloaded.join_tokens(tokens), reloaded.encode_image(pixels))
+    assert torch.equal(reloaded.join_tokens(tokens), reloaded.vision_encoder(pixels))
 
 
 def test_one_frame_for_all_objects(reloaded, config):
     """Image features and positions with batch 1 stand for those of every object."""
-    t2, memory, memory_pos, tokens = Inputs(config, 8).memory_attend(3, 4, 8)
-    t2, memory_pos = t2[:1], memory_pos[:1]
-    want = reloaded.memory_attend(t2.expand(3, -1, -1, -1), memory, memory_pos.expand(3, -1, -1), tokens)
-    assert_close(reloaded.memory_attend(t2, memory, memory_pos, tokens), want, 1e-5, "memory attention")
+    coarse, memory, memory_pos, tokens = Inputs(config, 8).memory_attend(3, 4, 8)
+    coarse, memory_pos = coarse[:1], memory_pos[:1]
+    want = reloaded.memory_attend(coarse.expand(3, -1, -1, -1), memory, memory_pos.expand(3, -1, -1), tokens)
+    assert_close(reloaded.memory_attend(coarse, memory, memory_pos, tokens), want, 1e-5, "memory attention")
     mask, logit = Inputs(config, 8).memory_encode(3)[1:]
-    want = reloaded.memory_encode(t2.expand(3, -1, -1, -1), mask, logit)
-    assert_close(reloaded.memory_encode(t2, mask, logit), want, 1e-5, "memory encoder")
+    want = reloaded.memory_encode(coarse.expand(3, -1, -1, -1), mask, logit)
+    assert_close(reloaded.memory_encode(coarse, mask, logit), want, 1e-5, "memory encoder")
 
 
 def test_both_forms_of_memory_attention(eager, config):
@@ -247,4 +251,4 @@ def test_low_precision(dtype, config, eager):
 def test_wrong_input_size(reloaded, config):
     for side in (config.patch_size * 6, config.patch_size * 3):
         with pytest.raises(torch.jit.Error, match="multiple of patch_size"):
-            reloaded.encode_image(torch.zeros(1, 3, side, side))
+            reloaded.vision_encoder(torch.zeros(1, 3, side, side))

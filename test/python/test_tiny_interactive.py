@@ -130,7 +130,7 @@ def test_phases_begin_from_the_average(world, tmp_path):
         if isinstance(own, torch.nn.Conv2d) and own.kernel_size == (1, 1):
             assert torch.equal(own.weight, other.weight)
     pixels = world.scenes(SCENES, 16, CONFIG.image_size, 9).pixels
-    for level in program.tracker_neck(program.encode_image(pixels)):
+    for level in program.tracker_neck(program.vision_encoder(pixels)):
         assert 0.8 < level.std() < 1.2
     with pytest.raises(ValueError, match="nothing is called"):
         Trainer(world, CONFIG, [phase("clicks", prepare=["magic"])], tmp_path / "b").begin("clicks")
@@ -141,7 +141,7 @@ def test_memory_grows_and_keeps_the_latest_frames(world):
     learner = Learner(CONFIG, len(world.vocabulary.items), 1)
     program, seen = learner.program, []
     scenes = world.scenes(SCENES, 1, CONFIG.image_size, 2)
-    t0, t1, t2 = program.neck_track(program.encode_image(scenes.pixels))
+    fine, middle, coarse = program.neck_track(program.vision_encoder(scenes.pixels))
     mask = scenes.masks()[0, :1]
     attend = program.memory_attention.forward
 
@@ -151,11 +151,11 @@ def test_memory_grows_and_keeps_the_latest_frames(world):
 
     program.memory_attention.forward = spy
     memory = Memory()
-    pointer, logits = given_mask(program, (t0, t1, t2), mask)
-    remember(program, memory, t2, logits, pointer, torch.full((1, 1), 10.0))
+    pointer, logits = given_mask(program, (fine, middle, coarse), mask)
+    remember(program, memory, coarse, logits, pointer, torch.full((1, 1), 10.0))
     for _ in range(9):
-        follow(program, memory, (t0, t1, t2))
+        follow(program, memory, (fine, middle, coarse))
     cells = CONFIG.grid**2
     assert [(n - p) // cells for n, _, p in seen] == [1, 2, 3, 4, 5, 6, 7, 7, 7]
     assert [p for _, _, p in seen] == list(range(1, 10)) and all(shape[1] == n for n, shape, _ in seen)
-    assert recall(program, memory, t2).shape == t2.shape
+    assert recall(program, memory, coarse).shape == coarse.shape

@@ -122,13 +122,13 @@ def test_training_decodes_as_the_program_does(world):
         program = learner.program
         scenes = world.scenes(phase("dense").scenes, 2, CONFIG.image_size, 1)
         prompts = world.prompts(phase("dense").prompts, scenes, 1)
-        f0, f1, f2 = program.neck_detect(program.encode_image(scenes.pixels))
-        prompt, valid = encode_prompts(world, learner, prompts, f2)
-        logits, boxes, presence, queries, encoded = program.detect(f0, f1, f2, prompts.scene, prompt, valid)
+        fine, middle, coarse = program.neck_detect(program.vision_encoder(scenes.pixels))
+        prompt, valid = encode_prompts(world, learner, prompts, coarse)
+        logits, boxes, presence, queries, encoded = program.detect(coarse, prompts.scene, prompt, valid)
         decoder = program.detr_decoder
         groups = [(decoder.query_embed.weight, decoder.reference_points.weight.sigmoid().unsqueeze(0))]
         groups.append((torch.randn(5, CONFIG.hidden_size), torch.rand(1, 5, 4)))
-        position = program.detr_encoder.position(f2)
+        position = program.detr_encoder.position(coarse)
         found, presences = decode(decoder, encoded, position, CONFIG.grid, prompt, valid, groups)
         got_queries, got_boxes = found[0][-1]
         torch.testing.assert_close(got_queries, queries, atol=1e-5, rtol=1e-5)
@@ -153,7 +153,7 @@ def test_trained_weights_in_the_export_format(world, tmp_path):
     with torch.no_grad():
         loaded = load(config, open_weights(tmp_path / "model" / "model.safetensors"))
         scenes = world.scenes(phase("dense").scenes, 1, CONFIG.image_size, 4)
-        expected, got = program.encode_image(scenes.pixels), script(loaded).encode_image(scenes.pixels)
+        expected, got = program.vision_encoder(scenes.pixels), script(loaded).vision_encoder(scenes.pixels)
         torch.testing.assert_close(got, expected, atol=2e-2, rtol=2e-2)
     start = dict(Learner(CONFIG, len(world.vocabulary.items), 1).program.named_parameters())
     assert not torch.equal(program.vision_encoder.pos_embed, start["vision_encoder.pos_embed"])
@@ -162,7 +162,15 @@ def test_trained_weights_in_the_export_format(world, tmp_path):
 def test_programs_know_nothing_of_training():
     """What autograd needs is decided in Python: no trace of it reaches a program."""
     program = script(build(CONFIG, "meta"))
-    for method in ("encode_image", "encode_text", "encode_geometry", "detect", "pixel_embed", "memory_attend"):
+    for method in (
+        "embed_patches",
+        "encode_layers",
+        "encode_text",
+        "encode_geometry",
+        "detect",
+        "pixel_embed",
+        "memory_attend",
+    ):
         graph = str(getattr(program, method).inlined_graph)
         assert "grad" not in graph, method
 

@@ -15,6 +15,7 @@ from conftest import assert_close
 
 from scripts.export.config import Sam3Config
 from scripts.export.names import entries
+from scripts.export.positions import sine_map
 from scripts.export.program import build, script
 from scripts.export.random_weights import random_program, transformers_tensors
 
@@ -59,7 +60,7 @@ def image_maps(pair, count: int):
     pixels = (
         torch.rand(count, 3, config.image_size, config.image_size, generator=torch.Generator().manual_seed(5)) * 2 - 1
     )
-    return pixels, program.encode_image(pixels)
+    return pixels, program.vision_encoder(pixels)
 
 
 def token_ids(count: int) -> torch.Tensor:
@@ -133,17 +134,17 @@ def test_detection(pair, monkeypatch):
     detector = model.detector_model
     pixels, vit = image_maps(pair, 2)
     index = torch.tensor([1, 0, 1])
-    f0, f1, f2 = program.neck_detect(vit)
+    fine, middle, coarse = program.neck_detect(vit)
     ids = token_ids(3)
     generator = torch.Generator().manual_seed(8)
     boxes = torch.rand(3, 2, 4, generator=generator) * 0.5 + 0.2
     labels = torch.tensor([[1, 0], [1, 1], [0, 1]])
     box_valid = torch.tensor([[True, True], [True, False], [True, True]])
     text = program.encode_text(ids, ids != 0)
-    tokens, token_valid = program.encode_geometry(boxes, labels, box_valid, f2, index)
+    tokens, token_valid = program.encode_geometry(boxes, labels, box_valid, coarse, index)
     prompt, valid = torch.cat((text, tokens), 1), torch.cat((ids != 0, token_valid), 1)
-    logits, xyxy, presence, queries, encoded = program.detect(f0, f1, f2, index, prompt, valid)
-    pixel_map, semantic = program.pixel_embed(f0, f1, f2, index, encoded, prompt, valid)
+    logits, xyxy, presence, queries, encoded = program.detect(coarse, index, prompt, valid)
+    pixel_map, semantic = program.pixel_embed(fine, middle, index, encoded, prompt, valid)
     masks = program.masks(pixel_map, queries)
     labels = labels.masked_fill(~box_valid, -10)
     expected = detector(
@@ -169,7 +170,7 @@ def test_clicks(pair):
     tracker = model.tracker_model
     grid = config.grid
     _, vit = image_maps(pair, 1)
-    t0, t1, t2 = program.neck_track(vit)
+    fine, middle, coarse = program.neck_track(vit)
     generator = torch.Generator().manual_seed(9)
     points = torch.rand(3, 2, 2, generator=generator) * config.image_size
     labels = torch.tensor([[1, 0], [2, 3], [1, -1]])
@@ -181,10 +182,10 @@ def test_clicks(pair):
         )
         assert_close(sparse, want_sparse[:, 0], SCORE, "sparse")
         assert_close(dense, want_dense.expand_as(dense), SCORE, "dense")
-        masks, ious, tokens, objects = program.mask_decode(t0, t1, t2, sparse, dense)
+        masks, ious, tokens, objects = program.mask_decode(fine, middle, coarse, sparse, dense)
         image_pe = tracker.get_image_wide_positional_embeddings()
-        assert_close(program.constants(grid)[2], image_pe, SCORE, "dense positions")
-        expand = [t.expand(3, -1, -1, -1) for t in (t0, t1, t2)]
+        assert_close(program.prompt_encoder.dense_position(grid), image_pe, SCORE, "dense positions")
+        expand = [t.expand(3, -1, -1, -1) for t in (fine, middle, coarse)]
         want = tracker.mask_decoder(expand[2], image_pe.expand(3, -1, -1, -1), want_sparse, dense, True, expand[:2])
         assert_close(masks[:, 1:], want[0][:, 0], MASK, "masks")
         assert_close(ious[:, 1:], want[1][:, 0], SCORE, "IoU")
@@ -222,8 +223,8 @@ def test_memory(pair):
         + (logit <= 0).float()[..., None, None] * tracker.occlusion_spatial_embedding_parameter[..., None, None]
     )
     assert_close(program.memory_encode(image, mask, logit), want, 1e-4, "memory encoder")
-    assert_close(program.constants(grid)[1].expand_as(position), position, SCORE, "memory positions")
-    image_pos = program.constants(grid)[0]
+    assert_close(program.tracker_constants(grid)[0].expand_as(position), position, SCORE, "memory positions")
+    image_pos = sine_map(width, grid, image.device)
     for frames, pointers in ((1, 0), (1, 4), (3, 8)):
         length = frames * grid * grid + pointers
         memory = torch.randn(2, length, config.memory_size, generator=generator)

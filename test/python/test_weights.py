@@ -126,7 +126,7 @@ def test_checkpoint_round_trip(config, program, tmp_path, weights):
     texts = {k: v.decode() if isinstance(v, bytes) else v for k, v in extra.items()}
     about = json.loads(texts["sam3.json"])
     assert about == {
-        "format": "sam3-checkpoint/1",
+        "format": "sam3-checkpoint/2",
         "dtype": "float32",
         "architecture": config.architecture(),
         "fp32": ["prompt_encoder.gaussian", "detr_decoder.reference_points.weight"],
@@ -138,7 +138,7 @@ def test_checkpoint_round_trip(config, program, tmp_path, weights):
     ids[0, :3] = torch.tensor([49406, 2368, 49407])
     pixels = torch.rand(1, 3, config.image_size, config.image_size)
     assert torch.equal(loaded.encode_text(ids, ids != 0), program.encode_text(ids, ids != 0))
-    assert torch.equal(loaded.encode_image(pixels), program.encode_image(pixels))
+    assert torch.equal(loaded.vision_encoder(pixels), program.vision_encoder(pixels))
 
 
 def header(entries: dict) -> bytes:

@@ -12,16 +12,16 @@ using namespace sam3::test;
 namespace {
 
 constexpr const char* kArchitecture =
-    R"({"image_size":1008,"patch_size":14,"window_size":24,"vision_width":1024,"vision_layers":32,"hidden_size":256,"num_queries":200,)"
+    R"({"image_size":1008,"patch_size":14,"window_size":24,"vision_width":1024,"vision_layers":32,"hidden_size":256,"num_queries":200,"decoder_heads":8,)"
     R"("text_context":32,"text_vocab":49408,"memory_size":64})";
 
 // A map with one tensor of each kind of recipe.
 std::string names_json() {
-  return std::string(R"({"format":"sam3-names/1","architecture":)") + kArchitecture +
+  return std::string(R"({"format":"sam3-names/2","architecture":)") + kArchitecture +
          R"(,"config_checks":{"a.b":8},"tensors":[
     {"name":"plain","shape":[2,3],"part":"x","fp32":false,"transformers":{"op":"copy","from":["t.plain"]},"meta":{"op":"copy","from":["m.plain"]}},
     {"name":"qkv","shape":[6,2],"part":"x","fp32":false,"transformers":{"op":"concat","from":["t.q","t.k","t.v"]},"meta":{"op":"copy","from":["m.qkv"]}},
-    {"name":"proj","shape":[3,2],"part":"x","fp32":false,"transformers":{"op":"copy","from":["t.proj"]},"meta":{"op":"transpose","from":["m.proj"]}},
+    {"name":"proj","shape":[3,2],"part":"x","fp32":false,"transformers":{"op":"copy","from":["t.proj"]},"meta":{"op":"concat","from":["m.proj.0","m.proj.1"]}},
     {"name":"pos","shape":[1,4,2],"part":"x","fp32":false,"transformers":{"op":"copy","from":["t.pos"]},"meta":{"op":"drop_first","from":["m.pos"]}},
     {"name":"table","shape":[4],"part":"x","fp32":true,"transformers":{"op":"copy","from":["t.table"]},"meta":{"op":"reshape","from":["m.table"],"source_shape":[1,2,2]}},
     {"name":"bias","shape":[3],"part":"x","fp32":false,"transformers":{"op":"copy","from":["t.bias"]},"meta":{"op":"copy","from":["m.bias"]}}],
@@ -47,7 +47,8 @@ struct Weights {
   Tensors meta() const {
     return {{"m.plain", plain},
             {"m.qkv", qkv},
-            {"m.proj", proj.t()},
+            {"m.proj.0", proj.narrow(0, 0, 1)},
+            {"m.proj.1", proj.narrow(0, 1, 2)},
             {"m.pos", at::cat({at::zeros({1, 1, 2}), pos}, 1)},
             {"m.table", table.view({1, 2, 2})},
             {"m.bias", bias},
@@ -181,8 +182,8 @@ TEST_CASE("name_map: each recipe refuses shapes that it cannot use") {
               "t.q [3, 2] + t.k [2, 2] + t.v [2, 2] does not make qkv [6, 2]"));
   CHECK(holds(fixture.mismatch(with(weights.transformers(), "t.q", at::ones({2, 3}))), "does not make qkv"));
   CHECK(holds(fixture.mismatch(with(weights.transformers(), "t.q", at::scalar_tensor(1))), "does not make qkv"));
-  CHECK(holds(fixture.mismatch(with(weights.meta(), "m.proj", at::ones({3, 2}))), "does not make proj"));
-  CHECK(holds(fixture.mismatch(with(weights.meta(), "m.proj", at::ones({6}))), "does not make proj"));
+  CHECK(holds(fixture.mismatch(with(weights.meta(), "m.proj.1", at::ones({2, 3}))), "does not make proj"));
+  CHECK(holds(fixture.mismatch(with(weights.meta(), "m.proj.1", at::ones({4}))), "does not make proj"));
   CHECK(holds(fixture.mismatch(with(weights.meta(), "m.pos", at::ones({1, 4, 2}))), "does not make pos"));
   CHECK(holds(fixture.mismatch(with(weights.meta(), "m.pos", at::ones({1}))), "does not make pos"));
   CHECK(holds(fixture.mismatch(with(weights.meta(), "m.table", at::ones({4}))), "does not make table"));
@@ -203,15 +204,18 @@ TEST_CASE("name_map: the architecture is read from a map and from a checkpoint's
   const Fixture fixture;
   CHECK(fixture.map.architecture().image_size == 1008);
   CHECK(fixture.map.architecture().memory_size == 64);
-  const auto parsed =
-      parse_architecture(std::string(R"({"format":"sam3-checkpoint/1","architecture":)") + kArchitecture + "}");
-  CHECK(parsed.window_size == 24);
-  CHECK(parsed.text_vocab == 49408);
-  CHECK(error_of([] {
-          parse_architecture("{}", "x.pt");
-        }).starts_with("ERR_MODEL_FORMAT: x.pt: \"architecture\" is missing"));
-  CHECK(error_of([] { parse_architecture(R"({"architecture":{"image_size":0}})"); }).starts_with("ERR_MODEL_FORMAT"));
-  CHECK(error_of([] { parse_architecture("nonsense"); }).starts_with("ERR_MODEL_FORMAT"));
+  const auto sam3_json = [](const std::string& format, const std::string& architecture) {
+    return R"({"format":")" + format + R"(","fp32":["a.b"],"architecture":)" + architecture + "}";
+  };
+  const CheckpointHeader parsed = parse_checkpoint(sam3_json("sam3-checkpoint/2", kArchitecture), "x.pt");
+  CHECK(parsed.architecture.window_size == 24);
+  CHECK(parsed.architecture.text_vocab == 49408);
+  CHECK((parsed.keep_float32 == std::set<std::string>{"a.b"}));
+  const auto refusal = [](const std::string& text) { return error_of([&] { parse_checkpoint(text, "x.pt"); }); };
+  CHECK(refusal("{}").starts_with("ERR_MODEL_FORMAT: x.pt: sam3.json: \"format\" is missing"));
+  CHECK(holds(refusal(sam3_json("sam3-checkpoint/1", kArchitecture)), "this engine reads \"sam3-checkpoint/2\""));
+  CHECK(holds(refusal(sam3_json("sam3-checkpoint/2", R"({"image_size":0})")), "image_size is not positive"));
+  CHECK(refusal("nonsense").starts_with("ERR_MODEL_FORMAT"));
 }
 
 TEST_CASE("name_map: a broken map names what is wrong") {
@@ -224,7 +228,7 @@ TEST_CASE("name_map: a broken map names what is wrong") {
     CHECK(error.starts_with("ERR_MODEL_FORMAT: names.json: "));
     return error;
   };
-  CHECK(holds(parse_changed("sam3-names/1", "sam3-names/2"), "sam3-names/2"));
+  CHECK(holds(parse_changed("sam3-names/2", "sam3-names/1"), "sam3-names/1"));
   CHECK(holds(parse_changed("\"op\":\"concat\"", "\"op\":\"magic\""), "tensor qkv: unknown op \"magic\""));
   CHECK(holds(parse_changed("\"t.q\",\"t.k\",\"t.v\"", ""), "wrong number of names"));
   CHECK(holds(parse_changed("[\"t.plain\"]", "[\"t.plain\",\"t.q\"]"), "wrong number of names"));

@@ -40,8 +40,8 @@ NameMap small_map() {
                R"(","shape":[2],"fp32":false,"transformers":{"op":"copy","from":[")" + line.transformers +
                R"("]},"meta":{"op":"copy","from":[")" + line.meta + "\"]}}";
   return NameMap::parse(
-      R"({"format":"sam3-names/1","architecture":{"image_size":8,"patch_size":2,"window_size":2,"vision_width":2,)"
-      R"("vision_layers":1,"hidden_size":2,"num_queries":1,"text_context":2,"text_vocab":2,"memory_size":2},"tensors":[)" +
+      R"({"format":"sam3-names/2","architecture":{"image_size":8,"patch_size":2,"window_size":2,"vision_width":2,)"
+      R"("vision_layers":1,"hidden_size":2,"num_queries":1,"decoder_heads":1,"text_context":2,"text_vocab":2,"memory_size":2},"tensors":[)" +
           tensors + R"(],"ignored":{"transformers":["*.rotary_emb.*"],"meta":["*.freqs_cis*"]}})",
       "names.json");
 }
