@@ -17,15 +17,17 @@ constexpr const char* kArchitecture =
 
 // A map with one tensor of each kind of recipe.
 std::string names_json() {
-  return std::string(R"({"format":"sam3-names/2","architecture":)") + kArchitecture +
-         R"(,"config_checks":{"a.b":8},"tensors":[
+  std::string json = R"({"format":"sam3-names/2","architecture":)";
+  json.append(kArchitecture);
+  json.append(R"(,"config_checks":{"a.b":8},"tensors":[
     {"name":"plain","shape":[2,3],"part":"x","fp32":false,"transformers":{"op":"copy","from":["t.plain"]},"meta":{"op":"copy","from":["m.plain"]}},
     {"name":"qkv","shape":[6,2],"part":"x","fp32":false,"transformers":{"op":"concat","from":["t.q","t.k","t.v"]},"meta":{"op":"copy","from":["m.qkv"]}},
     {"name":"proj","shape":[3,2],"part":"x","fp32":false,"transformers":{"op":"copy","from":["t.proj"]},"meta":{"op":"concat","from":["m.proj.0","m.proj.1"]}},
     {"name":"pos","shape":[1,4,2],"part":"x","fp32":false,"transformers":{"op":"copy","from":["t.pos"]},"meta":{"op":"drop_first","from":["m.pos"]}},
     {"name":"table","shape":[4],"part":"x","fp32":true,"transformers":{"op":"copy","from":["t.table"]},"meta":{"op":"reshape","from":["m.table"],"source_shape":[1,2,2]}},
     {"name":"bias","shape":[3],"part":"x","fp32":false,"transformers":{"op":"copy","from":["t.bias"]},"meta":{"op":"copy","from":["m.bias"]}}],
-    "ignored":{"transformers":["t.unused"],"meta":["m.points.*","*freqs_cis"]}})";
+    "ignored":{"transformers":["t.unused"],"meta":["m.points.*","*freqs_cis"]}})");
+  return json;
 }
 
 using Tensors = std::vector<std::pair<std::string, at::Tensor>>;

@@ -76,7 +76,7 @@ std::vector<ReplayRun> replay_runs(const Json& recording) {
   return runs;
 }
 
-Replay::Replay(const GoldenModel& golden, ImageModel& model, bool full_history) {
+Replay::Replay(const GoldenModel& golden, ImageModel& model, bool full_history) : model_(model) {
   const GoldenTensors tensors(golden, "tracker_video");
   const Json recording = golden.cases("tracker_video");
   const int64_t width = recording.at("video_width").as_int("width"),
@@ -84,7 +84,12 @@ Replay::Replay(const GoldenModel& golden, ImageModel& model, bool full_history) 
   images_ = tensors.at("frames_u8").permute({0, 2, 3, 1}).contiguous();
   masks_ = tensors.has("mask_inputs") ? tensors.at("mask_inputs") : at::zeros({0, height, width}, at::kByte);
   frames_ = std::make_unique<FrameStore>(model, FrameFilter::bicubic, full_history);
-  tracker_ = std::make_unique<BucketTracker>(model, *frames_, TrackerOptions{}, width, height, images_.size(0));
+  start();
+}
+
+void Replay::start() {
+  tracker_ = std::make_unique<BucketTracker>(model_, *frames_, TrackerOptions{}, masks_.size(2), masks_.size(1),
+                                             images_.size(0));
 }
 
 void Replay::open(int64_t frame) {
@@ -105,7 +110,7 @@ Replay::Answer Replay::run(const ReplayStep& step) {
     }
     case Kind::clear: return {{}, tracker_->clear_inputs(step.frame, step.object)};
     case Kind::remove: tracker_->remove_objects({step.object}); return {};
-    case Kind::clear_all: tracker_->clear(); return {};
+    case Kind::clear_all: start(); return {};
     case Kind::preflight: tracker_->preflight(); return {};
     case Kind::track: return {tracker_->propagate_some(step.frame, step.reverse, tracker_->object_ids()), {}};
   }

@@ -49,6 +49,9 @@ class Replay {
  private:
   at::Tensor images_, masks_;  // uint8 [T,S,S,3], [n,height,width]
   std::unique_ptr<FrameStore> frames_;
+  void start();  // a tracker without objects
+
+  ImageModel& model_;
   std::unique_ptr<BucketTracker> tracker_;
 };
 
