@@ -39,6 +39,17 @@ Repeats::Repeats(const Json& task)
       most(integer(task, "repeats", 10)),
       seconds(decimal(task, "seconds", 5.0)) {}
 
+std::vector<double> Repeats::times_of(const std::function<double()>& round) const {
+  for ([[maybe_unused]] const auto i : c10::irange(warmups)) round();
+  std::vector<double> ms;
+  const Stopwatch all;
+  for (const auto i : c10::irange(most)) {
+    if (i >= least && all.ms() > seconds * 1e3) break;
+    ms.push_back(round());
+  }
+  return ms;
+}
+
 std::vector<std::vector<int64_t>> token_rows(const Json& task) {
   std::vector<std::vector<int64_t>> rows;
   for (const Json& row : task.at("texts").as_array("texts")) {
@@ -71,14 +82,7 @@ void segment(Bench& bench, const Json& task, Line& line) {
         for (const auto& found : image) masks += found.masks.masks.size();
     return watch.ms();
   };
-  for ([[maybe_unused]] const auto i : c10::irange(repeats.warmups)) round();
-  std::vector<double> ms;
-  const Stopwatch all;
-  for (const auto i : c10::irange(repeats.most)) {
-    if (i >= repeats.least && all.ms() > repeats.seconds * 1e3) break;
-    ms.push_back(round());
-  }
-  line.times(ms, static_cast<double>(images * calls))
+  line.times(repeats.times_of(round), static_cast<double>(images * calls))
       .add("images", static_cast<double>(images))
       .add("texts", static_cast<double>(rows.size()))
       .add("calls", static_cast<double>(calls))
@@ -106,14 +110,7 @@ void predict(Bench& bench, const Json& task, Line& line) {
     predicted.value();
     return watch.ms();
   };
-  for ([[maybe_unused]] const auto i : c10::irange(repeats.warmups)) round();
-  std::vector<double> ms;
-  const Stopwatch all;
-  for (const auto i : c10::irange(repeats.most)) {
-    if (i >= repeats.least && all.ms() > repeats.seconds * 1e3) break;
-    ms.push_back(round());
-  }
-  line.times(ms).add("prompts", static_cast<double>(count));
+  line.times(repeats.times_of(round)).add("prompts", static_cast<double>(count));
 }
 
 void outputs(Bench& bench, const Json& task, Line& line) {

@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,7 +17,7 @@ struct Bench {
   int64_t fresh = 0;
 };
 
-// Each task adds its figures to `line` go into `line`. Times end when results are on the host.
+// Each task adds its figures to `line`. Times end when results are on the host.
 
 // `images` x `texts` (rows of token ids) in one call, `calls` of them queued at once; milliseconds for each image.
 void segment(Bench& bench, const Json& task, Line& line);
@@ -30,6 +31,8 @@ void outputs(Bench& bench, const Json& task, Line& line);
 // The fields that tasks share.
 struct Repeats {
   explicit Repeats(const Json& task);
+  // Milliseconds of each round, as `round` returns them; those that warm up are left out.
+  std::vector<double> times_of(const std::function<double()>& round) const;
   int64_t warmups, least, most;
   double seconds;  // after which no further round begins, once there were `least`
 };

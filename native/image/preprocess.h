@@ -16,7 +16,8 @@ struct RgbImage {
 
 // The network's input [1, 3, size, size]: squashed to a square without padding, (x / 255 - 0.5) / 0.5.
 // Source: Meta's image transform (torchvision v2.Resize on uint8, bilinear with antialias, rounded to uint8; then the
-// multiplication by fp32(1/255), not a division). Equal to the byte on a CPU.
+// multiplication by fp32(1/255), not a division). Resized on the host, so equal to the
+// byte on every device.
 at::Tensor preprocess(const RgbImage& image, int64_t size, const Target& target);
 
 // The uint8 stage of the above [3, size, size], which the goldens record.
