@@ -1,6 +1,9 @@
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
+  // As in tsconfig.json: server/ uses lib/ by the package's own name.
+  resolve: { alias: [{ find: /^sam3-node$/, replacement: fileURLToPath(new URL('lib/index.ts', import.meta.url)) }] },
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: 'test/support/global-setup.ts',
@@ -13,7 +16,7 @@ export default defineConfig({
     // `npm run coverage`. What runs in child processes and through dist/ is tested, but not counted.
     coverage: {
       provider: 'v8',
-      include: ['lib/**/*.ts'],
+      include: ['lib/**/*.ts', 'server/**/*.ts'],
       reporter: ['text-summary', 'json-summary', 'lcov'],
       reportsDirectory: 'coverage',
     },

@@ -97,6 +97,7 @@ export {
   type InputErrorCode,
   type ModelErrorCode,
   type RuntimeErrorCode,
+  type ServiceErrorCode,
   Sam3AbortError,
   Sam3EnvironmentError,
   Sam3Error,
@@ -106,4 +107,5 @@ export {
   Sam3InputError,
   Sam3ModelError,
   Sam3RuntimeError,
+  Sam3ServiceError,
 } from './base/errors.js'

@@ -140,12 +140,19 @@ async function nativeBuild({ libtorch, libtorchVersion: version }) {
 }
 
 async function libBuild() {
-  const inputs = { files: ['lib', 'tsup.config.ts', 'tsconfig.json', 'package.json'] }
-  if (isStamped('dist', ['index.js', 'index.cjs', 'index.d.ts', 'cli.js'], inputs)) return UP_TO_DATE
+  const inputs = { files: ['lib', 'server', 'tsup.config.ts', 'tsconfig.json', 'package.json'] }
+  if (
+    isStamped(
+      'dist',
+      ['index.js', 'index.cjs', 'index.d.ts', 'cli.js', 'server.js', 'server.cjs', 'server.d.ts', 'service.js'],
+      inputs,
+    )
+  )
+    return UP_TO_DATE
   await must(
     path.join(root, 'node_modules', '.bin', 'tsup'),
     [],
-    'Read the first error above: the TypeScript of lib/ does not build.',
+    'Read the first error above: the TypeScript of lib/ or server/ does not build.',
   )
   stamp('dist', inputs)
   return 'built'

@@ -51,6 +51,7 @@ export const ENVIRONMENT_CODES = [
   'ERR_BUNDLED',
   'ERR_DEVICE_UNAVAILABLE',
   'ERR_FFMPEG_NOT_FOUND',
+  'ERR_PACKAGE_MISSING',
 ] as const
 /** Codes caused by the machine or by how the library is installed: LibTorch, the native build, the device, ffmpeg. */
 export type EnvironmentErrorCode = (typeof ENVIRONMENT_CODES)[number]
@@ -99,6 +100,23 @@ export const ACCESS_REASONS = [
 /** Why the hub refuses a model: what has to be done about it differs. */
 export type AccessReason = (typeof ACCESS_REASONS)[number]
 
+/** Codes that only the HTTP service (`sam3-node/server`) and its workers raise. */
+export const SERVICE_CODES = [
+  'ERR_BAD_REQUEST',
+  'ERR_UNAUTHORIZED',
+  'ERR_NOT_FOUND',
+  'ERR_NOT_ACCEPTABLE',
+  'ERR_TOO_LARGE',
+  'ERR_UNSUPPORTED_MEDIA_TYPE',
+  'ERR_RATE_LIMITED',
+  'ERR_LIMIT_REACHED',
+  'ERR_NOT_READY',
+  'ERR_OVERLOADED',
+  'ERR_TIMEOUT',
+] as const
+/** Codes that only the HTTP service (`sam3-node/server`) and its workers raise. */
+export type ServiceErrorCode = (typeof SERVICE_CODES)[number]
+
 /** Every code, in the order of docs/errors.md. */
 export const ERROR_CODES = [
   ...INPUT_CODES,
@@ -106,6 +124,7 @@ export const ERROR_CODES = [
   ...HUB_CODES,
   ...ENVIRONMENT_CODES,
   ...RUNTIME_CODES,
+  ...SERVICE_CODES,
   'ABORT_ERR',
 ] as const
 /** Every value that {@link Sam3Error.code} can take. Codes are part of the public API and do not change. */
@@ -174,6 +193,17 @@ export class Sam3RuntimeError extends Sam3Error {
   }
 }
 
+/** A request that the HTTP service refuses, or cannot answer now. */
+export class Sam3ServiceError extends Sam3Error {
+  /** Seconds after which the request may be sent again, where that is known. */
+  readonly retryAfter?: number
+
+  constructor(code: ServiceErrorCode, message: string, details: Sam3ErrorDetails & { retryAfter?: number } = {}) {
+    super(code, message, details)
+    if (details.retryAfter !== undefined) this.retryAfter = details.retryAfter
+  }
+}
+
 /** The call was cancelled through its `AbortSignal`. `name` is `'AbortError'`, as Node's own APIs have it; `cause` is the signal's reason. */
 export class Sam3AbortError extends Sam3Error {
   constructor(cause?: unknown) {
@@ -189,6 +219,7 @@ for (const [name, type] of Object.entries({
   Sam3EnvironmentError,
   Sam3HubError,
   Sam3RuntimeError,
+  Sam3ServiceError,
   Sam3AbortError,
 })) {
   recogniseInAllCopies(type, name)

@@ -11,6 +11,7 @@ import { libtorchCommand } from './libtorch/libtorch.js'
 import { describeFailure, exitCodeOf, USAGE_EXIT_CODE } from './common/output.js'
 import { pullCommand } from './models/pull.js'
 import { segmentCommand } from './segment/segment.js'
+import { serviceCommand } from './service.js'
 import { trackCommand } from './track/track.js'
 
 /** A command and all below it. */
@@ -34,6 +35,7 @@ function makeProgram(): Command {
     .addCommand(pullCommand())
     .addCommand(cacheCommand())
     .addCommand(libtorchCommand())
+    .addCommand(serviceCommand('serve', 'Serve the model over HTTP, with a page to try it.'))
     .addCommand(doctorCommand())
     .addCommand(inspectCommand())
     .hook('preAction', (_program, command) => refuseSwallowedOptions(command))

@@ -1,4 +1,4 @@
-// A room is a folder of native/, binding/ or lib/ that has sources in it. rooms.json puts all of them on floors, from the
+// A room is a folder of native/, binding/, lib/ or server/ that has sources in it. rooms.json puts all of them on floors, from the
 // ground up: a room uses (includes, imports) only what lies on lower floors. Lint holds the sources against it.
 //
 //   node scripts/support/rooms.mjs [FOLDER]   the house of a working tree in numbers
@@ -8,7 +8,10 @@ import path from 'node:path'
 import ts from 'typescript'
 import { root as repository } from './command.mjs'
 
-const TREES = ['native', 'binding', 'lib']
+const TREES = ['native', 'binding', 'lib', 'server']
+
+/** By its own name the package is what lib/ exports: so server/ uses it. */
+const OWN_NAME = 'sam3-node'
 
 /** What a C++ file includes of ours: paths from native/, or beside the file. */
 function includes(root, file) {
@@ -30,9 +33,11 @@ function imports(root, file) {
     ts.forEachChild(node, visit)
   }
   visit(source)
-  return names
-    .filter((name) => name && ts.isStringLiteral(name) && /^\..*\.js$/.test(name.text))
-    .map((name) => path.join(path.dirname(file), name.text.replace(/\.js$/, '.ts')))
+  const texts = names.filter((name) => name && ts.isStringLiteral(name)).map((name) => name.text)
+  return texts.flatMap((name) => {
+    if (name === OWN_NAME) return ['lib/index.ts']
+    return /^\..*\.js$/.test(name) ? [path.join(path.dirname(file), name.replace(/\.js$/, '.ts'))] : []
+  })
 }
 
 /** Every source with those that it uses, as paths from `root`. @returns {Map<string, string[]>} */

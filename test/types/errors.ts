@@ -8,6 +8,7 @@ import {
   type InputErrorCode,
   type ModelErrorCode,
   type RuntimeErrorCode,
+  type ServiceErrorCode,
   Sam3AbortError,
   type Sam3EnvironmentError,
   Sam3Error,
@@ -16,6 +17,7 @@ import {
   Sam3InputError,
   type Sam3ModelError,
   Sam3RuntimeError,
+  Sam3ServiceError,
 } from '../../lib/index.js'
 
 export function codes(error: unknown) {
@@ -38,7 +40,9 @@ export function families() {
   type Environment = EnvironmentErrorCode | Hub
   type Model = ModelErrorCode | Environment
   type Input = InputErrorCode | Model
-  expectTypeOf<RuntimeErrorCode | Input>().toEqualTypeOf<Sam3ErrorCode>()
+  type Runtime = RuntimeErrorCode | Input
+  expectTypeOf<ServiceErrorCode | Runtime>().toEqualTypeOf<Sam3ErrorCode>()
+  expectTypeOf<ServiceErrorCode & Runtime>().toBeNever()
   expectTypeOf<RuntimeErrorCode & Input>().toBeNever()
   expectTypeOf<InputErrorCode & Model>().toBeNever()
   expectTypeOf<ModelErrorCode & Environment>().toBeNever()
@@ -47,12 +51,19 @@ export function families() {
 
 export function kinds() {
   expectTypeOf<
-    Sam3InputError | Sam3ModelError | Sam3EnvironmentError | Sam3HubError | Sam3RuntimeError | Sam3AbortError
+    | Sam3InputError
+    | Sam3ModelError
+    | Sam3EnvironmentError
+    | Sam3HubError
+    | Sam3RuntimeError
+    | Sam3ServiceError
+    | Sam3AbortError
   >().toExtend<Sam3Error>()
   expectTypeOf<Sam3HubError['reason']>().toEqualTypeOf<AccessReason | undefined>()
   expectTypeOf(Sam3InputError).toBeConstructibleWith('ERR_INVALID_BOX', 'The box is empty.', { fix: 'Draw one.' })
   // @ts-expect-error a code of models
   new Sam3InputError('ERR_PROGRAM', '')
+  expectTypeOf(Sam3ServiceError).toBeConstructibleWith('ERR_OVERLOADED', 'Too much.', { retryAfter: 5 })
   // @ts-expect-error misspelt
   new Sam3RuntimeError('ERR_INTERNAL', '', { fx: 'Report it.' })
   // @ts-expect-error the code of an abort is always the same

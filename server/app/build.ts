@@ -1,0 +1,89 @@
+/** Puts the service together: the app with its routes, its limits and its answers to what goes wrong. */
+import { randomUUID } from 'node:crypto'
+import multipart from '@fastify/multipart'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import underPressure from '@fastify/under-pressure'
+import fastify, { type FastifyInstance, type FastifyServerOptions, LogController } from 'fastify'
+import { Sam3ServiceError } from 'sam3-node'
+import { PROBLEM_TYPE, toRefusal, typedError } from '../base/problem.js'
+import { guardAccess } from '../http/access.js'
+import { observeRequests, reasonOf } from '../http/observe-requests.js'
+import { healthRoute } from '../http/routes/health.js'
+import { metricsRoute } from '../http/routes/metrics.js'
+import { predictRoute } from '../http/routes/predict.js'
+import { segmentRoute } from '../http/routes/segment.js'
+import type { Route, Service } from '../http/service.js'
+import { packageVersion } from './version.js'
+
+/** Every endpoint that is always there. */
+const ROUTES: readonly Route[] = [segmentRoute, predictRoute, healthRoute, metricsRoute]
+
+/** An event loop that lags by this many milliseconds refuses work: nothing here may block it. */
+const MOST_LAG = 2000
+/** What a proxy before the service may call a request. */
+const REQUEST_ID = /^[\w.:-]{1,128}$/
+
+export async function buildApp(service: Service, logger: FastifyServerOptions['logger']): Promise<FastifyInstance> {
+  const { config, metrics } = service
+  const app = fastify({
+    logger,
+    bodyLimit: config.maxPayloadBytes,
+    genReqId: ({ headers }) => {
+      const given = headers['x-request-id']
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
+    },
+    // What a client sends in the path or the query does not belong in a log.
+    logController: new LogController({ disableRequestLogging: true }),
+    routerOptions: { maxParamLength: 128 },
+  })
+  app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
+  app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id))
+  observeRequests(app, service)
+  app.addHook('onResponse', async ({ log, method, routeOptions }, reply) =>
+    log.info({ method, endpoint: routeOptions.url, status: reply.statusCode, ms: reply.elapsedTime }, 'answered'),
+  )
+
+  app.setErrorHandler((error, request, reply) => {
+    const typed = typedError(error)
+    const { problem, retryAfter } = toRefusal(typed, request.id)
+    const { status } = problem
+    if (status >= 500) request.log.error({ err: error }, 'failed')
+    const reason = reasonOf(typed, status)
+    if (reason) metrics.rejected.inc({ reason })
+    const seconds = retryAfter ?? (typed.code === 'ERR_QUEUE_FULL' ? service.pool.retryAfter : undefined)
+    if (seconds !== undefined) reply.header('retry-after', String(seconds))
+    return reply.code(status).type(PROBLEM_TYPE).send(problem)
+  })
+  app.setNotFoundHandler(() => {
+    throw new Sam3ServiceError('ERR_NOT_FOUND', 'There is no such endpoint.', { fix: 'See /openapi.json.' })
+  })
+
+  await guardAccess(app, config)
+  await app.register(underPressure, {
+    maxEventLoopDelay: MOST_LAG,
+    pressureHandler: (request) => {
+      if (request.routeOptions.url?.startsWith('/v1/') !== true) return // probes are answered all the same
+      throw new Sam3ServiceError('ERR_OVERLOADED', 'The service is overloaded.', {
+        fix: 'Try again later.',
+        retryAfter: 5,
+      })
+    },
+  })
+  await app.register(multipart)
+  app.addContentTypeParser(/^image\/|^application\/octet-stream$/, { parseAs: 'buffer' }, (_request, body, done) =>
+    done(null, body),
+  )
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'sam3-node', description: 'Segment Anything with Concepts over HTTP', version: packageVersion() },
+    },
+  })
+  await app.register(swaggerUi, { routePrefix: '/docs' })
+  app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
+  await app.register(async (scope) => {
+    for (const route of ROUTES) route(scope, service)
+  })
+  return app
+}

@@ -1,0 +1,135 @@
+/** Starts and stops the service. */
+import type { AddressInfo } from 'node:net'
+import {
+  buildSam3ImageModel,
+  buildSam3VideoModel,
+  type ImageModelOptions,
+  type Sam3ImageModel,
+  Sam3ModelError,
+} from 'sam3-node'
+import type { FastifyInstance, FastifyServerOptions } from 'fastify'
+import { loadConfig } from '../config/load.js'
+import type { ServeConfig, ServeOptions } from '../config/schema.js'
+import { RunningRequests } from '../http/running-requests.js'
+import type { Service } from '../http/service.js'
+import { Metrics } from '../observe/metrics.js'
+import { Pool } from '../pool/pool.js'
+import { buildApp } from './build.js'
+import { warmUp } from './warm-up.js'
+
+/** The service within a program. */
+export interface Server {
+  /** The Fastify app: for `inject`, and for routes and hooks of one's own before it listens. */
+  readonly app: FastifyInstance
+  /** Listens at the host and port of the options. @returns the address, such as `http://127.0.0.1:8080` */
+  listen(): Promise<string>
+  /** Takes no more work, lets running work end within `shutdownTimeoutMs`, then stops it, and frees the model. Safe to call twice. */
+  close(): Promise<void>
+}
+
+/** What goes beside the options of the service. */
+export interface ServerContext {
+  /** As Fastify takes it. Default: JSON lines on stdout, at the level of `logLevel`. */
+  logger?: FastifyServerOptions['logger']
+}
+
+/** A service without a model yet. */
+async function makeServer(
+  config: ServeConfig,
+  { logger }: ServerContext,
+): Promise<{ server: Server; service: Service }> {
+  const metrics = new Metrics()
+  const pool = new Pool(config, metrics)
+  const requests = new RunningRequests(config.timeoutMs)
+  const service: Service = { config, pool, metrics, requests }
+  const app = await buildApp(service, logger ?? { level: config.logLevel })
+  let closing: Promise<void> | undefined
+  const close = async () => {
+    const timer = setTimeout(() => requests.stop(), config.shutdownTimeoutMs)
+    pool.drain()
+    await requests.idle()
+    clearTimeout(timer)
+    await app.close()
+    await pool.dispose()
+  }
+  const server: Server = {
+    app,
+    listen: async () => {
+      await app.listen({ host: config.host, port: config.port })
+      const { address, family, port } = app.server.address() as AddressInfo
+      return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
+    },
+    close: () => (closing ??= close()),
+  }
+  return { server, service }
+}
+
+/** As `buildServer` of the package says. */
+export async function buildServer(
+  model: Sam3ImageModel,
+  options: ServeOptions,
+  context: ServerContext,
+): Promise<Server> {
+  const { config } = loadConfig({ options })
+  const { server, service } = await makeServer(config, context)
+  if (config.warmup) await warmUp(model)
+  service.pool.add(model)
+  await server.app.ready()
+  return server
+}
+
+/** A service that listens, whose model is being loaded. */
+export interface StartedServer extends Server {
+  /** Where it listens. */
+  readonly address: string
+  /** Resolves when it takes work; rejects where the model cannot be loaded. */
+  readonly ready: Promise<void>
+}
+
+/** As `startServer` of the package says. */
+export async function startServer(config: ServeConfig, context: ServerContext): Promise<StartedServer> {
+  const { server, service } = await makeServer(config, context)
+  const address = await server.listen()
+  const stop = new AbortController()
+  const load = async () => {
+    const model = await loadModel(config, stop.signal)
+    try {
+      if (config.warmup) await warmUp(model)
+      stop.signal.throwIfAborted()
+    } catch (error) {
+      await model.dispose()
+      throw error
+    }
+    service.pool.add(model)
+    server.app.log.info({ model: model.info }, 'ready')
+  }
+  const ready = load()
+  ready.catch(() => {}) // whoever waits for it is told
+  const close = async () => {
+    stop.abort()
+    await ready.catch(() => {})
+    await server.close()
+  }
+  return { ...server, address, ready, close }
+}
+
+/** A model for videos as well, where its weights can follow objects. */
+async function loadModel(config: ServeConfig, signal: AbortSignal): Promise<Sam3ImageModel> {
+  const { model, device, dtype, inputSize, threads, libtorch, maxBatchSize } = config
+  const options = {
+    model,
+    device,
+    dtype,
+    inputSize,
+    threads,
+    libtorch,
+    maxBatch: maxBatchSize,
+    signal,
+  } as ImageModelOptions
+  try {
+    return await buildSam3VideoModel(options)
+  } catch (error) {
+    if (error instanceof Sam3ModelError && error.code === 'ERR_NO_TRACKER') return buildSam3ImageModel(options)
+    throw error
+  }
+}

@@ -1,0 +1,133 @@
+/** Every option of the service, once: flags, environment, file, `serve --help` and `--print-config` come from here. */
+import Type, { type Static } from 'typebox'
+
+/** What an option says of itself besides its type. */
+interface About {
+  /** Shown by `serve --help`. */
+  description: string
+  /** Under which heading. */
+  group: string
+  /** Never shown, and no flag: who can list processes could read it. */
+  secret?: true
+}
+
+const whole = (about: About, fallback: number, minimum = 1) =>
+  Type.Integer({ ...about, default: fallback, minimum, maximum: Number.MAX_SAFE_INTEGER })
+const flag = (about: About, fallback: boolean) => Type.Boolean({ ...about, default: fallback })
+const optionalText = (about: About) => Type.Optional(Type.String({ ...about, minLength: 1 }))
+
+const [LISTEN, MODEL, QUEUE, LIMITS, ACCESS, RUN] = ['Listening', 'Model', 'Queue', 'Limits', 'Access', 'Operation']
+
+export const ServeSchema = Type.Object(
+  {
+    host: Type.String({ description: 'address to listen at', group: LISTEN, default: '127.0.0.1', minLength: 1 }),
+    port: Type.Integer({
+      description: 'port to listen at; 0 takes a free one',
+      group: LISTEN,
+      default: 8080,
+      minimum: 0,
+      maximum: 65535,
+    }),
+
+    model: optionalText({
+      description:
+        "a model folder, a checkpoint file, a repository or 'demo' (default: facebook/sam3, downloaded once)",
+      group: MODEL,
+    }),
+    device: Type.String({
+      description: 'auto, cpu, cuda or cuda:N',
+      group: MODEL,
+      default: 'auto',
+      pattern: '^(auto|cpu|cuda(:\\d+)?)$',
+    }),
+    dtype: Type.Union(
+      [Type.Literal('auto'), Type.Literal('float32'), Type.Literal('bfloat16'), Type.Literal('float16')],
+      { description: 'number type: auto, float32, bfloat16 or float16', group: MODEL, default: 'auto' },
+    ),
+    inputSize: Type.Optional(
+      Type.Integer({
+        description: "side of the network's input (default: that of the model)",
+        group: MODEL,
+        minimum: 1,
+      }),
+    ),
+    threads: Type.Optional(
+      Type.Integer({ description: 'CPU threads (default: all cores but one)', group: MODEL, minimum: 1 }),
+    ),
+    libtorch: optionalText({ description: 'folder of LibTorch (default: found by itself)', group: MODEL }),
+    warmup: flag({ description: 'run each kind of request once before the service is ready', group: MODEL }, true),
+
+    maxBatchSize: whole({ description: 'most images in one step of the network', group: QUEUE }, 8),
+    maxQueueDelayMs: whole(
+      { description: 'wait this long for a batch to fill; 0 takes what waits', group: QUEUE },
+      0,
+      0,
+    ),
+    maxQueueSize: whole({ description: 'requests that may wait; further ones get 429', group: QUEUE }, 256),
+    timeoutMs: whole({ description: 'a request that takes longer is stopped, and gets 504', group: QUEUE }, 60_000),
+
+    maxPayloadBytes: whole({ description: 'bytes of a request', group: LIMITS }, 64 * 2 ** 20),
+    maxPixels: whole({ description: 'pixels of an image', group: LIMITS }, 100_000_000),
+    maxImages: whole({ description: 'images in a request', group: LIMITS }, 32),
+    maxPrompts: whole({ description: 'prompts for an image', group: LIMITS }, 64),
+
+    logLevel: Type.Union(
+      ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map((level) => Type.Literal(level)),
+      { description: 'trace, debug, info, warn, error, fatal or silent', group: RUN, default: 'info' },
+    ),
+    shutdownTimeoutMs: whole(
+      { description: 'at SIGTERM, running requests have this long to end', group: RUN },
+      30_000,
+      0,
+    ),
+    tokens: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        description: 'bearer tokens that are let in, separated by commas (default: everyone is)',
+        group: ACCESS,
+        secret: true,
+      }),
+    ),
+    tokenFile: optionalText({ description: 'file with one bearer token in each line', group: ACCESS }),
+  },
+  { additionalProperties: false },
+)
+
+/** The options of the service, each with its value. */
+export type ServeConfig = Static<typeof ServeSchema>
+/** Options as a caller gives them: what is left out has its default. */
+export type ServeOptions = Partial<ServeConfig>
+export type OptionName = keyof ServeConfig
+
+/** What `serve --help` and the readers of text need to know of an option. */
+export interface OptionAbout extends About {
+  name: OptionName
+  type: 'string' | 'number' | 'boolean' | 'list'
+  default?: unknown
+}
+
+const kinds: Readonly<Record<string, OptionAbout['type']>> = {
+  integer: 'number',
+  number: 'number',
+  boolean: 'boolean',
+  array: 'list',
+}
+
+/** The options in the order of the help. */
+export const OPTIONS: readonly OptionAbout[] = Object.entries(
+  ServeSchema.properties as unknown as Record<string, About & { type?: string; default?: unknown }>,
+).map(([name, { description, group, secret, type = 'string', default: fallback }]) => ({
+  name: name as OptionName,
+  description,
+  group,
+  ...(secret && { secret }),
+  type: kinds[type] ?? 'string',
+  default: fallback,
+}))
+
+const words = (name: string) => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).split(' ')
+
+/** `maxBatchSize` on the command line and in a file: `max-batch-size`. */
+export const flagName = (name: OptionName): string => words(name).join('-')
+
+/** `maxBatchSize` in the environment: `SAM3_SERVE_MAX_BATCH_SIZE`. */
+export const variableName = (name: OptionName): string => `SAM3_SERVE_${words(name).join('_').toUpperCase()}`

@@ -1,0 +1,65 @@
+/** Who is let in: bearer tokens, compared in constant time; without any, everyone. */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import bearerAuth from '@fastify/bearer-auth'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { Sam3InputError, Sam3ServiceError } from 'sam3-node'
+import type { ServeConfig } from '../config/schema.js'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Answered without a token: probes, and the page in which a token can be typed. */
+    open?: boolean
+  }
+}
+
+/** The tokens of the options and of their file. @throws Sam3InputError `ERR_INVALID_ARGUMENT` for a file that cannot be read, or is empty */
+export function readTokens({ tokens = [], tokenFile }: ServeConfig): string[] {
+  if (tokenFile === undefined) return tokens
+  const found = [...tokens, ...readLines(tokenFile)]
+  if (found.length > 0) return found
+  throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'The file of tokens has no token: nobody could be let in.', {
+    fix: 'Write one token in each line.',
+  })
+}
+
+function readLines(path: string): string[] {
+  try {
+    return readFileSync(path, 'utf8')
+      .split('\n')
+      .map((line) => line.trim())
+      .filter((line) => line !== '')
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `The file of tokens ${path} cannot be read (${code}).`, {
+      cause,
+      fix: 'Check the option token-file.',
+    })
+  }
+}
+
+/** Refuses requests without one of the tokens, but for open routes. */
+export async function guardAccess(app: FastifyInstance, config: ServeConfig): Promise<void> {
+  const keys = readTokens(config)
+  if (keys.length === 0) return
+  await app.register(bearerAuth, { keys: new Set(keys), addHook: false, verifyErrorLogLevel: 'debug' })
+  app.addHook('onRequest', (request, reply, done) => {
+    if (request.routeOptions.config.open) return done()
+    app.verifyBearerAuth!(request, reply, (refused) => {
+      if (!refused) return done()
+      reply.header('www-authenticate', 'Bearer')
+      done(
+        new Sam3ServiceError('ERR_UNAUTHORIZED', 'The request has no token that is let in.', {
+          fix: 'Send the header "Authorization: Bearer <token>".',
+        }),
+      )
+    })
+  })
+}
+
+/** Who sends a request, for limits and fairness: its token, unreadable, or else its address. */
+export function clientOf(request: FastifyRequest): string {
+  const { authorization } = request.headers
+  if (authorization === undefined) return request.ip
+  return createHash('sha256').update(authorization).digest('base64url').slice(0, 16)
+}

@@ -1,0 +1,94 @@
+/** The images of a request: decoded within the limits of the service. */
+import { type EncodedImage, type RawImage, Sam3InputError, Sam3ServiceError } from 'sam3-node'
+import sharp from 'sharp'
+import { decodeImage } from '../../../lib/image/decode.js'
+import type { Service } from '../service.js'
+import type { RequestInput } from './read.js'
+import type { ImageReference } from '../schemas.js'
+
+/** An image to ask: its pixels, or what an earlier request left on the device. */
+export type AskedImage = { pixels: RawImage; kept?: undefined } | { kept: EncodedImage; pixels?: undefined }
+
+/** Formats that hold pixels. Drawings (SVG) are programs, which may take any time. */
+const FORMATS: ReadonlySet<string> = new Set(['jpeg', 'png', 'webp', 'gif', 'tiff', 'heif', 'jp2k', 'jxl'])
+
+/** The images that a request names, those in its files first, each as a promise of its bytes. */
+export function imagesOf(
+  { files }: Pick<RequestInput, 'files'>,
+  { image, images = [] }: { image?: ImageReference; images?: readonly ImageReference[] },
+  service: Service,
+): (Buffer | ImageReference)[] {
+  const all = [...files, ...(image === undefined ? [] : [image]), ...images]
+  const { maxImages } = service.config
+  if (all.length === 0) {
+    throw new Sam3ServiceError('ERR_BAD_REQUEST', 'The request has no image.', {
+      fix: 'Send a file named "image", base64 in "image", or an image as the body.',
+    })
+  }
+  if (all.length > maxImages) {
+    throw new Sam3ServiceError(
+      'ERR_TOO_LARGE',
+      `The request has ${all.length} images; ${maxImages} are taken at once.`,
+      {
+        fix: 'Send them in several requests.',
+      },
+    )
+  }
+  return all
+}
+
+/**
+ * Brings one image into memory.
+ * @throws Sam3ServiceError `ERR_TOO_LARGE`, `ERR_BAD_REQUEST`, `ERR_NOT_FOUND`; Sam3InputError `ERR_INVALID_IMAGE`
+ */
+export async function openImage(
+  source: Buffer | ImageReference,
+  service: Service,
+  signal: AbortSignal,
+): Promise<AskedImage> {
+  if (Buffer.isBuffer(source)) return { pixels: await decodeWithin(source, service) }
+  if (typeof source === 'string') return { pixels: await decodeWithin(fromBase64(source), service) }
+  if ('id' in source) throw new Sam3ServiceError('ERR_NOT_FOUND', 'There is no such image.', { fix: 'Send it again.' })
+  const { fetchImage } = service
+  if (!fetchImage) {
+    throw new Sam3ServiceError('ERR_BAD_REQUEST', 'This service does not fetch images from addresses.', {
+      fix: 'Send the bytes of the image.',
+    })
+  }
+  return { pixels: await decodeWithin(await fetchImage(source.url, signal), service) }
+}
+
+function fromBase64(text: string): Buffer {
+  return Buffer.from(text.replace(/^data:[^,]{0,200};base64,/, ''), 'base64')
+}
+
+async function decodeWithin(bytes: Uint8Array, { config, metrics }: Service): Promise<RawImage> {
+  await checkHead(bytes, config.maxPixels)
+  const { data, width, height } = await metrics.time('decode', () => decodeImage(bytes))
+  return { data, width, height, channels: 3 }
+}
+
+/** What the head of a file promises, before a pixel of it is decoded. What has no head gets its error where it is decoded. */
+async function checkHead(bytes: Uint8Array, maxPixels: number): Promise<void> {
+  const head = await sharp(bytes, { limitInputPixels: false, limitInputChannels: 0, failOn: 'none' })
+    .metadata()
+    .catch(() => undefined)
+  if (!head) return
+  if (!FORMATS.has(head.format)) {
+    throw new Sam3InputError(
+      'ERR_INVALID_IMAGE',
+      `The image is of the format ${head.format}, which is not taken here.`,
+      {
+        fix: 'Send JPEG, PNG, WebP, TIFF, AVIF or GIF.',
+      },
+    )
+  }
+  const pixels = head.width * head.height
+  if (pixels > maxPixels) {
+    throw new Sam3ServiceError(
+      'ERR_TOO_LARGE',
+      `The image has ${head.width} x ${head.height} pixels; at most ${maxPixels} are taken.`,
+      { fix: 'Scale it down, or cut it into tiles.' },
+    )
+  }
+}

@@ -1,0 +1,113 @@
+/** A request's body in any of its forms (JSON, a form, a bare image) as one object, its images aside. */
+import type { FastifyRequest } from 'fastify'
+import { Sam3ServiceError } from 'sam3-node'
+import type { ServeConfig } from '../../config/schema.js'
+
+/** What a request brought. */
+export interface RequestInput {
+  /** By their names; not checked yet. */
+  fields: Record<string, unknown>
+  /** Encoded images, in the order in which they came. */
+  files: Buffer[]
+}
+
+/** Fields that are texts as they are; others are JSON where they read as such. */
+const TEXTS: ReadonlySet<string> = new Set(['text'])
+/** Fields that may come several times. */
+const LISTS: ReadonlySet<string> = new Set(['text', 'image'])
+/** Names under which files are taken. */
+const FILES: ReadonlySet<string> = new Set(['image', 'images', 'file'])
+
+/** @throws Sam3ServiceError `ERR_BAD_REQUEST`, `ERR_TOO_LARGE`, `ERR_UNSUPPORTED_MEDIA_TYPE`; what Fastify's parsers throw */
+export async function readInput(request: FastifyRequest, config: ServeConfig): Promise<RequestInput> {
+  if (request.isMultipart()) return readForm(request, config)
+  const { body } = request
+  if (Buffer.isBuffer(body)) return { fields: fromTexts(pairs(request.query as Query)), files: [body] }
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new Sam3ServiceError('ERR_BAD_REQUEST', 'The request has no body, or one that is no JSON object.', {
+      fix: 'Send a JSON object, multipart/form-data, or the bytes of an image with its image/* type.',
+    })
+  }
+  return { fields: body as Record<string, unknown>, files: [] }
+}
+
+type Query = Readonly<Record<string, string | string[]>>
+
+function pairs(query: Query): [string, string][] {
+  return Object.entries(query).flatMap(([name, values]) =>
+    [values].flat().map((value): [string, string] => [name, value]),
+  )
+}
+
+/** Parts in any order; each file is whole before the next part is read, and one that is too large ends the reading. */
+async function readForm(request: FastifyRequest, config: ServeConfig): Promise<RequestInput> {
+  const { maxPayloadBytes, maxImages } = config
+  const files: Buffer[] = []
+  const texts: [string, string][] = []
+  let bytes = 0
+  const count = (more: number) => {
+    bytes += more
+    if (bytes > maxPayloadBytes) throw tooLarge(maxPayloadBytes)
+  }
+  const limits = {
+    fileSize: maxPayloadBytes,
+    fieldSize: maxPayloadBytes,
+    files: maxImages,
+    fields: 100,
+    parts: 100 + maxImages,
+  }
+  for await (const part of request.parts({ limits })) {
+    if (part.type === 'field') {
+      const text = String(part.value)
+      count(text.length)
+      texts.push([part.fieldname, text])
+      continue
+    }
+    if (!FILES.has(part.fieldname)) {
+      part.file.resume()
+      throw badField(part.fieldname, 'is a file; files are named "image"')
+    }
+    const chunks: Buffer[] = []
+    for await (const chunk of part.file) {
+      count((chunk as Buffer).length)
+      chunks.push(chunk as Buffer)
+    }
+    if (part.file.truncated) throw tooLarge(maxPayloadBytes)
+    files.push(Buffer.concat(chunks))
+  }
+  return { fields: fromTexts(texts), files }
+}
+
+function fromTexts(texts: readonly (readonly [string, string])[]): Record<string, unknown> {
+  const fields = new Map<string, unknown[]>()
+  for (const [name, text] of texts) {
+    const values = fields.get(name) ?? []
+    fields.set(name, [...values, TEXTS.has(name) ? text : fromText(text)])
+    if (values.length > 0 && !LISTS.has(name)) throw badField(name, 'was given more than once')
+  }
+  return Object.fromEntries(
+    [...fields].map(([name, values]) =>
+      name === 'image' && values.length > 1 ? ['images', values] : [name, values.length > 1 ? values : values[0]],
+    ),
+  )
+}
+
+function fromText(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}
+
+function badField(name: string, what: string): Sam3ServiceError {
+  return new Sam3ServiceError('ERR_BAD_REQUEST', `The field ${JSON.stringify(name.slice(0, 80))} ${what}.`, {
+    fix: 'See /openapi.json for what this endpoint takes.',
+  })
+}
+
+export function tooLarge(most: number): Sam3ServiceError {
+  return new Sam3ServiceError('ERR_TOO_LARGE', `The request has more than ${most} bytes.`, {
+    fix: 'Send fewer or smaller images.',
+  })
+}

@@ -1,0 +1,25 @@
+/** Whether the service is alive and takes work, for probes: `/livez`, `/readyz`, and the names that others look for. */
+import Type from 'typebox'
+import type { Route } from '../service.js'
+
+const StateSchema = Type.Object({ status: Type.String() })
+const about = (summary: string) => ({
+  config: { open: true },
+  schema: {
+    summary,
+    tags: ['operation'],
+    response: { 200: StateSchema, 503: StateSchema },
+  },
+})
+
+export const healthRoute: Route = (app, { pool }) => {
+  for (const path of ['/livez', '/healthz', '/health'])
+    app.get(path, about('Whether the process and its devices are alive'), (_request, reply) => {
+      const isAlive = pool.isAlive
+      return reply.code(isAlive ? 200 : 503).send({ status: isAlive ? 'alive' : 'device lost' })
+    })
+  app.get('/readyz', about('Whether it takes work'), (_request, reply) => {
+    const status = pool.isAlive ? pool.state : 'device lost'
+    return reply.code(status === 'ready' ? 200 : 503).send({ status })
+  })
+}

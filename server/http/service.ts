@@ -1,0 +1,19 @@
+/** What every route has at hand. */
+import type { FastifyInstance } from 'fastify'
+import type { ServeConfig } from '../config/schema.js'
+import type { Metrics } from '../observe/metrics.js'
+import type { Pool } from '../pool/pool.js'
+import type { RunningRequests } from './running-requests.js'
+
+/** One service: its options, its models, what it counts. */
+export interface Service {
+  readonly config: ServeConfig
+  readonly pool: Pool
+  readonly metrics: Metrics
+  readonly requests: RunningRequests
+  /** The bytes behind an address that a client gave in place of an image; absent where addresses are not taken. */
+  readonly fetchImage?: (address: string, signal: AbortSignal) => Promise<Uint8Array>
+}
+
+/** Adds endpoints to the app. */
+export type Route = (app: FastifyInstance, service: Service) => void
