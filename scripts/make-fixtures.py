@@ -1,11 +1,11 @@
-"""Reduce a set of goldens to the fixtures that the project tests itself with, and unpack them again.
+"""Reduce the sets of goldens (SAM 3, SAM 3.1) to the fixtures that the project tests itself with, and unpack them again.
 
-    python scripts/make-fixtures.py pack --source DIR     # once, by whoever has the full set
+    python scripts/make-fixtures.py pack --source DIR     # once, by whoever has a full set; its model tells which one it is
     python scripts/make-fixtures.py unpack                # by the set-up, on every machine
 
 What `pack` leaves out, and why nothing is lost for the tests:
 - rows of the token embedding that no golden text uses become zero (they compress to nothing);
-- Meta's `sam3.pt` holds the same numbers as `model.safetensors` under other names, so only a recipe is kept: for
+- Meta's `sam3.pt` (`sam3.1_multiplex.pt`) holds the same numbers as `model.safetensors`, so only a recipe is kept: for
   each of its tensors, which tensors of the other file hold the same bytes. The recipe is found by comparing bytes,
   independently of the name maps that the tests check with it. What the other file lacks is kept as data.
 - of the videos, the runs that round memory to bfloat16 (`ref`) are left out where the same run exists in fp32, and
@@ -24,7 +24,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-FIXTURES = Path(__file__).resolve().parent.parent / "test" / "fixtures" / "golden"
+FIXTURES = Path(__file__).resolve().parent.parent / "test" / "fixtures"
 CASES = (
     "image.json",
     "image.safetensors",
@@ -41,7 +41,15 @@ MODEL_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
 )
-TOKEN_EMBEDDING = "detector_model.text_encoder.text_model.embeddings.token_embedding.weight"
+# Of the set of SAM 3.1, whose model.safetensors has Meta's names.
+MULTIPLEX_CASES = ("modules",)
+MULTIPLEX_FILES = ("config.json", "s4.safetensors")
+# Recorded mask logits of modules.safetensors (others are inputs, and stay exact).
+MULTIPLEX_LOGITS = (".masks", ".all_masks", ".first2")
+TOKEN_EMBEDDINGS = (
+    "detector_model.text_encoder.text_model.embeddings.token_embedding.weight",
+    "detector.backbone.language_backbone.encoder.token_embedding.weight",
+)
 # Start, end and padding, and the words that tests and documentation ask for besides the golden texts.
 EXTRA_TEXTS = ("visual", "cup", "spoon", "dog", "person", "wheel", "car", "tree", "red", "a photo of the sky")
 GZIP_ABOVE = 200_000
@@ -49,15 +57,15 @@ MASK_LOGITS = (".low_res", ".obj_low_res", ".trk_low_res", ".det_masks")
 LOGIT_STEP = 2.0**-11
 
 
-def used_token_ids(source: Path) -> list[int]:
-    """Ids of every token that a golden case or one of EXTRA_TEXTS feeds to the text encoder."""
+def used_token_ids(cases: Path, tokenizer_json: Path, texts: tuple[str, ...]) -> list[int]:
+    """Ids of every token that a case of the safetensors file `cases` or one of `texts` feeds to the text encoder."""
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(source / "model" / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(tokenizer_json))
     ids = {0, 49406, 49407}
-    for text in EXTRA_TEXTS:
+    for text in texts:
         ids.update(tokenizer.encode(text).ids)
-    with safe_open(source / "cases" / "image.safetensors", "pt") as cases:
+    with safe_open(cases, "pt") as cases:
         for name in cases.keys():
             if name.endswith("token_ids"):
                 ids.update(cases.get_tensor(name).flatten().tolist())
@@ -69,7 +77,7 @@ def digest(tensor: torch.Tensor) -> str:
 
 
 def meta_recipe(meta: dict[str, torch.Tensor], transformers: dict[str, torch.Tensor]):
-    """How to rebuild each tensor of `sam3.pt` from the transformers file, and the tensors that cannot be rebuilt."""
+    """How to rebuild each tensor of Meta's file from the other, and the tensors that cannot be rebuilt."""
     by_digest: dict[str, str] = {}
     for name, tensor in transformers.items():
         by_digest.setdefault(digest(tensor), name)
@@ -137,22 +145,48 @@ def reduce_video(source: Path, name: str, target: Path) -> None:
     save_file(kept, target / f"{name}.safetensors")
 
 
-def pack(source: Path, target: Path) -> None:
-    transformers = load_file(source / "model" / "model.safetensors")
-    meta = torch.load(source / "model" / "sam3.pt", map_location="cpu", weights_only=True)
-    recipe, extra = meta_recipe(meta, transformers)
-    embedding = transformers[TOKEN_EMBEDDING]
-    kept = torch.zeros(embedding.shape[0], 1)
-    kept[used_token_ids(source)] = 1
-    transformers[TOKEN_EMBEDDING] = embedding * kept
+def pack_weights(source: Path, name: str, token_ids: list[int], model: Path) -> None:
+    """model.safetensors, and the recipe of Meta's `name`.pt."""
+    weights = load_file(source / "model" / "model.safetensors")
+    meta = torch.load(source / "model" / f"{name}.pt", map_location="cpu", weights_only=True)
+    recipe, extra = meta_recipe(meta, weights)
+    (embedding,) = (key for key in TOKEN_EMBEDDINGS if key in weights)
+    kept = torch.zeros(weights[embedding].shape[0], 1)
+    kept[token_ids] = 1
+    weights[embedding] = weights[embedding] * kept
 
-    model = target / "model"
     model.mkdir(parents=True, exist_ok=True)
     plain = model / "model.safetensors"
-    save_file(transformers, plain, metadata={"format": "pt"})
+    save_file(weights, plain, metadata={"format": "pt"})
     store(plain, plain)
-    (model / "sam3.recipe.json").write_text(json.dumps(recipe, indent=0) + "\n")
-    save_file(extra, model / "sam3.extra.safetensors")
+    (model / f"{name}.recipe.json").write_text(json.dumps(recipe, indent=0) + "\n")
+    save_file(extra, model / f"{name}.extra.safetensors")
+
+
+def pack_multiplex(source: Path, target: Path) -> None:
+    """The set of SAM 3.1. Its clip and its tokenizer are those of the set of SAM 3."""
+    modules = source / "cases" / "modules.safetensors"
+    tokenizer = FIXTURES / "golden" / "model" / "tokenizer.json"
+    ids = used_token_ids(modules, tokenizer, EXTRA_TEXTS)
+    pack_weights(source, "sam3.1_multiplex", ids, target / "model")
+    for name in MULTIPLEX_FILES:
+        store(source / "model" / name, target / "model" / name)
+    for name in MULTIPLEX_CASES:
+        store(source / "cases" / f"{name}.json", _made(target / "cases" / f"{name}.json"))
+        plain = target / "cases" / f"{name}.safetensors"
+        tensors = load_file(source / "cases" / f"{name}.safetensors")
+        for key in tensors:
+            if key.endswith(MULTIPLEX_LOGITS):
+                tensors[key] = (tensors[key] / LOGIT_STEP).round() * LOGIT_STEP
+        save_file(tensors, plain)
+        store(plain, plain)
+
+
+def pack(source: Path, target: Path) -> None:
+    """The set of SAM 3."""
+    cases, tokenizer = source / "cases" / "image.safetensors", source / "model" / "tokenizer.json"
+    model = target / "model"
+    pack_weights(source, "sam3", used_token_ids(cases, tokenizer, EXTRA_TEXTS), model)
     for name in MODEL_FILES:
         store(source / "model" / name, model / name)
     for name in CASES:
@@ -175,22 +209,30 @@ def unpack(target: Path) -> None:
         with gzip.open(packed, "rb") as file, open(packed.with_suffix(""), "wb") as plain:
             shutil.copyfileobj(file, plain)
     model = target / "model"
-    recipe = json.loads((model / "sam3.recipe.json").read_text())
-    state = rebuild_meta(recipe, load_file(model / "model.safetensors"), load_file(model / "sam3.extra.safetensors"))
-    torch.save(state, model / "sam3.pt")
+    (file,) = model.glob("*.recipe.json")
+    name = file.name.removesuffix(".recipe.json")
+    extra = load_file(model / f"{name}.extra.safetensors")
+    state = rebuild_meta(json.loads(file.read_text()), load_file(model / "model.safetensors"), extra)
+    torch.save(state, model / f"{name}.pt")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("pack", "unpack"))
-    parser.add_argument("--source", type=Path, help="pack: the folder of the full goldens")
-    parser.add_argument("--out", type=Path, default=FIXTURES, help="the folder of the fixtures")
+    parser.add_argument("--source", type=Path, help="pack: the folder of a full set of goldens")
     args = parser.parse_args()
-    if args.command == "pack":
-        if args.source is None:
-            parser.error("pack needs --source")
-        pack(args.source, args.out)
-    unpack(args.out)
+    if args.command == "unpack":
+        for folder in ("golden", "golden31"):
+            unpack(FIXTURES / folder)
+        return
+    if args.source is None:
+        parser.error("pack needs --source")
+    if (args.source / "model" / "sam3.1_multiplex.pt").is_file():
+        pack_multiplex(args.source, FIXTURES / "golden31")
+        unpack(FIXTURES / "golden31")
+    else:
+        pack(args.source, FIXTURES / "golden")
+        unpack(FIXTURES / "golden")
 
 
 if __name__ == "__main__":

@@ -212,26 +212,36 @@ async function benchPackages({ python, torch }) {
   return 'installed torchvision'
 }
 
+/** The sets of goldens: SAM 3's, and SAM 3.1's. What is packed in them, and what set-up makes besides. */
+const FIXTURES = {
+  'test/fixtures/golden': {
+    packed: [
+      'model/model.safetensors',
+      'cases/image.safetensors',
+      'cases/interactive.safetensors',
+      'cases/tracker_video.safetensors',
+      'cases/text_video.safetensors',
+      'cases/text_video.json',
+      'cases/heuristics.json',
+      'model/tokenizer.json',
+    ],
+    made: ['model/sam3.pt'],
+  },
+  'test/fixtures/golden31': {
+    packed: ['model/model.safetensors', 'cases/modules.safetensors'],
+    made: ['model/sam3.1_multiplex.pt'],
+  },
+}
+
 async function fixtures({ python }) {
-  const folder = 'test/fixtures/golden'
-  const packed = [
-    'model/model.safetensors',
-    'cases/image.safetensors',
-    'cases/interactive.safetensors',
-    'cases/tracker_video.safetensors',
-    'cases/text_video.safetensors',
-    'cases/text_video.json',
-    'cases/heuristics.json',
-    'model/tokenizer.json',
-  ]
-  const inputs = { files: ['scripts/make-fixtures.py', ...packed.map((name) => `${folder}/${name}.gz`)] }
-  if (isStamped(folder, [...packed, 'model/sam3.pt'], inputs)) return UP_TO_DATE
-  await must(
-    python,
-    ['scripts/make-fixtures.py', 'unpack'],
-    'Restore test/fixtures/golden from git and run this again.',
-  )
-  stamp(folder, inputs)
+  const sets = Object.entries(FIXTURES).map(([folder, { packed, made }]) => ({
+    folder,
+    outputs: [...packed, ...made],
+    inputs: { files: ['scripts/make-fixtures.py', ...packed.map((name) => `${folder}/${name}.gz`)] },
+  }))
+  if (sets.every(({ folder, outputs, inputs }) => isStamped(folder, outputs, inputs))) return UP_TO_DATE
+  await must(python, ['scripts/make-fixtures.py', 'unpack'], 'Restore test/fixtures from git and run this again.')
+  for (const { folder, inputs } of sets) stamp(folder, inputs)
   return 'unpacked'
 }
 

@@ -13,18 +13,14 @@ import torch
 
 from .checkpoint import write_checkpoint
 from .config import Sam3Config
+from .kinds import KINDS, read_config
 from .names import names_json
 from .precision import precision_table
 from .program import build, script
-from .random_weights import random_program, save_transformers
+from .random_weights import random_program, save_weights
 from .weight_files import WeightsError, open_weights
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-def read_config(path: str | None) -> Sam3Config:
-    """config.json at `path`, or the configuration of facebook/sam3."""
-    return Sam3Config.from_file(path) if path else Sam3Config()
 
 
 def write_program(config: Sam3Config, out: Path) -> None:
@@ -39,7 +35,7 @@ def write_random(config: Sam3Config, out: Path, seed: int, dtype: torch.dtype, t
     """Writes a model folder in the form of the Hugging Face repository."""
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n")
-    save_transformers(random_program(config, seed, dtype), config, out / "model.safetensors")
+    save_weights(random_program(config, seed, dtype), config, out / "model.safetensors")
     if tokenizer:
         (out / "tokenizer.json").write_bytes(Path(tokenizer).read_bytes())
 
@@ -51,11 +47,14 @@ def parser() -> argparse.ArgumentParser:
 
     program = commands.add_parser("program", help="the network without weights: program.pt and names.json")
     program.add_argument("--config", help="config.json of the model (default: facebook/sam3)")
+    program.add_argument("--kind", choices=KINDS, help="kind of the model, where its config.json does not tell")
     program.add_argument("--out", type=Path, required=True)
 
     checkpoint = commands.add_parser("checkpoint", help="network, weights, configuration and tokenizer in one .pt file")
     checkpoint.add_argument(
-        "--weights", required=True, help="model.safetensors, model.safetensors.index.json or sam3.pt"
+        "--weights",
+        required=True,
+        help="model.safetensors, model.safetensors.index.json, sam3.pt or sam3.1_multiplex.pt; they tell the kind",
     )
     checkpoint.add_argument("--config", help="config.json of the model (default: facebook/sam3)")
     checkpoint.add_argument("--tokenizer", help="tokenizer.json of the model")
@@ -64,6 +63,7 @@ def parser() -> argparse.ArgumentParser:
 
     random = commands.add_parser("random", help="a model folder with seeded random weights")
     random.add_argument("--config", help="config.json (default: facebook/sam3)")
+    random.add_argument("--kind", choices=KINDS, help="kind of the model, where its config.json does not tell")
     random.add_argument("--tokenizer", help="tokenizer.json to copy into the folder")
     random.add_argument("--seed", type=int, default=0)
     random.add_argument("--dtype", choices=DTYPES, default="bfloat16")
@@ -74,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     )
     precision.add_argument("--weights", help="weight file (default: random weights)")
     precision.add_argument("--config", help="config.json (default: facebook/sam3)")
+    precision.add_argument("--kind", choices=KINDS, help="kind of the model, where its config.json does not tell")
     precision.add_argument("--input-size", type=int, help="side of the input in pixels (default: the model's)")
     return root
 
@@ -85,26 +86,18 @@ def main() -> int:
     warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
     start = time.perf_counter()
     try:
+        weights = open_weights(options.weights) if getattr(options, "weights", None) else None
+        config = read_config(options.config, weights, KINDS.get(getattr(options, "kind", None)))
         if options.command == "precision":
-            config = read_config(options.config)
-            print(precision_table(config, options.weights, options.input_size or config.image_size))
+            print(precision_table(config, weights, options.input_size or config.image_size))
             return 0
         if options.command == "program":
-            write_program(read_config(options.config), options.out)
+            write_program(config, options.out)
         elif options.command == "checkpoint":
-            weights = open_weights(options.weights)
-            write_checkpoint(
-                read_config(options.config),
-                weights,
-                DTYPES[options.dtype],
-                options.config,
-                options.tokenizer,
-                options.out,
-            )
+            dtype = DTYPES[options.dtype]
+            write_checkpoint(config, weights, dtype, options.config, options.tokenizer, options.out)
         else:
-            write_random(
-                read_config(options.config), options.out, options.seed, DTYPES[options.dtype], options.tokenizer
-            )
+            write_random(config, options.out, options.seed, DTYPES[options.dtype], options.tokenizer)
     except (WeightsError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -35,7 +35,7 @@ def write_checkpoint(
         "format": FORMAT,
         "dtype": str(dtype).removeprefix("torch."),
         "architecture": config.architecture(),
-        "fp32": list(FP32_PARAMETERS),
+        "fp32": [name for name in FP32_PARAMETERS if name in dict(program.named_parameters())],
     }
     text = Path(config_path).read_text() if config_path else json.dumps(config.to_dict(), indent=2)
     extra = {"sam3.json": json.dumps(about), "config.json": text}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 
 def at(path: str, default: Any) -> Any:
@@ -21,6 +21,9 @@ _TRACKER = "tracker_config."
 @dataclass(frozen=True)
 class Sam3Config:
     """Sizes of every part. The defaults are those of facebook/sam3 (transformers leaves defaults out of config.json)."""
+
+    # Whether the decoder of clicks gives IoUs in 0..1, not their logits
+    iou_sigmoid: ClassVar[bool] = True
 
     # Vision encoder (ViT) and necks
     image_size: int = at(_VIT + "image_size", 1008)
@@ -83,7 +86,7 @@ class Sam3Config:
         for f in fields(cls):
             value = _lookup(config, f.metadata["path"], f.default)
             values[f.name] = tuple(value) if isinstance(value, list) else value
-        for path, expected in FIXED.items():
+        for path, expected in cls.fixed().items():
             found = _lookup(config, path, expected)
             if found != expected:
                 raise ValueError(f"config.json has {path} = {found!r}; this network is written for {expected!r} only")
@@ -103,7 +106,7 @@ class Sam3Config:
         }
         for path, value in self._derived().items():
             _store(config, path, value)
-        for path, value in FIXED.items():
+        for path, value in self.fixed().items():
             _store(config, path, value)
         for f in fields(self):
             value = getattr(self, f.name)
@@ -137,6 +140,11 @@ class Sam3Config:
         derived[_TRACKER + "mask_downsampler_embed_dim"] = hidden
         derived[_TRACKER + "memory_fuser_embed_dim"] = hidden
         return derived
+
+    @classmethod
+    def fixed(cls) -> dict[str, Any]:
+        """What the network takes for granted, and where config.json would say otherwise."""
+        return FIXED
 
     @property
     def grid(self) -> int:
@@ -176,10 +184,12 @@ class Sam3Config:
         names += ("encoder_heads", "decoder_heads", "mask_heads", "sam_heads", "memory_heads")
         by_name = {f.name: f for f in fields(self)}
         checks = {by_name[n].metadata["path"]: getattr(self, n) for n in names}
-        return {path: list(value) if isinstance(value, tuple) else value for path, value in {**checks, **FIXED}.items()}
+        return {
+            path: list(value) if isinstance(value, tuple) else value
+            for path, value in {**checks, **self.fixed()}.items()
+        }
 
 
-# What the network takes for granted, and where config.json would say otherwise.
 FIXED: dict[str, Any] = {
     _VIT + "num_channels": 3,
     _VIT + "hidden_act": "gelu",

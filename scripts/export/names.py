@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from .config import Sam3Config
-from .name_tables import IGNORED, Part, Row, Source, parts
+from .name_tables import IGNORED, Part, Row, Source, namings, parts
 from .program import FP32_PARAMETERS
 
 FORMAT = "sam3-names/2"
@@ -24,14 +24,13 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 @dataclass(frozen=True)
 class Entry:
-    """One parameter of the program and its sources, fully named."""
+    """One parameter of the program and its source in each naming scheme, fully named."""
 
     name: str
     shape: tuple[int, ...]
     part: str
     fp32: bool
-    transformers: Source
-    meta: Source
+    sources: dict[str, Source]
 
 
 def entries(program: nn.Module, config: Sam3Config) -> list[Entry]:
@@ -43,11 +42,16 @@ def entries(program: nn.Module, config: Sam3Config) -> list[Entry]:
     tables = [(part, [(_pattern(row.program), row) for row in part.rows]) for part in parts(config)]
     found = []
     for name, parameter in program.named_parameters():
-        found.append(_entry(name, tuple(parameter.shape), tables))
+        found.append(_entry(name, tuple(parameter.shape), tables, namings(config)))
     return found
 
 
-def _entry(name: str, shape: tuple[int, ...], tables: list[tuple[Part, list[tuple[re.Pattern[str], Row]]]]) -> Entry:
+def _entry(
+    name: str,
+    shape: tuple[int, ...],
+    tables: list[tuple[Part, list[tuple[re.Pattern[str], Row]]]],
+    schemes: tuple[str, ...],
+) -> Entry:
     for part, rows in tables:
         if not name.startswith(part.program):
             continue
@@ -55,12 +59,12 @@ def _entry(name: str, shape: tuple[int, ...], tables: list[tuple[Part, list[tupl
             match = pattern.fullmatch(name[len(part.program) :])
             if match:
                 groups = match.groupdict()
-                sources = []
-                for prefix, source in ((part.transformers, row.transformers), (part.meta, row.meta)):
-                    sources.append(
-                        Source(source.op, tuple(prefix + n.format(**groups) for n in source.names), source.shape)
-                    )
-                return Entry(name, shape, part.name, name in FP32_PARAMETERS, sources[0], sources[1])
+                sources = {}
+                for scheme in schemes:
+                    prefix, source = getattr(part, scheme), getattr(row, scheme)
+                    names = tuple(prefix + n.format(**groups) for n in source.names)
+                    sources[scheme] = Source(source.op, names, source.shape)
+                return Entry(name, shape, part.name, name in FP32_PARAMETERS, sources)
     raise LookupError(f"no name map for the parameter {name}")
 
 
@@ -72,8 +76,7 @@ def names_json(program: nn.Module, config: Sam3Config) -> dict[str, Any]:
             "shape": list(e.shape),
             "part": e.part,
             "fp32": e.fp32,
-            "transformers": e.transformers.to_json(),
-            "meta": e.meta.to_json(),
+            **{scheme: source.to_json() for scheme, source in e.sources.items()},
         }
         for e in entries(program, config)
     ]
@@ -82,5 +85,5 @@ def names_json(program: nn.Module, config: Sam3Config) -> dict[str, Any]:
         "architecture": config.architecture(),
         "config_checks": config.checks(),
         "tensors": tensors,
-        "ignored": IGNORED,
+        "ignored": {scheme: IGNORED[scheme] for scheme in namings(config)},
     }

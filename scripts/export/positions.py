@@ -32,6 +32,19 @@ def sine_map(channels: int, grid: int, device: torch.device) -> Tensor:
     return torch.cat((y, x), 0).unsqueeze(0)
 
 
+def random_fourier(xy: Tensor, gaussian: Tensor) -> Tensor:
+    """SAM's random Fourier features of positions in 0..1: fp32 [...,2], frequencies [2,C/2] -> fp32 [...,C]."""
+    angle = (2.0 * xy - 1.0) @ gaussian.float() * (2.0 * math.pi)
+    return torch.cat((angle.sin(), angle.cos()), -1)
+
+
+def random_fourier_map(gaussian: Tensor, grid: int) -> Tensor:
+    """`random_fourier` of the cell centres of a grid x grid map: fp32 [1,C,grid,grid]."""
+    center = (torch.arange(grid, device=gaussian.device).float() + 0.5) / grid
+    xy = torch.stack((center.unsqueeze(0).expand(grid, grid), center.unsqueeze(1).expand(grid, grid)), -1)
+    return random_fourier(xy, gaussian).permute(2, 0, 1).unsqueeze(0)
+
+
 def temporal_encoding(offset: Tensor, dim: int) -> Tensor:
     """Sines then cosines of temporal offsets (not interleaved, no 2 pi): fp32 [K] -> fp32 [K,dim]."""
     half = dim // 2

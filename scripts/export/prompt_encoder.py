@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import Sam3Config
 from .layers import LayerNorm2d
+from .positions import random_fourier, random_fourier_map
 
 
 class MaskPrompt(nn.Module):
@@ -42,16 +41,9 @@ class PromptEncoder(nn.Module):
         self.mask_prompt = MaskPrompt(config)
         self.no_mask_embed = nn.Embedding(1, config.hidden_size)
 
-    def _random_fourier(self, xy: Tensor) -> Tensor:
-        """Positions fp32 [...,2] in 0..1 -> fp32 [...,C]."""
-        angle = (2.0 * xy - 1.0) @ self.gaussian.float() * (2.0 * math.pi)
-        return torch.cat((angle.sin(), angle.cos()), -1)
-
     def dense_position(self, grid: int) -> Tensor:
         """Positions of the cell centres of a g x g map, in the model's dtype: [1,C,g,g]."""
-        center = (torch.arange(grid, device=self.gaussian.device).float() + 0.5) / grid
-        xy = torch.stack((center.unsqueeze(0).expand(grid, grid), center.unsqueeze(1).expand(grid, grid)), -1)
-        return self._random_fourier(xy).permute(2, 0, 1).unsqueeze(0).to(self.point_embed.weight.dtype)
+        return random_fourier_map(self.gaussian, grid).to(self.point_embed.weight.dtype)
 
     def forward(self, points: Tensor, labels: Tensor, mask: Tensor, use_mask: Tensor) -> tuple[Tensor, Tensor]:
         """Prompts of B objects.
@@ -68,7 +60,7 @@ class PromptEncoder(nn.Module):
         size = mask.shape[-1] // 4 * self.patch_size
         points = F.pad((points.float() + 0.5) / size, (0, 0, 0, 1))
         labels = F.pad(labels, (0, 1), value=-1.0).unsqueeze(-1)
-        typed = self._random_fourier(points) + self.point_embed(labels.squeeze(-1).clamp(min=0)).float()
+        typed = random_fourier(points, self.gaussian) + self.point_embed(labels.squeeze(-1).clamp(min=0)).float()
         sparse = torch.where(labels < 0, self.not_a_point_embed.weight.float(), typed).to(dtype)
         no_mask = self.no_mask_embed.weight.view(1, -1, 1, 1)
         dense = torch.where(use_mask.view(-1, 1, 1, 1), self.mask_prompt(mask.to(dtype)), no_mask)

@@ -14,13 +14,16 @@ import torch
 from torch import Tensor
 
 from .config import Sam3Config
-from .name_tables import unused_transformers
+from .multiplex_program import MultiplexProgram
+from .name_tables import namings, unused_transformers
 from .names import Entry, entries
-from .program import FP32_PARAMETERS, Sam3Program, build
+from .program import FP32_PARAMETERS, build
+from .program_base import ProgramBase
+from .sam_mask_decoder import TokenMaskDecoder
 from .weight_files import write_safetensors
 
 
-def random_program(config: Sam3Config, seed: int, dtype: torch.dtype) -> Sam3Program:
+def random_program(config: Sam3Config, seed: int, dtype: torch.dtype) -> ProgramBase:
     """The program in eager mode with calibrated random weights in `dtype`."""
     generator = torch.Generator().manual_seed(seed)
     program = build(config, "meta")
@@ -36,7 +39,7 @@ def random_program(config: Sam3Config, seed: int, dtype: torch.dtype) -> Sam3Pro
 def _draw(name: str, shape: torch.Size, generator: torch.Generator) -> Tensor:
     noise = torch.randn(shape, generator=generator)
     leaf = name.rsplit(".", 1)[-1]
-    if name == "prompt_encoder.gaussian" or name.endswith("reference_points.weight"):
+    if leaf == "gaussian" or name.endswith("reference_points.weight"):
         return noise
     if "norm" in name and leaf == "weight":
         return 1.0 + 0.1 * noise
@@ -58,7 +61,7 @@ def _smooth_kernel(side: int) -> Tensor:
 
 
 @torch.no_grad()
-def _calibrate(program: Sam3Program, config: Sam3Config, generator: torch.Generator, dtype: torch.dtype) -> None:
+def _calibrate(program: ProgramBase, config: Sam3Config, generator: torch.Generator, dtype: torch.dtype) -> None:
     """Centres and scales the heads on two synthetic images, each with eight prompts, at the smallest input size."""
     images, prompts, grid = 2, 16, config.window_size
     size = config.patch_size * grid
@@ -95,6 +98,8 @@ def _calibrate(program: Sam3Program, config: Sam3Config, generator: torch.Genera
     decoder.instance_proj.bias.add_(direction * 3.0**0.5)
 
     _calibrate_clicks(program, vit[:1], size, generator, dtype)
+    if isinstance(program, MultiplexProgram):
+        _calibrate_propagation(program, vit[:1])
 
 
 def _project_out(layer: torch.nn.Module, shared: Tensor) -> None:
@@ -106,7 +111,7 @@ def _project_out(layer: torch.nn.Module, shared: Tensor) -> None:
 
 
 def _calibrate_clicks(
-    program: Sam3Program, vit: Tensor, size: int, generator: torch.Generator, dtype: torch.dtype
+    program: ProgramBase, vit: Tensor, size: int, generator: torch.Generator, dtype: torch.dtype
 ) -> None:
     """Scales mask logits, IoUs and object scores of sixteen clicks on one image."""
     fine, middle, coarse = program.neck_track(vit)
@@ -117,35 +122,59 @@ def _calibrate_clicks(
     sparse, dense = program.prompt_encode(
         points, labels, torch.zeros(count, 1, low_resolution, low_resolution, dtype=dtype), no_mask
     )
-    decoder = program.sam_mask_decoder
     masks, _, _, objects = program.mask_decode(fine, middle, coarse, sparse, dense)
+    _scale_heads(program.sam_mask_decoder, masks, objects)
+
+
+def _calibrate_propagation(program: MultiplexProgram, vit: Tensor) -> None:
+    """The same of the objects of a full bucket."""
+    valid = torch.ones(1, program.propagation_decoder.slots, dtype=torch.bool)
+    masks, _, _, objects = program.track_decode_mux(*program.neck_propagate(vit), valid)
+    _scale_heads(program.propagation_decoder, masks.flatten(0, 1), objects)
+
+
+def _scale_heads(decoder: TokenMaskDecoder, masks: Tensor, objects: Tensor) -> None:
+    """masks [B,masks,h,w] and objects, as `decoder` gives them now."""
     for i, mlp in enumerate(decoder.mask_mlps):
         gain = 6.0 / masks[:, i].float().std().item()
         mlp.layers[-1].weight.mul_(gain)
         mlp.layers[-1].bias.mul_(gain)
     decoder.iou_head.layers[-1].weight.mul_(2.0)
-    decoder.object_head.layers[-1].bias.add_((3.0 - objects.mean()).to(dtype))
+    bias = decoder.object_head.layers[-1].bias
+    bias.add_((3.0 - objects.mean()).to(bias.dtype))
 
 
-def transformers_tensors(program: Sam3Program, config: Sam3Config, found: list[Entry]) -> Iterator[tuple[str, Tensor]]:
-    """The weights under transformers names, unused tensors included: the inverse of the name map, one tensor at a time."""
+def named_tensors(program: ProgramBase, found: list[Entry], naming: str) -> Iterator[tuple[str, Tensor]]:
+    """The weights under the names of a scheme: the inverse of the name map, one tensor at a time."""
     state = program.state_dict()
     for entry in found:
-        source, tensor = entry.transformers, state[entry.name]
-        pieces = (
-            tensor.chunk(len(source.names), 0)
-            if source.op == "concat"
-            else [tensor.reshape(source.shape or entry.shape)]
-        )
+        source, tensor = entry.sources[naming], state[entry.name]
+        if source.op == "concat":
+            pieces = tensor.chunk(len(source.names), 0)
+        elif source.op == "drop_first":
+            pieces = [torch.nn.functional.pad(tensor, (0, 0, 1, 0))]
+        else:
+            pieces = [tensor.reshape(source.shape or entry.shape)]
         yield from zip(source.names, pieces)
+
+
+def transformers_tensors(program: ProgramBase, config: Sam3Config, found: list[Entry]) -> Iterator[tuple[str, Tensor]]:
+    """The weights under transformers names, unused tensors included."""
+    state = program.state_dict()
+    yield from named_tensors(program, found, "transformers")
     dtype = program.text_encoder.pos_embed.dtype
     for name, shape in unused_transformers(config).items():
         shared = name.endswith("shared_image_embedding.positional_embedding")
         yield name, state["prompt_encoder.gaussian"] if shared else torch.zeros(shape, dtype=dtype)
 
 
-def save_transformers(program: Sam3Program, config: Sam3Config, path: Path) -> None:
-    """Writes model.safetensors in the form of a Hugging Face repository."""
+def save_weights(program: ProgramBase, config: Sam3Config, path: Path) -> None:
+    """Writes model.safetensors: in the form of a Hugging Face repository, or with Meta's names where no other are known (SAM 3.1)."""
     found = entries(program, config)
-    layout = {name: (tuple(t.shape), t.dtype) for name, t in transformers_tensors(program, config, found)}
-    write_safetensors(path, transformers_tensors(program, config, found), layout)
+
+    def tensors() -> Iterator[tuple[str, Tensor]]:
+        if "transformers" in namings(config):
+            return transformers_tensors(program, config, found)
+        return named_tensors(program, found, "meta")
+
+    write_safetensors(path, tensors(), {name: (tuple(t.shape), t.dtype) for name, t in tensors()})

@@ -1,4 +1,4 @@
-"""Reading and writing weight files: safetensors (one file or sharded with an index) and Meta's checkpoint."""
+"""Reading and writing weight files: safetensors (one file or sharded with an index) and Meta's checkpoints."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class WeightsError(ValueError):
 
 
 class WeightFile(Protocol):
-    """Named tensors of one set of weights; `kind` is the naming scheme, "transformers" or "meta"."""
+    """Named tensors of one set of weights; `naming` is the scheme of their names, "transformers" or "meta"."""
 
-    kind: str
+    naming: str
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every tensor, known without reading any of them."""
@@ -43,6 +43,18 @@ class WeightFile(Protocol):
     def read(self, name: str) -> Tensor:
         """One tensor, as it is stored."""
         ...
+
+
+# What Meta's code called the two halves of a model before.
+_OLDER_PREFIXES = {"sam3_model.": "detector.", "sam2_predictor.": "tracker."}
+
+
+def _meta_name(name: str) -> str:
+    """The name of today for a tensor of Meta's code."""
+    for old, new in _OLDER_PREFIXES.items():
+        if name.startswith(old):
+            return new + name[len(old) :]
+    return name
 
 
 @dataclass(frozen=True)
@@ -54,14 +66,15 @@ class _Slot:
 
 
 class Safetensors:
-    """One or more memory-mapped safetensors files with transformers names."""
-
-    kind = "transformers"
+    """One or more memory-mapped safetensors files with the names of transformers, or Meta's."""
 
     def __init__(self, paths: Iterable[Path]):
         self._slots: dict[str, tuple[mmap.mmap, _Slot]] = {}
         for path in paths:
             self._open(path)
+        self._slots = {_meta_name(name): slot for name, slot in self._slots.items()}
+        by_meta = any(name.startswith(("detector.", "tracker.")) for name in self._slots)
+        self.naming = "meta" if by_meta else "transformers"
 
     def _open(self, path: Path) -> None:
         try:
@@ -106,9 +119,9 @@ class Safetensors:
 
 
 class MetaCheckpoint:
-    """Meta's sam3.pt: tensors by name, flat or under "model"."""
+    """Meta's sam3.pt and sam3.1_multiplex.pt: tensors by name, flat or under "model"."""
 
-    kind = "meta"
+    naming = "meta"
 
     def __init__(self, path: Path):
         try:
@@ -118,7 +131,7 @@ class MetaCheckpoint:
         loaded = loaded.get("model", loaded) if isinstance(loaded, dict) else loaded
         if not isinstance(loaded, dict) or not all(isinstance(v, Tensor) for v in loaded.values()):
             raise WeightsError(f"{path} holds no dictionary of tensors, so it is no SAM 3 checkpoint")
-        self._tensors: dict[str, Tensor] = loaded
+        self._tensors: dict[str, Tensor] = {_meta_name(name): tensor for name, tensor in loaded.items()}
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shape of every tensor."""
@@ -130,10 +143,10 @@ class MetaCheckpoint:
 
 
 def open_weights(path: str | Path) -> WeightFile:
-    """Opens model.safetensors, model.safetensors.index.json or sam3.pt.
+    """Opens model.safetensors, model.safetensors.index.json, sam3.pt or sam3.1_multiplex.pt.
 
     Raises:
-        WeightsError: there is no such file, or it is none of the three.
+        WeightsError: there is no such file, or it is none of them.
     """
     path = Path(path)
     if not path.is_file():

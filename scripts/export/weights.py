@@ -8,15 +8,12 @@ import torch
 from torch import Tensor
 
 from .config import Sam3Config
+from .kinds import kind_of_config, kind_of_weights
 from .name_tables import IGNORED, Source
 from .names import Entry, entries
-from .program import Sam3Program, build
+from .program import build
+from .program_base import ProgramBase
 from .weight_files import WeightFile, WeightsError
-
-
-def source_of(entry: Entry, kind: str) -> Source:
-    """The sources of `entry` in a file of that kind."""
-    return entry.transformers if kind == "transformers" else entry.meta
 
 
 def assembled_shape(source: Source, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
@@ -39,16 +36,21 @@ def assemble(source: Source, tensors: list[Tensor], shape: tuple[int, ...]) -> T
     return first.reshape(shape)
 
 
-def check(found: list[Entry], file: WeightFile) -> None:
+def check(config: Sam3Config, found: list[Entry], file: WeightFile) -> None:
     """Compares names and shapes of a file with what the program needs.
 
     Raises:
-        WeightsError: lists every missing, unexpected and mis-shaped tensor.
+        WeightsError: the file is of the other kind of model; or lists every missing, unexpected and mis-shaped tensor.
     """
+    wanted, got = kind_of_config(config), kind_of_weights(file)
+    if got is not None and got != wanted:
+        raise WeightsError(
+            f"the weight file is of {got.title}, the configuration of {wanted.title}: use those of one model"
+        )
     shapes = file.shapes()
     missing, wrong, used = [], [], set()
     for entry in found:
-        source = source_of(entry, file.kind)
+        source = entry.sources[file.naming]
         used.update(source.names)
         absent = [n for n in source.names if n not in shapes]
         missing.extend(absent)
@@ -60,7 +62,7 @@ def check(found: list[Entry], file: WeightFile) -> None:
             listed = ", ".join(f"{n} {list(shapes[n])}" for n in source.names)
             wrong.append(f"{listed} should make {list(expected)}")
     unexpected = [
-        n for n in shapes if n not in used and not any(fnmatchcase(n, pattern) for pattern in IGNORED[file.kind])
+        n for n in shapes if n not in used and not any(fnmatchcase(n, pattern) for pattern in IGNORED[file.naming])
     ]
     problems = [("missing", missing), ("unexpected", unexpected), ("mis-shaped", wrong)]
     lines = [f"{len(names)} {what}: " + "; ".join(names) for what, names in problems if names]
@@ -68,7 +70,7 @@ def check(found: list[Entry], file: WeightFile) -> None:
         raise WeightsError("the weight file does not fit this SAM 3 configuration. " + ". ".join(lines))
 
 
-def load(config: Sam3Config, file: WeightFile, dtype: torch.dtype = torch.float32) -> Sam3Program:
+def load(config: Sam3Config, file: WeightFile, dtype: torch.dtype = torch.float32) -> ProgramBase:
     """The program in eager mode with the weights of `file`, cast to `dtype` except where the map says fp32.
 
     Raises:
@@ -76,10 +78,10 @@ def load(config: Sam3Config, file: WeightFile, dtype: torch.dtype = torch.float3
     """
     program = build(config, "meta")
     found = entries(program, config)
-    check(found, file)
+    check(config, found, file)
     state = {}
     for entry in found:
-        source = source_of(entry, file.kind)
+        source = entry.sources[file.naming]
         tensor = assemble(source, [file.read(n) for n in source.names], entry.shape)
         state[entry.name] = tensor.to(torch.float32 if entry.fp32 else dtype, copy=True).contiguous()
     program.load_state_dict(state, strict=True, assign=True)

@@ -9,7 +9,7 @@ import torch
 
 from scripts.export.config import Sam3Config
 from scripts.export.program import FP32_PARAMETERS, Sam3Program, build
-from scripts.export.random_weights import save_transformers
+from scripts.export.random_weights import save_weights
 
 from .tokenizer import TinyTokenizer
 from .vocabulary import ARTICLES, Vocabulary
@@ -44,4 +44,4 @@ def write_model(program: Sam3Program, config: Sam3Config, vocabulary: Vocabulary
     halved = build(config)
     for (name, parameter), (_, trained) in zip(halved.named_parameters(), program.named_parameters()):
         parameter.data = trained.detach().to(torch.float32 if name in FP32_PARAMETERS else torch.float16)
-    save_transformers(halved, config, out / "model.safetensors")
+    save_weights(halved, config, out / "model.safetensors")

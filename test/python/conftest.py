@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from scripts.export.config import Sam3Config  # noqa: E402
+from scripts.export.kinds import read_config  # noqa: E402
 from scripts.export.program import script  # noqa: E402
 from scripts.export.weight_files import Safetensors, open_weights  # noqa: E402
 from scripts.export.weights import load  # noqa: E402
@@ -28,16 +29,27 @@ torch.set_grad_enabled(False)
 
 LEFT_OUT = pytest.StashKey[list[str]]()
 OWN_GOLDENS = ROOT / "test" / "fixtures" / "golden"
+OWN_MULTIPLEX_GOLDENS = ROOT / "test" / "fixtures" / "golden31"
+
+
+def replayed(variable: str, own: Path) -> Path:
+    """The set of goldens that is replayed: the one that the variable of the environment names, else the project's own."""
+    named = os.environ.get(variable)
+    if named and not (Path(named) / "cases").is_dir():
+        raise pytest.UsageError(f"{variable}={named}: no set of goldens (cases/, model/) is there.")
+    if not (own / "model" / "model.safetensors").is_file():
+        raise pytest.UsageError(f"The goldens in {own} are not unpacked. Run: npm run setup fixtures")
+    return Path(named) if named else own
 
 
 def golden_dir() -> Path:
-    """The set of goldens that is replayed: the one that SAM3_GOLDEN names, else the project's own."""
-    named = os.environ.get("SAM3_GOLDEN")
-    if named and not (Path(named) / "cases").is_dir():
-        raise pytest.UsageError(f"SAM3_GOLDEN={named}: no set of goldens (cases/, model/) is there.")
-    if not (OWN_GOLDENS / "model" / "model.safetensors").is_file():
-        raise pytest.UsageError(f"The goldens in {OWN_GOLDENS} are not unpacked. Run: npm run setup fixtures")
-    return Path(named) if named else OWN_GOLDENS
+    """The replayed set of SAM 3."""
+    return replayed("SAM3_GOLDEN", OWN_GOLDENS)
+
+
+def multiplex_golden_dir() -> Path:
+    """The replayed set of SAM 3.1."""
+    return replayed("SAM3_GOLDEN31", OWN_MULTIPLEX_GOLDENS)
 
 
 def left_out(needed: str) -> str | None:
@@ -92,9 +104,9 @@ class Golden:
         return key in self.tensors.shapes()
 
 
-def golden(family: str) -> Golden:
-    """Cases of one family of the set, e.g. "image"."""
-    base = golden_dir() / "cases" / family
+def golden(family: str, root: Path | None = None) -> Golden:
+    """Cases of one family of a set (that of SAM 3), e.g. "image"."""
+    base = (root or golden_dir()) / "cases" / family
     return Golden(Safetensors([base.with_suffix(".safetensors")]), json.loads(base.with_suffix(".json").read_text()))
 
 
@@ -125,6 +137,24 @@ def eager(config):
 def program(eager):
     """The same as TorchScript."""
     return script(eager)
+
+
+@pytest.fixture(scope="session")
+def multiplex_config() -> Sam3Config:
+    """The configuration of SAM 3.1's goldens."""
+    return read_config(multiplex_golden_dir() / "model" / "config.json")
+
+
+@pytest.fixture(scope="session")
+def multiplex_eager(multiplex_config):
+    """The program of SAM 3.1 in eager mode with the weights of its goldens."""
+    return load(multiplex_config, open_weights(multiplex_golden_dir() / "model" / "model.safetensors"))
+
+
+@pytest.fixture(scope="session")
+def multiplex_program(multiplex_eager):
+    """The same as TorchScript."""
+    return script(multiplex_eager)
 
 
 def assert_close(actual: torch.Tensor, expected: torch.Tensor, tolerance: float, what: str) -> None:

@@ -39,7 +39,7 @@ class Changed:
     """A weight file with some tensors left out, added or changed."""
 
     def __init__(self, file, change):
-        self.kind = file.kind
+        self.naming = file.naming
         self._tensors = {name: file.read(name) for name in file.shapes()}
         change(self._tensors)
 
@@ -64,7 +64,7 @@ def test_meta_file_under_model(config, safetensors, tmp_path):
 def test_every_source_is_used_once(config):
     found = entries(build(config, "meta"), config)
     for kind in ("transformers", "meta"):
-        names = [name for entry in found for name in getattr(entry, kind).names]
+        names = [name for entry in found for name in entry.sources[kind].names]
         assert len(names) == len(set(names))
 
 
@@ -89,7 +89,7 @@ def test_misshaped_pieces_of_a_fused_matrix(config, safetensors):
         tensors[name] = tensors[name][:, :-1]
 
     with pytest.raises(WeightsError, match="1 mis-shaped"):
-        check(entries(build(config, "meta"), config), Changed(safetensors, change))
+        check(config, entries(build(config, "meta"), config), Changed(safetensors, change))
 
 
 def test_fp32_parameters_are_not_rounded(config, safetensors):

@@ -3,30 +3,42 @@
 from __future__ import annotations
 
 from ..config import Sam3Config
-from . import detector, tracker
+from ..multiplex_config import MultiplexConfig
+from . import detector, multiplex, tracker
 from .rows import Part, Row, Source
 
-__all__ = ["IGNORED", "Part", "Row", "Source", "parts", "unused_transformers"]
+__all__ = ["IGNORED", "Part", "Row", "Source", "namings", "parts", "unused_transformers"]
 
 
 def parts(config: Sam3Config) -> list[Part]:
-    """The tables of all parts."""
+    """The tables of all parts of a model of the configuration's kind."""
     return [
         detector.vision_encoder(),
         detector.detector_neck(),
-        detector.tracker_neck(),
         detector.text_encoder(),
         detector.geometry_encoder(),
         detector.detr_encoder(),
         detector.detr_decoder(),
         detector.scoring(),
         detector.mask_decoder(),
+        *(multiplex.parts(config) if isinstance(config, MultiplexConfig) else _tracker(config)),
+    ]
+
+
+def _tracker(config: Sam3Config) -> list[Part]:
+    return [
+        detector.neck("tracker_neck", "sam2_convs."),
         tracker.prompt_encoder(),
         tracker.sam_mask_decoder(),
         tracker.object_pointers(),
         tracker.memory_encoder(),
         tracker.memory_attention(config),
     ]
+
+
+def namings(config: Sam3Config) -> tuple[str, ...]:
+    """The naming schemes that weight files of this kind use."""
+    return ("meta",) if isinstance(config, MultiplexConfig) else ("transformers", "meta")
 
 
 # What the weight files hold and no path of SAM 3 uses.

@@ -28,10 +28,10 @@ def detector_neck() -> Part:
     return Part("detector_neck", "detector_neck.", vision + "fpn_layers.", backbone + "convs.", _neck())
 
 
-def tracker_neck() -> Part:
-    """The neck whose levels the tracker reads."""
+def neck(name: str, meta: str) -> Part:
+    """Another neck: the one whose levels the tracker reads; SAM 3.1 has two."""
     backbone = "detector.backbone.vision_backbone."
-    return Part("tracker_neck", "tracker_neck.", "tracker_neck.fpn_layers.", backbone + "sam2_convs.", _neck())
+    return Part(name, f"{name}.", f"{name}.fpn_layers.", backbone + meta, _neck())
 
 
 def _neck() -> list[Row]:

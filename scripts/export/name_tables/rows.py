@@ -25,16 +25,21 @@ class Source:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a part's table: the program's name and the two sources, all without their prefixes."""
+    """One line of a part's table: the program's name and the two sources (SAM 3.1 has none in transformers), all without their prefixes."""
 
     program: str
-    transformers: Source
+    transformers: Source | None
     meta: Source
 
 
 def same(program: str, transformers: str, meta: str) -> Row:
     """A tensor that is the same in the three files."""
     return Row(program, Source("copy", (transformers,)), Source("copy", (meta,)))
+
+
+def of_meta(program: str, meta: str) -> Row:
+    """A tensor of SAM 3.1, as it is in Meta's file."""
+    return Row(program, None, Source("copy", (meta,)))
 
 
 def fused(program: str, transformers: str, meta: str) -> Row:

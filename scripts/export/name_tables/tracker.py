@@ -6,7 +6,7 @@ from ..config import Sam3Config
 from .rows import Part, Row, Source, mlp3, norms, same, split_attention
 
 
-def prompt_encoder() -> Part:
+def prompt_encoder(meta: str = "tracker.sam_prompt_encoder.") -> Part:
     """Points, boxes and masks as prompts."""
     meta_points = Source("concat", tuple(f"point_embeddings.{i}.weight" for i in range(4)))
     rows = [
@@ -20,11 +20,11 @@ def prompt_encoder() -> Part:
         same("mask_prompt.norm2.{p}", "mask_embed.layer_norm2.{p}", "mask_downscaling.4.{p}"),
         same("mask_prompt.conv3.{p}", "mask_embed.conv3.{p}", "mask_downscaling.6.{p}"),
     ]
-    return Part("tracker", "prompt_encoder.", "tracker_model.prompt_encoder.", "tracker.sam_prompt_encoder.", rows)
+    return Part("tracker", "prompt_encoder.", "tracker_model.prompt_encoder.", meta, rows)
 
 
-def sam_mask_decoder() -> Part:
-    """Masks of clicks."""
+def sam_mask_decoder(meta: str = "tracker.sam_mask_decoder.", program: str = "sam_mask_decoder.") -> Part:
+    """Masks of clicks; in SAM 3.1 those of followed objects too."""
     layer = "transformer.layers.{n}"
     final_attn, final_norm = "transformer.final_attn", "transformer.final_norm.{p}"
     rows = [
@@ -47,7 +47,7 @@ def sam_mask_decoder() -> Part:
         *mlp3("iou_head", "iou_prediction_head"),
         *mlp3("object_head", "pred_obj_score_head"),
     ]
-    return Part("tracker", "sam_mask_decoder.", "tracker_model.mask_decoder.", "tracker.sam_mask_decoder.", rows)
+    return Part("tracker", program, "tracker_model.mask_decoder.", meta, rows)
 
 
 def object_pointers() -> Part:
@@ -61,7 +61,7 @@ def object_pointers() -> Part:
     return Part("tracker", "object_pointers.", "tracker_model.", "tracker.", rows)
 
 
-def memory_encoder() -> Part:
+def memory_encoder(prefix: str = "tracker.") -> Part:
     """What a frame and its mask become in memory."""
     encoder, sampler = "memory_encoder.", "memory_encoder.mask_downsampler."
     meta, meta_sampler = "maskmem_backbone.", "maskmem_backbone.mask_downsampler.encoder."
@@ -83,7 +83,7 @@ def memory_encoder() -> Part:
         same("out_proj.{p}", encoder + "projection.{p}", meta + "out_proj.{p}"),
         same("no_object_embed", "occlusion_spatial_embedding_parameter", "no_obj_embed_spatial"),
     ]
-    return Part("tracker", "memory_encoder.", "tracker_model.", "tracker.", rows)
+    return Part("tracker", "memory_encoder.", "tracker_model.", prefix, rows)
 
 
 def memory_attention(config: Sam3Config) -> Part:
