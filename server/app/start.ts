@@ -13,6 +13,7 @@ import type { ServeConfig, ServeOptions } from '../config/schema.js'
 import { RunningRequests } from '../http/running-requests.js'
 import type { Service } from '../http/service.js'
 import { Metrics } from '../observe/metrics.js'
+import { KeptImages } from '../pool/kept-images.js'
 import { Pool } from '../pool/pool.js'
 import { buildApp } from './build.js'
 import { warmUp } from './warm-up.js'
@@ -41,7 +42,8 @@ async function makeServer(
   const metrics = new Metrics()
   const pool = new Pool(config, metrics)
   const requests = new RunningRequests(config.timeoutMs)
-  const service: Service = { config, pool, metrics, requests }
+  const images = new KeptImages(config.imageCacheBytes, metrics)
+  const service: Service = { config, pool, images, metrics, requests }
   const app = await buildApp(service, logger ?? { level: config.logLevel })
   let closing: Promise<void> | undefined
   const close = async () => {
@@ -50,6 +52,7 @@ async function makeServer(
     await requests.idle()
     clearTimeout(timer)
     await app.close()
+    images.clear()
     await pool.dispose()
   }
   const server: Server = {

@@ -69,6 +69,11 @@ export const ServeSchema = Type.Object(
     maxPayloadBytes: whole({ description: 'bytes of a request', group: LIMITS }, 64 * 2 ** 20),
     maxPixels: whole({ description: 'pixels of an image', group: LIMITS }, 100_000_000),
     maxImages: whole({ description: 'images in a request', group: LIMITS }, 32),
+    imageCacheBytes: whole(
+      { description: 'bytes on the device for images that clients keep (POST /v1/images)', group: LIMITS },
+      2 ** 30,
+      0,
+    ),
     maxPrompts: whole({ description: 'prompts for an image', group: LIMITS }, 64),
 
     logLevel: Type.Union(

@@ -33,7 +33,8 @@ const images = {
   images: Type.Optional(Type.Array(ImageSchema, { minItems: 1, description: 'several images, each with all prompts' })),
 }
 
-const answers = {
+/** How a request is served. */
+const service = {
   priority: Type.Optional(
     Type.Union(
       PRIORITIES.map((priority) => Type.Literal(priority)),
@@ -43,6 +44,10 @@ const answers = {
   timeoutMs: Type.Optional(
     Type.Integer({ minimum: 1, description: 'give up after this long; at most what the service allows' }),
   ),
+}
+
+/** What comes out. */
+const answers = {
   format: Type.Optional(
     Type.Union(
       ['rle', 'polygons', 'overlay', 'labels', 'ndjson'].map((format) => Type.Literal(format)),
@@ -91,6 +96,7 @@ export const SegmentSchema = Type.Object(
       }),
     ),
     ...settings,
+    ...service,
     ...answers,
   },
   { additionalProperties: false, description: 'find every instance of what texts and boxes describe' },
@@ -126,11 +132,17 @@ export const PredictSchema = Type.Object(
       }),
     ),
     logits: Type.Optional(Type.Boolean({ description: 'also the logits of each mask, to refine it' })),
+    ...service,
     ...answers,
   },
   { additionalProperties: false, description: 'the object that clicks, a box or a mask point at' },
 )
 export type PredictInput = Static<typeof PredictSchema>
+
+export const KeepSchema = Type.Object(
+  { image: images.image, ...service },
+  { additionalProperties: false, description: 'an image to keep' },
+)
 
 // ------------------------------------------------------------------------------------------------------ answers
 
@@ -189,6 +201,12 @@ export const PredictAnswerSchema = Type.Object({
     }),
     { description: 'one for each prompt' },
   ),
+})
+
+export const KeepAnswerSchema = Type.Object({
+  id: Type.String({ description: 'stands for the image in other requests: { "image": { "id": … } }' }),
+  width: Type.Integer(),
+  height: Type.Integer(),
 })
 
 export const ProblemSchema = Type.Object(

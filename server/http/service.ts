@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { ServeConfig } from '../config/schema.js'
 import type { Metrics } from '../observe/metrics.js'
+import type { KeptImages } from '../pool/kept-images.js'
 import type { Pool } from '../pool/pool.js'
 import type { RunningRequests } from './running-requests.js'
 
@@ -9,6 +10,7 @@ import type { RunningRequests } from './running-requests.js'
 export interface Service {
   readonly config: ServeConfig
   readonly pool: Pool
+  readonly images: KeptImages
   readonly metrics: Metrics
   readonly requests: RunningRequests
   /** The bytes behind an address that a client gave in place of an image; absent where addresses are not taken. */

@@ -1,5 +1,5 @@
 /** Who goes next: work of all callers waits here, and goes to the model some at a time, so that the engine joins it. */
-import { Sam3RuntimeError } from 'sam3-node'
+import { type Sam3ImageModel, Sam3RuntimeError } from 'sam3-node'
 import { RateMeter } from './rate-meter.js'
 
 /** Which work goes first. */
@@ -19,6 +19,8 @@ export interface Ticket {
   priority?: Priority
   /** Ends the work, waiting or running. */
   signal: AbortSignal
+  /** The one that has to do it: it has the features of the image. Default: any. */
+  model?: Sam3ImageModel
 }
 
 interface Waiting {

@@ -1,13 +1,30 @@
 /** The images of a request: decoded within the limits of the service. */
-import { type EncodedImage, type RawImage, Sam3InputError, Sam3ServiceError } from 'sam3-node'
+import { type EncodedImage, type RawImage, type Sam3ImageModel, Sam3InputError, Sam3ServiceError } from 'sam3-node'
 import sharp from 'sharp'
 import { decodeImage } from '../../../lib/image/decode.js'
 import type { Service } from '../service.js'
 import type { RequestInput } from './read.js'
+import type { Lent } from '../../pool/kept-images.js'
+import type { Ticket } from '../../pool/scheduler.js'
 import type { ImageReference } from '../schemas.js'
 
-/** An image to ask: its pixels, or what an earlier request left on the device. */
-export type AskedImage = { pixels: RawImage; kept?: undefined } | { kept: EncodedImage; pixels?: undefined }
+/** An image to ask: its pixels, or what an earlier request left on the device of a model. */
+export type AskedImage = { pixels: RawImage; kept?: undefined } | { kept: Lent; pixels?: undefined }
+
+/** Runs `ask` with an image on a model; a kept image on the one that has it. */
+export async function askImage<T>(
+  { pixels, kept }: AskedImage,
+  ticket: Ticket,
+  { pool }: Service,
+  ask: (model: Sam3ImageModel, image: RawImage | EncodedImage) => Promise<T>,
+): Promise<T> {
+  if (!kept) return pool.run(ticket, (model) => ask(model, pixels))
+  try {
+    return await pool.run({ ...ticket, model: kept.model }, (model) => ask(model, kept.image))
+  } finally {
+    kept.release()
+  }
+}
 
 /** Formats that hold pixels. Drawings (SVG) are programs, which may take any time. */
 const FORMATS: ReadonlySet<string> = new Set(['jpeg', 'png', 'webp', 'gif', 'tiff', 'heif', 'jp2k', 'jxl'])
@@ -48,7 +65,7 @@ export async function openImage(
 ): Promise<AskedImage> {
   if (Buffer.isBuffer(source)) return { pixels: await decodeWithin(source, service) }
   if (typeof source === 'string') return { pixels: await decodeWithin(fromBase64(source), service) }
-  if ('id' in source) throw new Sam3ServiceError('ERR_NOT_FOUND', 'There is no such image.', { fix: 'Send it again.' })
+  if ('id' in source) return { kept: service.images.lend(source.id) }
   const { fetchImage } = service
   if (!fetchImage) {
     throw new Sam3ServiceError('ERR_BAD_REQUEST', 'This service does not fetch images from addresses.', {

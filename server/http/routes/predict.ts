@@ -5,7 +5,7 @@ import { chooseFormat, type Format, PNG_TYPE } from '../formats/choose.js'
 import { predictionJson } from '../formats/json.js'
 import { labelsPng, overlayPng } from '../formats/png.js'
 import { checker } from '../input/check.js'
-import { imagesOf, openImage } from '../input/images.js'
+import { askImage, imagesOf, openImage } from '../input/images.js'
 import { readInput } from '../input/read.js'
 import { PredictAnswerSchema, type PredictInput, PredictSchema } from '../schemas.js'
 import { describe } from '../openapi.js'
@@ -41,10 +41,10 @@ async function predict(
       fix: 'Send a request for each image.',
     })
   }
-  const { pixels, kept } = await openImage(sources[0]!, service, signal)
+  const image = await openImage(sources[0]!, service, signal)
   const ticket = { signal, priority: asked.priority }
-  const predictions = await service.pool.run(ticket, (model) => model.predict(kept ?? pixels, prompts, { signal }))
-  return service.metrics.time('encode_output', () => send(reply, pixels, predictions, format, asked))
+  const predictions = await askImage(image, ticket, service, (model, of) => model.predict(of, prompts, { signal }))
+  return service.metrics.time('encode_output', () => send(reply, image.pixels, predictions, format, asked))
 }
 
 function promptsOf(asked: PredictInput, { config }: Service): PointPrompt[] {

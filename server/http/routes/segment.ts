@@ -7,7 +7,7 @@ import { sendLines } from '../formats/ndjson.js'
 import { labelsPng, overlayPng } from '../formats/png.js'
 import { inTurn } from '../in-turn.js'
 import { checker } from '../input/check.js'
-import { imagesOf, openImage } from '../input/images.js'
+import { askImage, imagesOf, openImage } from '../input/images.js'
 import { readInput } from '../input/read.js'
 import { SegmentAnswerSchema, type SegmentInput, SegmentSchema } from '../schemas.js'
 import { describe } from '../openapi.js'
@@ -51,9 +51,9 @@ async function segment(
   }
   const ticket = { signal, priority: asked.priority }
   const answers = inTurn(sources, IMAGES_AT_A_TIME, async (source): Promise<Answer> => {
-    const { pixels, kept } = await openImage(source, service, signal)
-    const results = await service.pool.run(ticket, (model) => model.segment(kept ?? pixels, prompts, { signal }))
-    return { pixels, results }
+    const image = await openImage(source, service, signal)
+    const results = await askImage(image, ticket, service, (model, of) => model.segment(of, prompts, { signal }))
+    return { pixels: image.pixels, results }
   })
   const texts = prompts.map(({ text }) => text)
   if (format === 'ndjson') return sendLines(reply, linesOf(answers, texts))
