@@ -11,7 +11,7 @@ import { FOR_LINT, FOR_NATIVE_TESTS, FOR_TESTS } from './setup.mjs'
 import { afterSetup } from './support/after-setup.mjs'
 
 /** What can be done without, and what is set up for it otherwise. */
-const OPTIONAL = { ffmpeg: ['ffmpeg'], native: FOR_NATIVE_TESTS, python: [], root: [] }
+const OPTIONAL = { ffmpeg: ['ffmpeg'], native: FOR_NATIVE_TESTS, python: [], root: ['iproute'] }
 
 const { values, positionals: words } = parseArgs({
   allowPositionals: true,

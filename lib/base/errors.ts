@@ -113,6 +113,8 @@ export const SERVICE_CODES = [
   'ERR_NOT_READY',
   'ERR_OVERLOADED',
   'ERR_TIMEOUT',
+  'ERR_URL_REFUSED',
+  'ERR_URL_FAILED',
 ] as const
 /** Codes that only the HTTP service (`sam3-node/server`) and its workers raise. */
 export type ServiceErrorCode = (typeof SERVICE_CODES)[number]

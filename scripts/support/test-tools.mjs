@@ -45,6 +45,16 @@ export async function bringDoctest(context, { offline }) {
   return how
 }
 
+/** Finds or brings `ip`, with which tests make a network of their own. */
+export async function bringIproute(_context, { offline }) {
+  const isThere = async () => (await run('sh', ['-c', 'PATH="$PATH:/usr/sbin:/sbin" ip -V'])).code === 0
+  if (await isThere()) return 'up to date'
+  const fix = missing('root', 'iproute2', offline)
+  const how = await bringPackages(['iproute2'], { programs: ['ip'], fix })
+  if (!(await isThere())) throw new SetupError('ip does not run after iproute2 was installed.', fix)
+  return how
+}
+
 /** Finds or brings ffmpeg and ffprobe; what this process starts afterwards finds them on the PATH. */
 export async function bringFfmpeg(_context, { offline }) {
   let version = await ffmpegVersion()

@@ -15,6 +15,8 @@ import type { Service } from '../http/service.js'
 import { Metrics } from '../observe/metrics.js'
 import { KeptImages } from '../pool/kept-images.js'
 import { Pool } from '../pool/pool.js'
+import { fetchImage } from '../url/fetch-image.js'
+import { HostList } from '../url/hosts.js'
 import { buildApp } from './build.js'
 import { warmUp } from './warm-up.js'
 
@@ -34,6 +36,13 @@ export interface ServerContext {
   logger?: FastifyServerOptions['logger']
 }
 
+/** What fetches images, where some hosts are listed. @throws Sam3InputError `ERR_INVALID_ARGUMENT` */
+function fetcher({ urlHosts = [], urlTimeoutMs, maxPayloadBytes }: ServeConfig): Service['fetchImage'] {
+  if (urlHosts.length === 0) return undefined
+  const rules = { hosts: new HostList(urlHosts), maxBytes: maxPayloadBytes, timeoutMs: urlTimeoutMs }
+  return (address, signal) => fetchImage(address, rules, signal)
+}
+
 /** A service without a model yet. */
 async function makeServer(
   config: ServeConfig,
@@ -43,7 +52,7 @@ async function makeServer(
   const pool = new Pool(config, metrics)
   const requests = new RunningRequests(config.timeoutMs)
   const images = new KeptImages(config.imageCacheBytes, metrics)
-  const service: Service = { config, pool, images, metrics, requests }
+  const service: Service = { config, pool, images, metrics, requests, fetchImage: fetcher(config) }
   const app = await buildApp(service, logger ?? { level: config.logLevel })
   let closing: Promise<void> | undefined
   const close = async () => {

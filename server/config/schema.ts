@@ -92,6 +92,15 @@ export const ServeSchema = Type.Object(
         secret: true,
       }),
     ),
+    urlHosts: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        description:
+          'hosts that images may be fetched from, separated by commas: example.com, *.example.com, example.com:8443, ' +
+          '* for any public one (default: none)',
+        group: ACCESS,
+      }),
+    ),
+    urlTimeoutMs: whole({ description: 'an image that is fetched has this long to arrive', group: ACCESS }, 10_000),
     tokenFile: optionalText({ description: 'file with one bearer token in each line', group: ACCESS }),
   },
   { additionalProperties: false },
