@@ -36,6 +36,7 @@ function makeProgram(): Command {
     .addCommand(cacheCommand())
     .addCommand(libtorchCommand())
     .addCommand(serviceCommand('serve', 'Serve the model over HTTP, with a page to try it.'))
+    .addCommand(serviceCommand('work', 'Take jobs from a queue in Redis: folders of images, videos.'))
     .addCommand(doctorCommand())
     .addCommand(inspectCommand())
     .hook('preAction', (_program, command) => refuseSwallowedOptions(command))

@@ -73,12 +73,13 @@ export function installCommand(names) {
 /**
  * Brings packages in the way that this machine allows.
  * @param {string[]} names
- * @param {{ programs?: string[], fix: string }} options `programs`: what the packages hold that is called by its name
+ * @param {{ programs?: string[], beside?: boolean, fix: string }} options `programs`: what the packages hold that is
+ *   called by its name; `beside`: unpack them in any case, because to install them would start a service of the machine
  * @returns {Promise<string>} what was done
  * @throws {SetupError} where neither way works, with the command to type
  */
-export async function bringPackages(names, { programs = [], fix }) {
+export async function bringPackages(names, { programs = [], beside = false, fix }) {
   if ((await run('apt-get', ['--version'])).code !== 0)
     throw new SetupError(`${names.join(' and ')} cannot be installed here: there is no apt-get.`, fix)
-  return process.getuid() === 0 ? install(names, fix) : unpack(names, programs, fix)
+  return process.getuid() === 0 && !beside ? install(names, fix) : unpack(names, programs, fix)
 }

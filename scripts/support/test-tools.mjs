@@ -26,6 +26,12 @@ async function ffmpegVersion() {
   return /version (\S+)/.exec(results[0].stdout)?.[1] ?? 'unknown'
 }
 
+/** The version of redis-server, or undefined where it does not run. */
+async function redisVersion() {
+  const { code, stdout } = await run('redis-server', ['--version'])
+  return code === 0 ? (/v=(\S+)/.exec(stdout)?.[1] ?? 'unknown') : undefined
+}
+
 function missing(name, debian, offline) {
   const fix = `${installCommand([debian])}, or leave the tests out that need it: npm test -- --without ${name}`
   if (offline) throw new SetupError(`${debian} is not installed, and SAM3_OFFLINE forbids to install it.`, fix)
@@ -55,15 +61,24 @@ export async function bringIproute(_context, { offline }) {
   return how
 }
 
-/** Finds or brings ffmpeg and ffprobe; what this process starts afterwards finds them on the PATH. */
-export async function bringFfmpeg(_context, { offline }) {
-  let version = await ffmpegVersion()
-  if (version) return version
-  process.env.PATH = `${UNPACKED_BIN}${path.delimiter}${process.env.PATH}`
-  version = await ffmpegVersion()
-  if (version) return `${version}, from ${path.basename(UNPACKED_BIN)}`
-  const fix = missing('ffmpeg', 'ffmpeg', offline)
-  const how = await bringPackages(['ffmpeg'], { programs: FFMPEG, fix })
-  if (!(await ffmpegVersion())) throw new SetupError('ffmpeg does not run after it was installed.', fix)
-  return how
+/** Finds or brings programs of one package; what this process starts afterwards finds them on the PATH. */
+async function bringPrograms(name, debian, { version, offline, ...how }) {
+  const found = await version()
+  if (found) return found
+  if (!process.env.PATH.startsWith(UNPACKED_BIN))
+    process.env.PATH = `${UNPACKED_BIN}${path.delimiter}${process.env.PATH}`
+  const unpacked = await version()
+  if (unpacked) return `${unpacked}, from ${path.basename(UNPACKED_BIN)}`
+  const fix = missing(name, debian, offline)
+  const done = await bringPackages([debian], { ...how, fix })
+  if (!(await version())) throw new SetupError(`${debian} does not run after it was brought.`, fix)
+  return done
 }
+
+/** ffmpeg and ffprobe. */
+export const bringFfmpeg = (_context, { offline }) =>
+  bringPrograms('ffmpeg', 'ffmpeg', { version: ffmpegVersion, programs: FFMPEG, offline })
+
+/** redis-server, which the tests of jobs start and kill; never as a service of the machine. */
+export const bringRedis = (_context, { offline }) =>
+  bringPrograms('redis', 'redis-server', { version: redisVersion, programs: ['redis-server'], beside: true, offline })

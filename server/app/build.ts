@@ -11,6 +11,7 @@ import { guardAccess } from '../http/access.js'
 import { observeRequests, reasonOf } from '../http/observe-requests.js'
 import { healthRoute } from '../http/routes/health.js'
 import { imagesRoute } from '../http/routes/images.js'
+import { jobRoutes } from '../http/routes/jobs.js'
 import { metricsRoute } from '../http/routes/metrics.js'
 import { predictRoute } from '../http/routes/predict.js'
 import { segmentRoute } from '../http/routes/segment.js'
@@ -18,7 +19,7 @@ import type { Route, Service } from '../http/service.js'
 import { packageVersion } from './version.js'
 
 /** Every endpoint that is always there. */
-const ROUTES: readonly Route[] = [segmentRoute, predictRoute, imagesRoute, healthRoute, metricsRoute]
+const ROUTES: readonly Route[] = [segmentRoute, predictRoute, imagesRoute, jobRoutes, healthRoute, metricsRoute]
 
 /** An event loop that lags by this many milliseconds refuses work: nothing here may block it. */
 const MOST_LAG = 2000

@@ -7,7 +7,7 @@ import {
   type Sam3ImageModel,
   Sam3ModelError,
 } from 'sam3-node'
-import type { FastifyInstance, FastifyServerOptions } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance, FastifyServerOptions } from 'fastify'
 import { loadConfig } from '../config/load.js'
 import type { ServeConfig, ServeOptions } from '../config/schema.js'
 import { RunningRequests } from '../http/running-requests.js'
@@ -18,6 +18,7 @@ import { Pool } from '../pool/pool.js'
 import { fetchImage } from '../url/fetch-image.js'
 import { HostList } from '../url/hosts.js'
 import { buildApp } from './build.js'
+import { jobFilesOf, openJobStore } from './jobs.js'
 import { warmUp } from './warm-up.js'
 
 /** The service within a program. */
@@ -48,17 +49,21 @@ async function makeServer(
   config: ServeConfig,
   { logger }: ServerContext,
 ): Promise<{ server: Server; service: Service }> {
+  let log: FastifyBaseLogger | undefined
   const metrics = new Metrics()
   const pool = new Pool(config, metrics)
   const requests = new RunningRequests(config.timeoutMs)
+  const jobFiles = jobFilesOf(config)
+  const jobs = await openJobStore(config, pool, jobFiles, (error) => log?.warn({ err: error }, 'the queue of jobs'))
   const images = new KeptImages(config.imageCacheBytes, metrics)
-  const service: Service = { config, pool, images, metrics, requests, fetchImage: fetcher(config) }
+  const service: Service = { config, pool, images, metrics, requests, jobs, jobFiles, fetchImage: fetcher(config) }
   const app = await buildApp(service, logger ?? { level: config.logLevel })
+  log = app.log
   let closing: Promise<void> | undefined
   const close = async () => {
     const timer = setTimeout(() => requests.stop(), config.shutdownTimeoutMs)
     pool.drain()
-    await requests.idle()
+    await Promise.all([requests.idle(), jobs.close()])
     clearTimeout(timer)
     await app.close()
     images.clear()
@@ -126,7 +131,7 @@ export async function startServer(config: ServeConfig, context: ServerContext): 
 }
 
 /** A model for videos as well, where its weights can follow objects. */
-async function loadModel(config: ServeConfig, signal: AbortSignal): Promise<Sam3ImageModel> {
+export async function loadModel(config: ServeConfig, signal: AbortSignal): Promise<Sam3ImageModel> {
   const { model, device, dtype, inputSize, threads, libtorch, maxBatchSize } = config
   const options = {
     model,

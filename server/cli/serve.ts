@@ -1,12 +1,10 @@
 /** `sam3-node serve`: the service as a process. */
 import closeWithGrace from 'close-with-grace'
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import { startServer } from '../app/start.js'
 import { describeConfig, loadConfig } from '../config/load.js'
-import { flagName, OPTIONS, type OptionAbout, variableName } from '../config/schema.js'
-
-/** Beyond the time in which running requests may end, before the process is ended by force. */
-const LAST_RESORT = 5000
+import { OPTIONS, variableName } from '../config/schema.js'
+import { flagOf, LAST_RESORT, type ServiceFlags } from './flags.js'
 
 export function serveCommand(): Command {
   const command = new Command('serve')
@@ -20,14 +18,6 @@ export function serveCommand(): Command {
   return command.addHelpText('after', HELP).action(serve)
 }
 
-function flagOf(about: OptionAbout): Option {
-  const { type, default: fallback } = about
-  const flag = `--${flagName(about.name)}`
-  const value = { string: ' <text>', number: ' <n>', boolean: ' [on]', list: ' <list>' }[type]
-  const shown = fallback === undefined ? '' : ` (default: ${String(fallback)})`
-  return new Option(flag + value, about.description + shown)
-}
-
 const HELP = `
 Each option can also be a line of the file that --config names, or a variable: ${variableName('maxBatchSize')} is
 --max-batch-size. A flag goes before the file, the file before a variable. Tokens are never flags: ${variableName('tokens')}
@@ -37,12 +27,7 @@ Examples:
   $ sam3-node serve --model demo
   $ sam3-node serve --host 0.0.0.0 --token-file tokens.txt --max-queue-size 64`
 
-interface ServeFlags extends Record<string, unknown> {
-  config?: string
-  printConfig?: boolean
-}
-
-async function serve({ config: file, printConfig, ...flags }: ServeFlags): Promise<void> {
+async function serve({ config: file, printConfig, ...flags }: ServiceFlags): Promise<void> {
   const loaded = loadConfig({ flags, file, env: process.env })
   if (printConfig) {
     process.stdout.write(`${describeConfig(loaded)}\n`)

@@ -125,9 +125,17 @@ function invalid(message: string, about: OptionAbout | undefined): Sam3InputErro
 export function describeConfig({ config, origins }: LoadedConfig): string {
   const rows = OPTIONS.map(({ name, secret }) => {
     const value = config[name]
-    const text = secret && Array.isArray(value) ? `(${value.length} hidden)` : value === undefined ? '' : String(value)
+    const text =
+      secret && Array.isArray(value)
+        ? `(${value.length} hidden)`
+        : value === undefined
+          ? ''
+          : withoutPassword(String(value))
     return [`${flagName(name)} = ${text}`.trimEnd(), origins[name] ?? 'default'] as const
   })
   const width = Math.max(...rows.map(([line]) => line.length))
   return rows.map(([line, origin]) => `${line.padEnd(width)}  # ${origin}`).join('\n')
 }
+
+/** Addresses may have a password in them. */
+const withoutPassword = (text: string) => text.replaceAll(/(\w:\/\/)[^/@\s]*@/g, '$1…@')

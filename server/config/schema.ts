@@ -1,5 +1,6 @@
 /** Every option of the service, once: flags, environment, file, `serve --help` and `--print-config` come from here. */
 import Type, { type Static } from 'typebox'
+import { JOB_OPTIONS } from './jobs.js'
 
 /** What an option says of itself besides its type. */
 interface About {
@@ -75,6 +76,8 @@ export const ServeSchema = Type.Object(
       0,
     ),
     maxPrompts: whole({ description: 'prompts for an image', group: LIMITS }, 64),
+
+    ...JOB_OPTIONS,
 
     logLevel: Type.Union(
       ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map((level) => Type.Literal(level)),

@@ -1,6 +1,8 @@
 /** What every route has at hand. */
 import type { FastifyInstance } from 'fastify'
 import type { ServeConfig } from '../config/schema.js'
+import type { JobFiles } from '../jobs/files/job-files.js'
+import type { JobStore } from '../jobs/job/store.js'
 import type { Metrics } from '../observe/metrics.js'
 import type { KeptImages } from '../pool/kept-images.js'
 import type { Pool } from '../pool/pool.js'
@@ -13,6 +15,9 @@ export interface Service {
   readonly images: KeptImages
   readonly metrics: Metrics
   readonly requests: RunningRequests
+  readonly jobs: JobStore
+  /** What jobs may read and write. */
+  readonly jobFiles: JobFiles
   /** The bytes behind an address that a client gave in place of an image; absent where addresses are not taken. */
   readonly fetchImage?: (address: string, signal: AbortSignal) => Promise<Uint8Array>
 }

@@ -1,5 +1,5 @@
 /** A source whose frames are kept until their results are drawn, which come later than the frames are read. */
-import type { FrameSource, SourceFrame } from '../../video/source/types.js'
+import type { FrameSource, SourceFrame } from './types.js'
 
 /** Passes frames on, and remembers those from the oldest one on that was not taken yet. */
 export class KeptFrames implements FrameSource {

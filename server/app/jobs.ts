@@ -1,0 +1,83 @@
+/** Puts jobs together: what they may use, and where they wait. */
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { Sam3Error, type Sam3ImageModel, Sam3ModelError, Sam3VideoModel } from 'sam3-node'
+import type { ServeConfig } from '../config/schema.js'
+import { JobFiles } from '../jobs/files/job-files.js'
+import { Roots } from '../jobs/files/roots.js'
+import type { JobStore } from '../jobs/job/store.js'
+import { EmbeddedStore } from '../jobs/store/embedded-store.js'
+import { RedisStore } from '../jobs/store/redis-store.js'
+import { Slots } from '../jobs/work/slots.js'
+import type { JobModel, JobTools } from '../jobs/work/tools.js'
+import type { Pool } from '../pool/pool.js'
+
+/** @throws Sam3InputError `ERR_INVALID_ARGUMENT` for a folder that is not there */
+export function jobFilesOf({ jobRoots = [], jobFolder, maxPayloadBytes }: ServeConfig): JobFiles {
+  const [first] = jobRoots
+  const folder = jobFolder ?? (first === undefined ? join(tmpdir(), 'sam3-jobs') : join(first, '.sam3-jobs'))
+  return new JobFiles(new Roots(jobRoots), resolve(folder), maxPayloadBytes)
+}
+
+/** One batch is computed while the images of the next are read. */
+export const slotsOf = ({ maxBatchSize }: ServeConfig): Slots => new Slots(2 * maxBatchSize)
+
+/** The queue in Redis where the options name one, else one in this process. */
+export async function openJobStore(
+  config: ServeConfig,
+  pool: Pool,
+  files: JobFiles,
+  onError: (error: Error) => void,
+): Promise<JobStore> {
+  const { redis, queueName, jobAttempts, jobConcurrency, jobKeptSeconds, maxJobs } = config
+  if (redis === undefined) {
+    const tools: JobTools = { model: modelOf(pool), files, slots: slotsOf(config) }
+    return new EmbeddedStore(tools, {
+      concurrency: jobConcurrency,
+      maxWaiting: maxJobs,
+      attempts: jobAttempts,
+      kept: REMEMBERED,
+    })
+  }
+  const options = {
+    url: redis,
+    name: queueName,
+    attempts: jobAttempts,
+    maxWaiting: maxJobs,
+    keptSeconds: jobKeptSeconds,
+  }
+  return RedisStore.open(options, onError)
+}
+
+/** Ended jobs that are known to a service without Redis. */
+const REMEMBERED = 1000
+/** Milliseconds until a job asks again for room in the queue of requests. */
+const PAUSE = 500
+
+/** The pool as jobs use it: they come behind the requests of clients, and wait where these are refused. */
+function modelOf(pool: Pool): JobModel {
+  const run = async <T>(signal: AbortSignal, work: (model: Sam3ImageModel) => Promise<T>): Promise<T> => {
+    for (;;) {
+      try {
+        return await pool.run({ signal, priority: 'low' }, work)
+      } catch (error) {
+        const isFull = error instanceof Sam3Error && error.code === 'ERR_QUEUE_FULL'
+        if (!isFull && !(pool.state === 'loading')) throw error
+        await pause(PAUSE, undefined, { signal })
+      }
+    }
+  }
+  const never = new AbortController().signal
+  return {
+    segment: (image, prompts, options = {}) =>
+      run(options.signal ?? never, (model) => model.segment(image, prompts, options)),
+    startSession: (video, options = {}) =>
+      run(options.signal ?? never, async (model) => {
+        if (model instanceof Sam3VideoModel) return model.startSession(video, options)
+        throw new Sam3ModelError('ERR_NO_TRACKER', 'The model cannot follow objects through a video.', {
+          fix: 'Serve weights that have a tracker.',
+        })
+      }),
+  }
+}

@@ -1,0 +1,91 @@
+/** What a job of a video writes, frame by frame. */
+import { createWriteStream } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { finished } from 'node:stream/promises'
+import {
+  CocoVideo,
+  type FrameResult,
+  MotText,
+  overlayFrame,
+  type SourceFrame,
+  type VideoSession,
+  VideoWriter,
+} from 'sam3-node'
+import type { TrackJob } from '../job/request.js'
+
+/** One output. */
+interface Sink {
+  add(frame: SourceFrame | undefined, result: FrameResult): Promise<void>
+  /** Completes it. */
+  close(): Promise<void>
+  abort(): Promise<void>
+}
+
+/** All outputs of a job. */
+export async function openSinks(
+  { outputs, texts }: TrackJob,
+  session: VideoSession,
+  fileName: string,
+  stage: (place: string) => Promise<string>,
+): Promise<Sink> {
+  const sinks: Sink[] = []
+  if (outputs.coco !== undefined) sinks.push(cocoSink(await stage(outputs.coco), session, fileName, texts))
+  if (outputs.mot !== undefined) sinks.push(motSink(await stage(outputs.mot)))
+  if (outputs.video !== undefined) sinks.push(await videoSink(await stage(outputs.video), session))
+  return {
+    add: async (frame, result) => {
+      for (const sink of sinks) await sink.add(frame, result)
+    },
+    close: async () => {
+      for (const sink of sinks) await sink.close()
+    },
+    abort: async () => {
+      for (const sink of sinks) await sink.abort().catch(() => {}) // the first error is the one to tell
+    },
+  }
+}
+
+function cocoSink(path: string, session: VideoSession, fileName: string, texts: string[] | undefined): Sink {
+  const { width, height, frameCount } = session
+  const coco = new CocoVideo({
+    fileName,
+    width,
+    height,
+    frameCount,
+    ...(texts && { categories: [...texts, 'object'] }),
+  })
+  return {
+    add: async (_frame, result) => coco.add(result),
+    close: () => writeFile(path, coco.chunks()),
+    abort: async () => {},
+  }
+}
+
+function motSink(path: string): Sink {
+  const mot = new MotText()
+  const stream = createWriteStream(path)
+  const done = finished(stream)
+  done.catch(() => {}) // told by the call that comes next
+  return {
+    add: async (_frame, result) => {
+      if (stream.write(mot.lines(result))) return
+      await Promise.race([done, new Promise<void>((go) => stream.once('drain', () => go()))])
+    },
+    close: async () => {
+      stream.end()
+      await done
+    },
+    abort: async () => void stream.destroy(),
+  }
+}
+
+async function videoSink(path: string, { width, height, frameRate }: VideoSession): Promise<Sink> {
+  const writer = await VideoWriter.open(path, { width, height, frameRate })
+  return {
+    add: async (frame, { objects }) => {
+      if (frame) await writer.write(await overlayFrame(frame, objects))
+    },
+    close: () => writer.close(),
+    abort: () => writer.abort(),
+  }
+}
