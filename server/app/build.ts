@@ -31,6 +31,8 @@ export async function buildApp(service: Service, logger: FastifyServerOptions['l
   const app = fastify({
     logger,
     bodyLimit: config.maxPayloadBytes,
+    requestTimeout: config.timeoutMs, // for a client that sends its request slowly
+    trustProxy: config.trustProxy,
     genReqId: ({ headers }) => {
       const given = headers['x-request-id']
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
@@ -40,11 +42,10 @@ export async function buildApp(service: Service, logger: FastifyServerOptions['l
     routerOptions: { maxParamLength: 128 },
   })
   app.setSerializerCompiler(() => (answer) => JSON.stringify(answer))
-  app.addHook('onRequest', async (request, reply) => void reply.header('x-request-id', request.id))
-  observeRequests(app, service)
-  app.addHook('onResponse', async ({ log, method, routeOptions }, reply) =>
-    log.info({ method, endpoint: routeOptions.url, status: reply.statusCode, ms: reply.elapsedTime }, 'answered'),
-  )
+  observeRequests(app, metrics)
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id).header('x-content-type-options', 'nosniff')
+  })
 
   app.setErrorHandler((error, request, reply) => {
     const typed = typedError(error)

@@ -104,6 +104,14 @@ export const ServeSchema = Type.Object(
       }),
     ),
     urlTimeoutMs: whole({ description: 'an image that is fetched has this long to arrive', group: ACCESS }, 10_000),
+    rateLimit: whole({ description: 'requests that a client may send in a minute; 0 for any', group: ACCESS }, 0, 0),
+    trustProxy: flag(
+      {
+        description: 'take the address of a client from X-Forwarded-For: only behind a proxy that sets it',
+        group: ACCESS,
+      },
+      false,
+    ),
     tokenFile: optionalText({ description: 'file with one bearer token in each line', group: ACCESS }),
   },
   { additionalProperties: false },

@@ -1,12 +1,17 @@
-/** Who is let in: bearer tokens, compared in constant time; without any, everyone. */
+/** Who is let in, and how often: bearer tokens, compared in constant time; without any, everyone. */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import bearerAuth from '@fastify/bearer-auth'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import rateLimit from '@fastify/rate-limit'
+import type { FastifyInstance } from 'fastify'
 import { Sam3InputError, Sam3ServiceError } from 'sam3-node'
 import type { ServeConfig } from '../config/schema.js'
 
 declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who sends it, for limits and fairness: its token, unreadable, or else its address. */
+    client: string
+  }
   interface FastifyContextConfig {
     /** Answered without a token: probes, and the page in which a token can be typed. */
     open?: boolean
@@ -38,15 +43,39 @@ function readLines(path: string): string[] {
   }
 }
 
-/** Refuses requests without one of the tokens, but for open routes. */
+/** Refuses requests without one of the tokens, and those of a client that sends too many; but for open routes. */
 export async function guardAccess(app: FastifyInstance, config: ServeConfig): Promise<void> {
   const keys = readTokens(config)
-  if (keys.length === 0) return
+  app.decorateRequest('client', '')
+  app.addHook('onRequest', async (request) => {
+    request.client = request.ip
+  })
+  if (keys.length > 0) await checkTokens(app, keys)
+  if (config.rateLimit === 0) return
+  await app.register(rateLimit, {
+    max: config.rateLimit,
+    timeWindow: MINUTE,
+    keyGenerator: ({ client }) => client,
+    allowList: ({ routeOptions }) => routeOptions.config.open === true,
+    errorResponseBuilder: (_request, { max, ttl }) =>
+      new Sam3ServiceError('ERR_RATE_LIMITED', `More than ${max} requests within a minute.`, {
+        fix: 'Send the request again after the seconds that Retry-After gives.',
+        retryAfter: Math.ceil(ttl / 1000),
+      }),
+  })
+}
+
+const MINUTE = 60_000
+
+async function checkTokens(app: FastifyInstance, keys: readonly string[]): Promise<void> {
   await app.register(bearerAuth, { keys: new Set(keys), addHook: false, verifyErrorLogLevel: 'debug' })
   app.addHook('onRequest', (request, reply, done) => {
     if (request.routeOptions.config.open) return done()
     app.verifyBearerAuth!(request, reply, (refused) => {
-      if (!refused) return done()
+      if (!refused) {
+        request.client = createHash('sha256').update(request.headers.authorization!).digest('base64url')
+        return done()
+      }
       reply.header('www-authenticate', 'Bearer')
       done(
         new Sam3ServiceError('ERR_UNAUTHORIZED', 'The request has no token that is let in.', {
@@ -55,11 +84,4 @@ export async function guardAccess(app: FastifyInstance, config: ServeConfig): Pr
       )
     })
   })
-}
-
-/** Who sends a request, for limits and fairness: its token, unreadable, or else its address. */
-export function clientOf(request: FastifyRequest): string {
-  const { authorization } = request.headers
-  if (authorization === undefined) return request.ip
-  return createHash('sha256').update(authorization).digest('base64url').slice(0, 16)
 }

@@ -1,6 +1,7 @@
 /** The requests that are being worked on, and when their work ends early: the client left, time is up, or the service must stop. */
 import type { FastifyReply } from 'fastify'
 import { Sam3AbortError, Sam3ServiceError } from 'sam3-node'
+import { traced } from './observe-requests.js'
 
 /** The work for one request. */
 export interface Running {
@@ -35,7 +36,7 @@ export class RunningRequests {
     }
     reply.raw.once('close', left)
     try {
-      return await work({ signal: controller.signal, limit })
+      return await traced(reply.request, () => work({ signal: controller.signal, limit }))
     } finally {
       for (const timer of timers) clearTimeout(timer)
       reply.raw.removeListener('close', left)

@@ -1,5 +1,6 @@
 /** What the service counts and times, for Prometheus: seconds and bytes, and no label that holds a text of a client. */
-import { Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { inSpan } from './trace.js'
 
 /** From a click on features that are there to a batch of large images on a CPU. */
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 180]
@@ -45,20 +46,23 @@ export class Metrics {
   ])
 
   constructor() {
+    collectDefaultMetrics({ register: this.registry }) // memory, lag of the event loop
     // Series exist from the start, so that a rate over the first event is right.
     for (const reason of REASONS) this.rejected.inc({ reason }, 0)
     for (const outcome of OUTCOMES) this.cache.inc({ cache: 'images', outcome }, 0)
     for (const stage of STAGES) this.stages.zero({ stage })
   }
 
-  /** Times a part of a request. */
-  async time<T>(stage: Stage, work: () => Promise<T>): Promise<T> {
-    const end = this.stages.startTimer({ stage })
-    try {
-      return await work()
-    } finally {
-      end()
-    }
+  /** Times a part of a request, also as a span of its trace. */
+  time<T>(stage: Stage, work: () => Promise<T>): Promise<T> {
+    return inSpan(`sam3.${stage}`, async () => {
+      const end = this.stages.startTimer({ stage })
+      try {
+        return await work()
+      } finally {
+        end()
+      }
+    })
   }
 
   #counter<L extends string>(name: string, help: string, labelNames: L[]): Counter<L> {

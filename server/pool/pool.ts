@@ -1,6 +1,8 @@
 /** The models that answer, and what waits for them. */
-import { type Sam3ImageModel, Sam3RuntimeError, Sam3ServiceError } from 'sam3-node'
+import { type ModelStats, type Sam3ImageModel, Sam3RuntimeError, Sam3ServiceError } from 'sam3-node'
+import { registerBatchSize } from '../observe/batch-size.js'
 import type { Metrics } from '../observe/metrics.js'
+import { beginSpan } from '../observe/trace.js'
 import { PRIORITIES, Scheduler, type SchedulerOptions, type Ticket } from './scheduler.js'
 
 /** Whether the service takes work, and why not. */
@@ -22,6 +24,7 @@ export class Pool {
   constructor(options: SchedulerOptions, metrics: Metrics) {
     this.#options = options
     this.#metrics = metrics
+    registerBatchSize(metrics.registry, () => this.#stats() ?? { calls: 0, batches: 0 })
   }
 
   get state(): PoolState {
@@ -63,27 +66,36 @@ export class Pool {
    */
   async run<T>(ticket: Ticket, work: (model: Sam3ImageModel) => Promise<T>): Promise<T> {
     const { scheduler, model } = this.#chosen()
-    return scheduler.run(
-      ticket,
-      () => this.#metrics.time('engine', () => work(model)),
-      (seconds) => this.#metrics.queueDuration.observe(seconds),
-    )
+    const waiting = beginSpan('sam3.queue')
+    const onStart = (seconds: number) => {
+      this.#metrics.queueDuration.observe(seconds)
+      waiting.end()
+    }
+    try {
+      return await scheduler.run(ticket, () => this.#metrics.time('engine', () => work(model)), onStart)
+    } finally {
+      waiting.end() // also where its turn never came
+    }
   }
 
   /** Brings what is read, not counted, up to date: before metrics are told. */
   observe(): void {
     for (const priority of PRIORITIES)
       this.#metrics.queueSize.set({ priority }, this.#member?.scheduler.waiting(priority) ?? 0)
+    this.#metrics.sessions.set(this.#stats()?.sessions ?? 0)
   }
 
   /** Whether the models are alive: asks them, and waits for no work. */
   get isAlive(): boolean {
-    if (!this.#member) return true // still loading
+    return this.#member === undefined || this.#stats() !== undefined // without a model it is still loading
+  }
+
+  /** What the engine counted; undefined where there is no model, or it has gone. */
+  #stats(): ModelStats | undefined {
     try {
-      this.#member.model.stats()
-      return true
+      return this.#member?.model.stats()
     } catch {
-      return false
+      return undefined
     }
   }
 

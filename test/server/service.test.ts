@@ -117,28 +117,86 @@ describe('tokens', () => {
   })
 })
 
+describe('a client that sends too much', () => {
+  it('is refused by its token, others are not', async () => {
+    const { server } = await service({ tokens: ['one', 'two'], rateLimit: 3 })
+    const get = (token: string) =>
+      server.app.inject({ url: '/openapi.json', headers: { authorization: `Bearer ${token}` } })
+    for (let time = 0; time < 3; time++) expect((await get('one')).statusCode).toBe(200)
+    const refused = await get('one')
+    expect(refused.json()).toMatchObject({ status: 429, code: 'ERR_RATE_LIMITED' })
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
+    expect((await get('two')).statusCode).toBe(200)
+    expect((await server.app.inject({ url: '/livez' })).statusCode).toBe(200)
+  })
+
+  it('does not get round it with headers that nobody checks', async () => {
+    const { server } = await service({ rateLimit: 1 })
+    const get = (headers: Record<string, string>) => server.app.inject({ url: '/openapi.json', headers })
+    expect((await get({})).statusCode).toBe(200)
+    expect((await get({ authorization: 'Bearer other' })).statusCode).toBe(429)
+    expect((await get({ 'x-forwarded-for': '1.2.3.4' })).statusCode).toBe(429)
+  })
+})
+
+describe('the end', () => {
+  it('lets running requests end, refuses others, and stops what takes too long', async () => {
+    const { server } = await service({ shutdownTimeoutMs: 50, maxBatchSize: 1 })
+    const running = server.app.inject({ ...ask, ...form(['text', 'cup'], ...Array(12).fill(['image', picture])) })
+    await vi.waitFor(async () => {
+      const { body } = await server.app.inject({ url: '/metrics' })
+      expect(body).toMatch(/^sam3_stage_duration_seconds_count\{stage="engine"\} [1-9]/m)
+    }, PATIENCE)
+    const closed = server.close()
+    expect((await server.app.inject({ url: '/readyz' })).json()).toEqual({ status: 'draining' })
+    expect((await server.app.inject(ask)).json()).toMatchObject({ status: 503, code: 'ERR_NOT_READY' })
+    expect((await running).json()).toMatchObject({ status: 503, code: 'ERR_NOT_READY' })
+    await closed
+  })
+})
+
 describe('sam3-node serve', () => {
   const cli = `${repositoryRoot}/dist/cli.js`
-  it('ends with 0 at SIGTERM, after the work that runs', async () => {
+
+  /** A process that serves, ready and at work on a request of so many images. */
+  async function atWork(images: number) {
     const args = ['serve', '--model', 'demo', '--device', 'cpu', '--port', '0']
     const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
     const exit = once(child, 'exit')
     let address = ''
-    for await (const line of createInterface(child.stdout)) {
+    const said = new Set<string>()
+    createInterface(child.stdout).on('line', (line) => {
       const { msg, ...entry } = JSON.parse(line) as { msg: string; address?: string }
+      said.add(msg)
       address ||= entry.address ?? ''
-      if (msg === 'ready') break
-    }
+    })
+    const says = (msg: string) => vi.waitFor(() => expect(said).toContain(msg), PATIENCE)
+    await says('ready')
     const body = new FormData()
-    for (let copy = 0; copy < 8; copy++) body.append('image', new Blob([picture]))
+    for (let copy = 0; copy < images; copy++) body.append('image', new Blob([picture]))
     body.append('text', 'cup')
     const asked = fetch(`${address}/v1/segment`, { method: 'POST', body })
     await vi.waitFor(async () => {
       const metrics = await (await fetch(`${address}/metrics`)).text()
       expect(metrics).toMatch(/^sam3_stage_duration_seconds_count\{stage="engine"\} [1-9]/m)
     }, PATIENCE)
+    return { child, exit, asked, says }
+  }
+
+  it('ends with 0 at SIGTERM, after the work that runs', async () => {
+    const { child, exit, asked } = await atWork(8)
     child.kill('SIGTERM')
     expect((await asked).status).toBe(200)
     expect(await exit).toEqual([0, null])
+  })
+
+  it('ends at once at the second signal', async () => {
+    const { child, exit, asked, says } = await atWork(32)
+    asked.catch(() => {}) // nobody answers it
+    child.kill('SIGTERM')
+    await says('shutting down')
+    child.kill('SIGINT')
+    expect(await exit).toEqual([1, null])
+    await expect(asked).rejects.toThrow()
   })
 })
