@@ -52,28 +52,32 @@ export async function openJobStore(
 
 /** Ended jobs that are known to a service without Redis. */
 const REMEMBERED = 1000
+/** As whom jobs take turns with clients. */
+const JOBS = 'jobs'
 /** Milliseconds until a job asks again for room in the queue of requests. */
 const PAUSE = 500
 
 /** The pool as jobs use it: they come behind the requests of clients, and wait where these are refused. */
 function modelOf(pool: Pool): JobModel {
-  const run = async <T>(signal: AbortSignal, work: (model: Sam3ImageModel) => Promise<T>): Promise<T> => {
+  const run = async <T>(
+    share: number,
+    signal = new AbortController().signal,
+    work: (model: Sam3ImageModel) => Promise<T>,
+  ): Promise<T> => {
     for (;;) {
       try {
-        return await pool.run({ signal, priority: 'low' }, work)
+        return await pool.run({ client: JOBS, priority: 'low', share, signal }, work)
       } catch (error) {
-        const isFull = error instanceof Sam3Error && error.code === 'ERR_QUEUE_FULL'
-        if (!isFull && !(pool.state === 'loading')) throw error
+        if (!(error instanceof Sam3Error && error.code === 'ERR_QUEUE_FULL')) throw error
         await pause(PAUSE, undefined, { signal })
       }
     }
   }
-  const never = new AbortController().signal
   return {
     segment: (image, prompts, options = {}) =>
-      run(options.signal ?? never, (model) => model.segment(image, prompts, options)),
+      run(1, options.signal, (model) => model.segment(image, prompts, options)),
     startSession: (video, options = {}) =>
-      run(options.signal ?? never, async (model) => {
+      run(0, options.signal, async (model) => {
         if (model instanceof Sam3VideoModel) return model.startSession(video, options)
         throw new Sam3ModelError('ERR_NO_TRACKER', 'The model cannot follow objects through a video.', {
           fix: 'Serve weights that have a tracker.',

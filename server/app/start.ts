@@ -59,6 +59,10 @@ async function makeServer(
   const service: Service = { config, pool, images, metrics, requests, jobs, jobFiles, fetchImage: fetcher(config) }
   const app = await buildApp(service, logger ?? { level: config.logLevel })
   log = app.log
+  pool.onLost = ({ name, model, failure }) => {
+    app.log.error({ device: name, err: failure }, 'device lost')
+    images.clear(model)
+  }
   let closing: Promise<void> | undefined
   const close = async () => {
     const timer = setTimeout(() => requests.stop(), config.shutdownTimeoutMs)
@@ -109,16 +113,20 @@ export async function startServer(config: ServeConfig, context: ServerContext): 
   const address = await server.listen()
   const stop = new AbortController()
   const load = async () => {
-    const model = await loadModel(config, stop.signal)
-    try {
-      if (config.warmup) await warmUp(model)
-      stop.signal.throwIfAborted()
-    } catch (error) {
-      await model.dispose()
-      throw error
+    // One after the other: each takes memory of the host while its weights are read.
+    for (const device of config.devices ?? [config.device]) {
+      const model = await loadModel({ ...config, device }, stop.signal)
+      try {
+        if (config.warmup) await warmUp(model)
+        stop.signal.throwIfAborted()
+      } catch (error) {
+        await model.dispose()
+        throw error
+      }
+      service.pool.add(model)
+      server.app.log.info({ model: model.info }, 'device ready')
     }
-    service.pool.add(model)
-    server.app.log.info({ model: model.info }, 'ready')
+    server.app.log.info('ready')
   }
   const ready = load()
   ready.catch(() => {}) // whoever waits for it is told

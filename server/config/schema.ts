@@ -41,6 +41,14 @@ export const ServeSchema = Type.Object(
       default: 'auto',
       pattern: '^(auto|cpu|cuda(:\\d+)?)$',
     }),
+    devices: Type.Optional(
+      Type.Array(Type.String({ pattern: '^(auto|cpu|cuda(:\\d+)?)$' }), {
+        description:
+          'several devices with a model on each, separated by commas: cuda:0,cuda:1 (default: the one of device)',
+        group: MODEL,
+        minItems: 1,
+      }),
+    ),
     dtype: Type.Union(
       [Type.Literal('auto'), Type.Literal('float32'), Type.Literal('bfloat16'), Type.Literal('float16')],
       { description: 'number type: auto, float32, bfloat16 or float16', group: MODEL, default: 'auto' },

@@ -1,6 +1,6 @@
 /** What requests hold, once: the same schemas check them and make the OpenAPI document. */
 import Type, { type Static } from 'typebox'
-import { PRIORITIES } from '../pool/scheduler.js'
+import { PRIORITIES } from '../pool/fair-queue.js'
 
 const Numbers = (length: number, about: string) =>
   Type.Array(Type.Number(), { minItems: length, maxItems: length, description: about })

@@ -1,30 +1,32 @@
-/** How much is done in a second, of late. */
+/** How fast work is done, for `Retry-After`. */
 
-/** Seconds after which what was done counts for a third. */
-const MEMORY = 10
-/** Longest and shortest advice. */
+/** Share of the newest interval in the mean. */
+const NEWEST = 0.1
+/** Longest and shortest advice, seconds. */
 const [SOONEST, LATEST] = [1, 60]
 
+/** The mean time between two pieces of work that are done, of the times in which there was work. */
 export class RateMeter {
-  #perSecond = 0
-  #at = performance.now()
+  #mean: number | undefined
+  #last = 0
+  #running = 0
 
-  /** Something was done. */
-  count(): void {
-    this.#fade()
-    this.#perSecond += 1 / MEMORY
+  /** Work begins, at a time in milliseconds. */
+  begin(now = performance.now()): void {
+    if (this.#running++ === 0) this.#last = now
+  }
+
+  /** Work is done. Of pieces that are done together, all but the first took no time. */
+  end(now = performance.now()): void {
+    this.#running--
+    const interval = now - this.#last
+    this.#last = now
+    this.#mean = this.#mean === undefined ? interval : this.#mean + NEWEST * (interval - this.#mean)
   }
 
   /** Whole seconds in which `amount` will be done at this rate: at least 1, at most 60. */
   secondsFor(amount: number): number {
-    this.#fade()
-    if (this.#perSecond === 0) return SOONEST
-    return Math.min(LATEST, Math.max(SOONEST, Math.ceil(amount / this.#perSecond)))
-  }
-
-  #fade(): void {
-    const now = performance.now()
-    this.#perSecond *= Math.exp(-(now - this.#at) / 1000 / MEMORY)
-    this.#at = now
+    const seconds = Math.ceil((amount * (this.#mean ?? 0)) / 1000)
+    return Math.min(LATEST, Math.max(SOONEST, seconds))
   }
 }

@@ -38,7 +38,7 @@ describe('over a socket', () => {
     const get = (path: string) => fetch(server.address + path)
     expect((await get('/livez')).status).toBe(200)
     const loading = await get('/readyz')
-    expect([loading.status, await loading.json()]).toEqual([503, { status: 'loading' }])
+    expect([loading.status, await loading.json()]).toEqual([503, { status: 'loading', devices: [] }])
     const early = await fetch(`${server.address}/v1/segment`, { method: 'POST', body: new FormData() })
     expect([early.status, await early.json()]).toEqual([503, expect.objectContaining({ code: 'ERR_NOT_READY' })])
     await server.ready

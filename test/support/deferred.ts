@@ -2,10 +2,15 @@
 export interface Deferred<T> {
   promise: Promise<T>
   resolve(value: T): void
+  reject(reason: unknown): void
 }
 
 export function deferred<T = void>(): Deferred<T> {
   let resolve!: (value: T) => void
-  const promise = new Promise<T>((settle) => (resolve = settle))
-  return { promise, resolve }
+  let reject!: (reason: unknown) => void
+  const promise = new Promise<T>((settle, fail) => {
+    resolve = settle
+    reject = fail
+  })
+  return { promise, resolve, reject }
 }

@@ -5,7 +5,7 @@ import { decodeImage } from '../../../lib/image/decode.js'
 import type { Service } from '../service.js'
 import type { RequestInput } from './read.js'
 import type { Lent } from '../../pool/kept-images.js'
-import type { Ticket } from '../../pool/scheduler.js'
+import type { Ticket } from '../../pool/pool.js'
 import type { ImageReference } from '../schemas.js'
 
 /** An image to ask: its pixels, or what an earlier request left on the device of a model. */

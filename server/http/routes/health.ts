@@ -2,7 +2,14 @@
 import Type from 'typebox'
 import type { Route } from '../service.js'
 
-const StateSchema = Type.Object({ status: Type.String() })
+const StateSchema = Type.Object({
+  status: Type.String(),
+  devices: Type.Optional(
+    Type.Array(Type.Object({ name: Type.String(), status: Type.String() }), {
+      description: 'each device, and whether it works or was lost',
+    }),
+  ),
+})
 const about = (summary: string) => ({
   config: { open: true },
   schema: {
@@ -20,6 +27,7 @@ export const healthRoute: Route = (app, { pool }) => {
     })
   app.get('/readyz', about('Whether it takes work'), (_request, reply) => {
     const status = pool.isAlive ? pool.state : 'device lost'
-    return reply.code(status === 'ready' ? 200 : 503).send({ status })
+    const devices = pool.devices.map(({ name, failure }) => ({ name, status: failure ? 'lost' : 'works' }))
+    return reply.code(status === 'ready' ? 200 : 503).send({ status, devices })
   })
 }

@@ -47,7 +47,7 @@ async function keep(
   }
   const { pixels } = await openImage(sources[0]!, service, signal)
   if (!pixels) throw new Sam3ServiceError('ERR_BAD_REQUEST', 'The image is kept already.', { fix: 'Ask it by its id.' })
-  const ticket = { signal, priority: asked.priority }
+  const ticket = { client: request.client, signal, priority: asked.priority }
   const kept = await service.pool.run(ticket, async (model) => {
     service.images.checkFits(featureBytes(model.info))
     return { model, image: await model.encode(pixels, { signal }) }

@@ -42,7 +42,7 @@ async function predict(
     })
   }
   const image = await openImage(sources[0]!, service, signal)
-  const ticket = { signal, priority: asked.priority }
+  const ticket = { client: request.client, signal, priority: asked.priority }
   const predictions = await askImage(image, ticket, service, (model, of) => model.predict(of, prompts, { signal }))
   return service.metrics.time('encode_output', () => send(reply, image.pixels, predictions, format, asked))
 }

@@ -49,7 +49,7 @@ async function segment(
       fix: 'Send one image, or ask for JSON.',
     })
   }
-  const ticket = { signal, priority: asked.priority }
+  const ticket = { client: request.client, signal, priority: asked.priority, share: 1 }
   const answers = inTurn(sources, IMAGES_AT_A_TIME, async (source): Promise<Answer> => {
     const image = await openImage(source, service, signal)
     const results = await askImage(image, ticket, service, (model, of) => model.segment(of, prompts, { signal }))
