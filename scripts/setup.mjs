@@ -19,7 +19,7 @@ import {
 } from './support/python.mjs'
 import { LINTERS } from './support/requirements.mjs'
 import { isStamped, report, runSteps, stamp } from './support/steps.mjs'
-import { bringDoctest, bringFfmpeg, bringIproute, bringRedis } from './support/test-tools.mjs'
+import { bringCurl, bringDoctest, bringFfmpeg, bringIproute, bringRedis } from './support/test-tools.mjs'
 
 const UP_TO_DATE = 'up to date'
 /** SAM3_OFFLINE=1: nothing is installed; what is missing of the optional packages is named and left out. */
@@ -273,6 +273,11 @@ const STEPS = [
     name: 'iproute',
     title: 'ip, for tests in a network of their own',
     run: (context) => bringIproute(context, { offline: OFFLINE }),
+  },
+  {
+    name: 'curl',
+    title: 'curl, for the examples of the service',
+    run: (context) => bringCurl(context, { offline: OFFLINE }),
   },
   {
     name: 'redis',

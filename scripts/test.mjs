@@ -3,7 +3,7 @@
 //   npm test -- [WORD...] [--without NAME[,NAME...]] [--long]
 //
 // WORD       only the tests that have it in the names of their files, native ones in their own, as `npm test -- golden`
-// --without  what this machine does without: ffmpeg, redis, native, python, root; the tests that need it count as skipped
+// --without  what this machine does without: curl, ffmpeg, redis, native, python, root; the tests that need it count as skipped
 // --long     what `npm test` does in a short form: 2,000 frames of one video, 400,000 random files for each reader,
 //            workers of jobs killed at 20 points
 
@@ -12,7 +12,14 @@ import { FOR_LINT, FOR_NATIVE_TESTS, FOR_TESTS } from './setup.mjs'
 import { afterSetup } from './support/after-setup.mjs'
 
 /** What can be done without, and what is set up for it otherwise. */
-const OPTIONAL = { ffmpeg: ['ffmpeg'], redis: ['redis'], native: FOR_NATIVE_TESTS, python: [], root: ['iproute'] }
+const OPTIONAL = {
+  curl: ['curl'],
+  ffmpeg: ['ffmpeg'],
+  redis: ['redis'],
+  native: FOR_NATIVE_TESTS,
+  python: [],
+  root: ['iproute'],
+}
 
 const { values, positionals: words } = parseArgs({
   allowPositionals: true,

@@ -26,6 +26,12 @@ async function ffmpegVersion() {
   return /version (\S+)/.exec(results[0].stdout)?.[1] ?? 'unknown'
 }
 
+/** The version of curl, or undefined where it does not run. */
+async function curlVersion() {
+  const { code, stdout } = await run('curl', ['--version'])
+  return code === 0 ? /curl (\S+)/.exec(stdout)?.[1] : undefined
+}
+
 /** The version of redis-server, or undefined where it does not run. */
 async function redisVersion() {
   const { code, stdout } = await run('redis-server', ['--version'])
@@ -82,3 +88,7 @@ export const bringFfmpeg = (_context, { offline }) =>
 /** redis-server, which the tests of jobs start and kill; never as a service of the machine. */
 export const bringRedis = (_context, { offline }) =>
   bringPrograms('redis', 'redis-server', { version: redisVersion, programs: ['redis-server'], beside: true, offline })
+
+/** curl, with which the examples of docs/serve.md ask. */
+export const bringCurl = (_context, { offline }) =>
+  bringPrograms('curl', 'curl', { version: curlVersion, programs: ['curl'], offline })

@@ -51,6 +51,7 @@ function commands(page: string): string[][] {
 
 // A folder like the reader's: the package installed, a photograph, a video, a model.
 const folder = mkdtempSync(path.join(tmpdir(), 'sam3-docs-'))
+writeFileSync(path.join(folder, 'package.json'), '{ "name": "app", "private": true }')
 mkdirSync(path.join(folder, 'node_modules'))
 symlinkSync(repositoryRoot, path.join(folder, 'node_modules', 'sam3-node'))
 symlinkSync(path.join(repositoryRoot, 'models', 'demo'), path.join(folder, 'sam3'))
