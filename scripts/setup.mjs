@@ -291,7 +291,7 @@ export const FOR_USE = ['native', 'lib', 'program', 'demo-model']
 /** What the scripts of lint need. */
 export const FOR_LINT = ['packages', 'lint-packages']
 /** What the native tests need; they bring their own build. */
-export const FOR_NATIVE_TESTS = ['packages', 'fixtures', 'doctest']
+export const FOR_NATIVE_TESTS = ['packages', 'fixtures', 'program', 'doctest']
 /** What the tests in Python and over the library need. */
 export const FOR_TESTS = [...FOR_USE, 'test-packages', 'fixtures']
 

@@ -2,6 +2,7 @@
 
 #include <ATen/Version.h>
 #include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/DeviceType.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/version.h>
 
@@ -29,7 +30,13 @@ bool cpu_has_bf16() {
 #endif
 }
 
+// A backend that someone else has registered with LibTorch under this name: LibTorch has room for one.
+bool is_foreign_backend(const std::string& name) {
+  return c10::is_privateuse1_backend_registered() && name == c10::get_privateuse1_backend();
+}
+
 c10::Device resolve_device(const std::string& name) {
+  if (is_foreign_backend(name)) return c10::Device(c10::DeviceType::PrivateUse1, 0);
   const int gpus = cuda_device_count();
   if (name == "cpu" || (name == "auto" && gpus == 0)) return c10::Device(c10::kCPU);
   if (name == "auto") return c10::Device(c10::DeviceType::CUDA, 0);
@@ -62,7 +69,7 @@ Target resolve_target(const std::string& device_name, const std::string& dtype_t
   if (dtype_text != "auto")
     throw Error(ERR_INVALID_DTYPE, "Unknown dtype '" + dtype_text + "'.",
                 "Use 'float32', 'bfloat16', 'float16' or 'auto'.");
-  return {device, device.is_cuda() || cpu_has_bf16() ? at::kBFloat16 : at::kFloat};
+  return {device, !device.is_cpu() || cpu_has_bf16() ? at::kBFloat16 : at::kFloat};
 }
 
 std::vector<std::string> available_devices() {

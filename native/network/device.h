@@ -13,9 +13,9 @@ struct Target {
   c10::ScalarType dtype;
 };
 
-// `device`: cpu | cuda | cuda:N | auto (the first GPU LibTorch can use, else the CPU).
-// `dtype`: float32 | bfloat16 | float16 | auto (bfloat16 on a GPU and on a CPU with bf16 instructions, else float32).
-// Throws ERR_DEVICE_UNAVAILABLE and ERR_INVALID_DTYPE.
+// `device`: cpu | cuda | cuda:N | auto (the first GPU LibTorch can use, else the CPU), or the name of a backend that
+// was registered with LibTorch. `dtype`: float32 | bfloat16 | float16 | auto (bfloat16 but on a CPU without bf16
+// instructions). Throws ERR_DEVICE_UNAVAILABLE and ERR_INVALID_DTYPE.
 Target resolve_target(const std::string& device, const std::string& dtype);
 
 // "cpu", then every "cuda:N" that the loaded LibTorch can use.

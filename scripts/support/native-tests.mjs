@@ -1,12 +1,19 @@
-// Builds the programs of the native tests and runs them: all tests, and those of the queue alone under ThreadSanitizer.
+// Builds the programs of the native tests and runs them: all tests, those of the queue alone under ThreadSanitizer, and on
+// the stand-in for a GPU its own tests, the budgets and what moves tensors between host and device.
 
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { must, root, run, SetupError } from './command.mjs'
 import { goldenEnvironment } from './golden-set.mjs'
+import { shapesEnvironment } from './shapes-model.mjs'
 
 const TARGET = 'sam3_native_tests'
 const QUEUE_TARGET = 'sam3_queue_tests'
+const STANDIN_TARGET = 'sam3_standin_tests'
+/** What runs on the stand-in, unless all does: itself, the budgets, and the paths of tensors through the engine. */
+const SHORT = [
+  '--source-file=*/native/standin/*,*/engine/*,*/concept_detector_test.cc,*/concept_flow_test.cc,*/tracker_golden_test.cc',
+]
 const FIX = 'Read the first error above. If LibTorch changed, remove the folder build and run this again.'
 
 /** LibTorch itself is not instrumented: what is found is in our code, or in what it hands to LibTorch. */
@@ -39,25 +46,30 @@ async function configure({ libtorch, doctest }, sanitize) {
 /**
  * Builds the tests and runs them, with their output on this terminal.
  * @param {{ python: string, libtorch: string, doctest: string }} context of the set-up
- * @param {{ sanitize?: boolean, fuzz?: string, doctest?: string[] }} [options] `fuzz`: random cases for each reader;
- *   `doctest`: options of doctest itself
+ * @param {{ sanitize?: boolean, fuzz?: string, doctest?: string[] }} [options] `fuzz`: random cases for each reader, and
+ *   everything on the stand-in; `doctest`: options of doctest itself
  * @returns {Promise<{ code: number, output: string }>}
  */
 export async function nativeTests(context, { sanitize = false, fuzz, doctest = [] } = {}) {
   if (fuzz !== undefined && !/^[1-9]\d*$/.test(fuzz))
     throw new SetupError(`--fuzz ${fuzz} is no number of cases.`, 'Give a whole number, as --fuzz 100000.')
   const { tree, programs } = await configure(context, sanitize)
-  await must('cmake', ['--build', tree, '--target', TARGET, QUEUE_TARGET, '--parallel', '2'], FIX)
+  // The stand-in is a tool of the tests: what sanitizers are to find is in the engine, which TARGET runs as well.
+  const targets = [QUEUE_TARGET, TARGET, ...(sanitize ? [] : [STANDIN_TARGET])]
+  await must('cmake', ['--build', tree, '--target', ...targets, '--parallel', '2'], FIX)
   const env = {
     // Threads that wait by spinning take the cores from each other when anything else runs.
     OMP_WAIT_POLICY: 'passive',
     ...(await goldenEnvironment(context)),
+    ...shapesEnvironment(),
     ...(sanitize && SANITIZERS),
     ...(fuzz && { SAM3_FUZZ_CASES: fuzz }),
   }
   const runs = []
-  for (const target of [QUEUE_TARGET, TARGET])
-    runs.push(await run(path.join(programs, target), doctest, { env, show: true }))
+  for (const target of targets) {
+    const chosen = target === STANDIN_TARGET && !fuzz ? [...SHORT, ...doctest] : doctest
+    runs.push(await run(path.join(programs, target), chosen, { env, show: true }))
+  }
   return { code: Math.max(...runs.map(({ code }) => code)), output: runs.map(({ output }) => output).join('\n') }
 }
 

@@ -67,9 +67,15 @@ ConceptPrompt ConceptRun::prompt_on(int64_t frame) const {
 
 ConceptDetections ConceptRun::detections(const Clip& clip, FrameStore& frames, const GoldenTensors& tensors,
                                          int64_t frame) const {
-  if (crafted_detections) return sam3::test::crafted_detections(tensors.file(), frame, options);
+  const auto device = clip.model().program().target().device;
+  if (crafted_detections) {
+    ConceptDetections crafted = sam3::test::crafted_detections(tensors.file(), frame, options);
+    crafted.masks = crafted.masks.to(device);
+    return crafted;
+  }
   // The box belongs to its own frame, and without a text nothing is detected on others.
-  if (!has_text && frame != start) return keep_detections({}, {}, at::empty({0, side_, side_}), options);
+  if (!has_text && frame != start)
+    return keep_detections({}, {}, at::empty({0, side_, side_}, at::TensorOptions(at::kFloat).device(device)), options);
   const ConceptPrompt prompt = prompt_on(frame);
   return detect_concepts(clip.model(), frames.detector(frame), {&prompt}, options, {})[0];
 }

@@ -1,0 +1,191 @@
+// Budgets: what calls ask of a device, counted on the stand-in with the network of the true size.
+#include <ATen/ATen.h>
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "image/image_model.h"
+#include "standin/standin.h"
+#include "video/session/video_session.h"
+
+using namespace sam3;
+
+namespace {
+
+struct Budget {
+  int64_t operators, uploads, downloads, waits;
+  std::string text() const {
+    return std::to_string(operators) + " operators, " + std::to_string(uploads) + " uploads, " +
+           std::to_string(downloads) + " downloads, " + std::to_string(waits) + " waits";
+  }
+};
+
+const std::map<std::string, Budget> kBudgets{
+#define SAM3_BUDGET(call, operators, uploads, downloads, waits) {call, {operators, uploads, downloads, waits}},
+#include "standin/budgets.def"
+#undef SAM3_BUDGET
+};
+
+std::string setting(const char* name) {
+  const char* value = std::getenv(name);
+  REQUIRE_MESSAGE(value, name << " is not set: run these tests with node scripts/native-test.mjs");
+  return value;
+}
+
+constexpr int64_t kFound = 4;  // instances of each text
+
+// What the host reads of a network that computes nothing: the first queries are found, masks are stripes side by side.
+void make_up(at::Tensor& host) {
+  const bool bits = host.scalar_type() == at::kByte || host.scalar_type() == at::kBool;
+  if (host.dim() >= 3 && host.size(-1) >= 16) {
+    host.fill_(bits ? 0 : -5);
+    const int64_t width = std::max<int64_t>(host.size(-1) / host.size(0), 1);
+    for (int64_t i = 0; i < host.size(0); i++) host[i].narrow(-1, i * width, width).fill_(bits ? 0xFF : 5);
+  } else if (host.dim() == 2 && host.size(1) >= 16) {  // scores of queries
+    host.fill_(0);
+    host.narrow(1, 0, kFound).fill_(0.9);
+  } else {
+    host.fill_(bits ? 1 : host.dim() == 3 ? 0.5 : 0.9);
+  }
+}
+
+class Measured {
+ public:
+  Measured() {
+    standin::set_kernels(standin::Kernels::shapes);
+    standin::set_reader(make_up);
+    const std::string folder = setting("SAM3_SHAPES_PROGRAM"), weights = setting("SAM3_SHAPES_WEIGHTS");
+    ImageModelOptions options;
+    options.device = "standin";
+    options.dtype = "bfloat16";
+    model = std::make_unique<ImageModel>(
+        ProgramFiles{folder + "/program.pt", weights + "/names.json", weights + "/model.safetensors"}, options,
+        std::function<void(uint64_t, uint64_t)>{});
+    standin::loaded();
+    side = model->input_size();
+    pixels.assign(static_cast<size_t>(side * side * 3), 127);
+  }
+  ~Measured() {
+    model.reset();
+    standin::set_reader({});
+    standin::set_kernels(standin::Kernels::run);
+  }
+
+  RgbImage image() const { return {pixels.data(), side, side}; }
+
+  void call(const std::string& name, const std::function<void()>& body) {
+    standin::reset();
+    body();
+    measured.insert(name);
+    const auto total = standin::total();
+    const auto budget = kBudgets.find(name);
+    REQUIRE_MESSAGE(budget != kBudgets.end(), "no budget of: " << name);
+    const Budget found{total.operators, total.uploads, total.downloads, total.waits}, &most = budget->second;
+    const bool kept = found.operators <= most.operators && found.uploads == most.uploads &&
+                      found.downloads == most.downloads && found.waits == most.waits;
+    const bool details = std::getenv("SAM3_BUDGET_DETAILS") != nullptr;  // which operators
+    CHECK_MESSAGE(kept, name << ": " << found.text() << "; the budget is " << most.text() << "\n"
+                             << standin::describe(details));
+  }
+
+  std::unique_ptr<ImageModel> model;
+  int64_t side = 0;
+  std::vector<uint8_t> pixels;
+  std::set<std::string> measured;
+};
+
+ConceptPrompt text(int64_t word) {
+  ConceptPrompt prompt;
+  prompt.ids.assign(32, 0);
+  prompt.ids[0] = 49406, prompt.ids[1] = word, prompt.ids[2] = 49407;  // start, one word, end
+  return prompt;
+}
+
+std::vector<ConceptPrompt> texts(int64_t count, int64_t first = 1000) {
+  std::vector<ConceptPrompt> prompts;
+  for (int64_t i = 0; i < count; i++) prompts.push_back(text(first + i));
+  return prompts;
+}
+
+void images(Measured& on) {
+  const auto segment = [&](int64_t count, const std::vector<ConceptPrompt>& prompts) {
+    const auto found = on.model->segment(std::vector<SegmentItem>(count, {on.image(), prompts}), {});
+    REQUIRE(found.size() == static_cast<size_t>(count));
+    for (const auto& one : found)
+      for (const Segmentation& of_text : one) REQUIRE(of_text.masks.masks.size() == kFound);
+  };
+  segment(1, texts(1));  // makes what is kept
+  on.call("segment, a new text", [&] { segment(1, texts(1, 2000)); });
+  on.call("segment, a known text", [&] { segment(1, texts(1)); });
+  segment(1, texts(8));
+  on.call("segment, 8 texts", [&] { segment(1, texts(8)); });
+  on.call("segment, 4 images x 4 texts", [&] { segment(4, texts(4)); });
+  auto boxed = texts(1);
+  boxed[0].boxes = {0.2, 0.2, 0.5, 0.5, 0.6, 0.3, 0.8, 0.5};
+  boxed[0].labels = {1, 0};
+  on.call("segment, a text and 2 boxes", [&] { segment(1, boxed); });
+
+  const auto features = on.model->encode({on.image()}, {})[0];
+  const ClickPrompt click{{0.3, 0.4}, {1}, {}, {}};
+  const auto predict = [&](size_t count, bool multimask) {
+    const auto found = on.model->predict(features, std::vector<ClickPrompt>(count, click), multimask, {});
+    REQUIRE(found.masks.masks.size() == count * (multimask ? 3 : 1));
+  };
+  predict(1, true);
+  on.call("predict, a click", [&] { predict(1, true); });
+  on.call("predict, 8 clicks, one mask", [&] { predict(8, false); });
+}
+
+// The frame by which every memory has its place.
+constexpr int64_t kFrames = 12, kSteady = 10;
+
+void video(Measured& on, bool full_history) {
+  VideoOptions options;
+  options.width = options.height = on.side;
+  options.num_frames = kFrames;
+  options.full_history = full_history;
+  options.concepts.hotstart_delay = 0;
+  options.concepts.max_num_objects = kFound;
+  const auto image = on.image();
+  const auto propagate = [&](VideoSession& session, const std::string& name) {
+    session.begin(Direction::forward, {}, {});
+    for (int64_t frame = 0; frame < kFrames; frame++) {
+      std::vector<FrameResult> results;
+      const auto step = [&] { results = session.step(frame, session.holds(frame) ? nullptr : &image, {}); };
+      if (frame == kSteady)
+        on.call(name + (full_history ? ", full history" : ""), step);
+      else
+        step();
+      REQUIRE(results.size() == 1);
+      REQUIRE(results[0].objects.size() == kFound);
+    }
+    session.finish();
+  };
+  {
+    VideoSession session(*on.model, options);
+    session.add_concept(0, &image, text(1000), {});
+    propagate(session, "frame of a text");
+  }
+  VideoSession session(*on.model, options);
+  ClickPrompt click{{0.3, 0.4}, {1}, {}, {}};
+  for (int64_t object = 1; object <= kFound; object++) session.add_points(0, &image, object, click, {});
+  propagate(session, "frame of clicked objects");
+}
+
+}  // namespace
+
+TEST_SUITE("standin") {
+  TEST_CASE("calls keep to their budgets of operators, copies and waits") {
+    Measured on;
+    images(on);
+    video(on, /*full_history=*/false);
+    video(on, /*full_history=*/true);
+    for (const auto& [name, budget] : kBudgets) CHECK_MESSAGE(on.measured.contains(name), "never measured: " << name);
+  }
+}

@@ -1,0 +1,77 @@
+#include "standin/standin.h"
+
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/detail/PrivateUse1HooksInterface.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <torch/library.h>
+
+#include "standin/counters.h"
+#include "standin/memory.h"
+#include "standin/operators.h"
+
+namespace sam3::standin {
+namespace {
+
+Kernels current = Kernels::run;
+
+struct Hooks final : at::PrivateUse1HooksInterface {
+  bool isBuilt() const override { return true; }
+  bool isAvailable() const override { return true; }
+  bool hasPrimaryContext(c10::DeviceIndex) const override { return true; }
+  c10::DeviceIndex deviceCount() const override { return 1; }
+  c10::DeviceIndex getCurrentDevice() const override { return 0; }
+  void setCurrentDevice(c10::DeviceIndex) const override {}
+  const at::Generator& getDefaultGenerator(c10::DeviceIndex) const override {
+    return at::detail::getDefaultCPUGenerator();
+  }
+  bool isPinnedPtr(const void* address) const override {
+    const std::lock_guard guard(mutex());
+    return Memory::get().is_pinned(address);
+  }
+  at::Allocator* getPinnedMemoryAllocator() const override { return &Memory::get().pinned(); }
+  void resizePrivateUse1Bytes(const c10::Storage& storage, size_t bytes) const override { resize(storage, bytes); }
+};
+
+// A GPU has kernels of its own where a CPU has them; a new backend would get the composite ones there, which are made
+// of many small operators.
+void register_like_cpu(torch::Library& aten) {
+  auto& dispatcher = c10::Dispatcher::singleton();
+  for (const auto& name : dispatcher.getAllOpNames()) {
+    if (name.name.rfind("aten::", 0) != 0) continue;
+    const std::string local = name.name.substr(6) + (name.overload_name.empty() ? "" : "." + name.overload_name);
+    const auto op = dispatcher.findOp(name);
+    if (has_own_kernel(local) || !op || !op->hasSchema() || !op->hasKernelForDispatchKey(c10::DispatchKey::CPU))
+      continue;
+    if (op->hasKernelForDispatchKey(c10::DispatchKey::CompositeExplicitAutograd) ||
+        op->hasKernelForDispatchKey(c10::DispatchKey::CompositeExplicitAutogradNonFunctional) ||
+        op->hasKernelForDispatchKey(c10::DispatchKey::CompositeImplicitAutograd))
+      aten.impl(local.c_str(), torch::CppFunction::makeFromBoxedFunction<&run_on_cpu>());
+  }
+}
+
+}  // namespace
+
+Kernels kernels() {
+  return current;
+}
+
+void set_kernels(Kernels kernels) {
+  current = kernels;
+}
+
+void install() {
+  static const c10::impl::DeviceGuardImplRegistrar guard(kType, new c10::impl::NoOpDeviceGuardImpl<kType>);
+  c10::SetAllocator(kType, &allocator(), /*priority=*/1);
+  at::RegisterPrivateUse1HooksInterface(new Hooks);
+  c10::register_privateuse1_backend("standin");
+  // These stay for good: what they register goes with them.
+  static torch::Library all(torch::Library::IMPL, "_", c10::DispatchKey::PrivateUse1, __FILE__, __LINE__);
+  static torch::Library aten(torch::Library::IMPL, "aten", c10::DispatchKey::PrivateUse1, __FILE__, __LINE__);
+  all.fallback(torch::CppFunction::makeFromBoxedFunction<&run_on_cpu>());
+  register_kernels(aten);
+  register_like_cpu(aten);
+  follow_methods();
+}
+
+}  // namespace sam3::standin
