@@ -26,6 +26,7 @@ const FILES = [
   'README.md',
   ...['cli.js', 'index.cjs', 'index.d.cts', 'index.d.ts', 'index.js'].map((name) => `dist/${name}`),
   ...['server.cjs', 'server.d.cts', 'server.d.ts', 'server.js', 'service.js'].map((name) => `dist/${name}`),
+  'examples/scene.jpg',
   ...readdirSync(path.join(root, 'fonts')).map((name) => `fonts/${name}`),
   ...['config.json', 'model.safetensors', 'names.json', 'program.pt', 'tokenizer.json', 'words.json'].map(
     (name) => `models/demo/${name}`,
@@ -33,6 +34,7 @@ const FILES = [
   'package.json',
   ...['libsam3_engine.so', 'sam3-node.glibc.node', 'sam3_engine.json'].map((name) => `prebuilds/linux-x64/${name}`),
   ...['names.json', 'program.pt', 'tokenizer.json'].map((name) => `programs/sam3/${name}`),
+  ...readdirSync(path.join(root, 'server/page/public')).map((name) => `server/page/public/${name}`),
 ]
 
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`

@@ -19,7 +19,7 @@ import {
 } from './support/python.mjs'
 import { LINTERS } from './support/requirements.mjs'
 import { isStamped, report, runSteps, stamp } from './support/steps.mjs'
-import { bringCurl, bringDoctest, bringFfmpeg, bringIproute, bringRedis } from './support/test-tools.mjs'
+import { bringChromium, bringCurl, bringDoctest, bringFfmpeg, bringIproute, bringRedis } from './support/test-tools.mjs'
 
 const UP_TO_DATE = 'up to date'
 /** SAM3_OFFLINE=1: nothing is installed; what is missing of the optional packages is named and left out. */
@@ -283,6 +283,11 @@ const STEPS = [
     name: 'redis',
     title: 'redis-server, for tests of jobs',
     run: (context) => bringRedis(context, { offline: OFFLINE }),
+  },
+  {
+    name: 'chromium',
+    title: "Chromium, for tests of the service's page",
+    run: (context) => bringChromium(context, { offline: OFFLINE }),
   },
 ]
 

@@ -3,7 +3,7 @@
 //   npm test -- [WORD...] [--without NAME[,NAME...]] [--long]
 //
 // WORD       only the tests that have it in the names of their files, native ones in their own, as `npm test -- golden`
-// --without  what this machine does without: curl, ffmpeg, redis, native, python, root; the tests that need it count as skipped
+// --without  what this machine does without: chromium, curl, ffmpeg, redis, native, python, root; what needs it counts as skipped
 // --long     what `npm test` does in a short form: 2,000 frames of one video, 400,000 random files for each reader,
 //            workers of jobs killed at 20 points
 
@@ -13,6 +13,7 @@ import { afterSetup } from './support/after-setup.mjs'
 
 /** What can be done without, and what is set up for it otherwise. */
 const OPTIONAL = {
+  chromium: ['chromium'],
   curl: ['curl'],
   ffmpeg: ['ffmpeg'],
   redis: ['redis'],

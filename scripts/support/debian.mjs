@@ -36,7 +36,7 @@ function wrap(programs) {
     const program = path.join(UNPACKED, 'usr/bin', name)
     if (!existsSync(program)) continue
     const text = `#!/bin/sh\nLD_LIBRARY_PATH='${folders.join(':')}' exec '${program}' "$@"\n`
-    writeFileSync(path.join(UNPACKED_BIN, name), text, { mode: 0o755 })
+    writeFileSync(path.join(UNPACKED_BIN, path.basename(name)), text, { mode: 0o755 })
   }
 }
 
@@ -74,7 +74,8 @@ export function installCommand(names) {
  * Brings packages in the way that this machine allows.
  * @param {string[]} names
  * @param {{ programs?: string[], beside?: boolean, fix: string }} options `programs`: what the packages hold that is
- *   called by its name; `beside`: unpack them in any case, because to install them would start a service of the machine
+ *   called by its name, as paths from usr/bin; `beside`: unpack them in any case, because to install them would start a
+ *   service of the machine
  * @returns {Promise<string>} what was done
  * @throws {SetupError} where neither way works, with the command to type
  */

@@ -32,6 +32,7 @@ export async function lint({ python, fix = false }) {
   const checks = [
     ['biome', bin('biome'), ['check', '--error-on-warnings', ...(fix ? ['--write'] : [])]],
     ['tsc', bin('tsc'), ['--noEmit']],
+    ['tsc of the page', bin('tsc'), ['--project', 'server/page']],
     ['typedoc', bin('typedoc'), ['--logLevel', 'Warn']],
     ['ruff check', python, [...ruff, 'check', '--quiet', ...(fix ? ['--fix'] : []), '.']],
     ['ruff format', python, [...ruff, 'format', '--quiet', ...(fix ? [] : ['--check', '--diff']), '.']],

@@ -38,6 +38,12 @@ async function redisVersion() {
   return code === 0 ? (/v=(\S+)/.exec(stdout)?.[1] ?? 'unknown') : undefined
 }
 
+/** The version of Chromium, or undefined where it does not run. */
+async function chromiumVersion() {
+  const { code, stdout } = await run('chromium', ['--version'])
+  return code === 0 ? /Chromium (\S+)/.exec(stdout)?.[1] : undefined
+}
+
 function missing(name, debian, offline) {
   const fix = `${installCommand([debian])}, or leave the tests out that need it: npm test -- --without ${name}`
   if (offline) throw new SetupError(`${debian} is not installed, and SAM3_OFFLINE forbids to install it.`, fix)
@@ -92,3 +98,7 @@ export const bringRedis = (_context, { offline }) =>
 /** curl, with which the examples of docs/serve.md ask. */
 export const bringCurl = (_context, { offline }) =>
   bringPrograms('curl', 'curl', { version: curlVersion, programs: ['curl'], offline })
+
+/** Chromium, which the tests of the service's page drive. What starts it in usr/bin would look for it in the system. */
+export const bringChromium = (_context, { offline }) =>
+  bringPrograms('chromium', 'chromium', { version: chromiumVersion, programs: ['../lib/chromium/chromium'], offline })

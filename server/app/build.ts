@@ -16,10 +16,19 @@ import { metricsRoute } from '../http/routes/metrics.js'
 import { predictRoute } from '../http/routes/predict.js'
 import { segmentRoute } from '../http/routes/segment.js'
 import type { Route, Service } from '../http/service.js'
+import { pageRoute } from '../page/route.js'
 import { packageVersion } from './version.js'
 
 /** Every endpoint that is always there. */
-const ROUTES: readonly Route[] = [segmentRoute, predictRoute, imagesRoute, jobRoutes, healthRoute, metricsRoute]
+const ROUTES: readonly Route[] = [
+  segmentRoute,
+  predictRoute,
+  imagesRoute,
+  jobRoutes,
+  healthRoute,
+  metricsRoute,
+  pageRoute,
+]
 
 /** An event loop that lags by this many milliseconds refuses work: nothing here may block it. */
 const MOST_LAG = 2000

@@ -87,6 +87,7 @@ export const ServeSchema = Type.Object(
 
     ...JOB_OPTIONS,
 
+    page: flag({ description: 'serve the page at GET /', group: RUN }, true),
     logLevel: Type.Union(
       ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map((level) => Type.Literal(level)),
       { description: 'trace, debug, info, warn, error, fatal or silent', group: RUN, default: 'info' },

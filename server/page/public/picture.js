@@ -1,0 +1,80 @@
+/** A picture from a file, the clipboard, or another window. */
+import { addressOf } from './api.js'
+import { part } from './dom.js'
+import { Problem } from './problem.js'
+
+/** @typedef {{ file: Blob, name: string, bitmap: ImageBitmap, width: number, height: number, isExample: boolean }} Picture */
+
+/**
+ * @param {Blob} file
+ * @param {string} name
+ * @returns {Promise<Picture>}
+ * @throws {Problem} for what the browser cannot show
+ */
+export async function openPicture(file, name, isExample = false) {
+  try {
+    const bitmap = await createImageBitmap(file)
+    return { file, name, bitmap, width: bitmap.width, height: bitmap.height, isExample }
+  } catch {
+    throw new Problem({
+      title: 'This cannot be shown',
+      detail: `${name} is no picture, or one of a kind that this browser does not know.`,
+      fix: 'Take a JPEG, PNG, WebP, GIF or AVIF.',
+    })
+  }
+}
+
+/** The picture that comes with the service. */
+export async function openExample() {
+  const answer = await fetch(addressOf('page/example.jpg'))
+  return openPicture(await answer.blob(), 'scene.jpg', true)
+}
+
+/**
+ * Calls `open` with each picture that a person drops, pastes or chooses.
+ * @param {(file: Blob, name: string) => void} open
+ * @param {(problem: Problem) => void} refuse
+ */
+export function watchPictures(open, refuse) {
+  /** @param {DataTransfer | null} data */
+  const take = (data) => {
+    const file = data?.files[0]
+    if (file) open(file, file.name || 'picture.png')
+    return file !== undefined
+  }
+  const root = document.documentElement
+  let depth = 0
+  const mark = () => root.classList.toggle('dropping', depth > 0)
+  document.addEventListener('dragenter', () => {
+    depth++
+    mark()
+  })
+  document.addEventListener('dragleave', () => {
+    depth--
+    mark()
+  })
+  document.addEventListener('dragover', (event) => event.preventDefault())
+  document.addEventListener('drop', (event) => {
+    event.preventDefault()
+    depth = 0
+    mark()
+    if (take(event.dataTransfer)) return
+    refuse(
+      new Problem({
+        title: 'No file in it',
+        detail: 'What was dropped is text or an address, not a file.',
+        fix: 'Save the picture first, or copy it and paste it here.',
+      }),
+    )
+  })
+  document.addEventListener('paste', (event) => {
+    if (take(event.clipboardData)) event.preventDefault()
+  })
+  const input = part('file', HTMLInputElement)
+  input.addEventListener('change', () => {
+    const file = input.files?.[0]
+    if (file) open(file, file.name)
+    input.value = '' // the same file may be chosen again
+  })
+  for (const id of ['choose', 'other']) part(id, HTMLButtonElement).addEventListener('click', () => input.click())
+}
