@@ -3,6 +3,8 @@
 
 #include <ATen/Functions.h>
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace sam3 {
@@ -19,13 +21,19 @@ int64_t default_memory_budget(c10::Device device) {
   return free > 0 ? std::max(kGiB, free * 2 / 5) : 8 * kGiB;
 }
 
+std::vector<int64_t> sizes_of(const Architecture& a) {
+  std::vector<int64_t> sizes;
+  const int64_t step = a.patch_size * a.window_size;
+  for (int64_t size = step; size <= 2 * a.image_size; size += step) sizes.push_back(size);
+  return sizes;
+}
+
 int64_t checked_input_size(const Architecture& architecture, int64_t asked) {
   const int64_t size = asked == 0 ? architecture.image_size : asked;
-  const int64_t step = architecture.patch_size * architecture.window_size;
-  if (size > 0 && size % step == 0 && size <= 2 * architecture.image_size) return size;
+  const auto sizes = sizes_of(architecture);
+  if (std::find(sizes.begin(), sizes.end(), size) != sizes.end()) return size;
   std::string valid;
-  for (int64_t s = step; s <= 2 * architecture.image_size; s += step)
-    valid += (valid.empty() ? "" : ", ") + std::to_string(s);
+  for (const int64_t one : sizes) valid += (valid.empty() ? "" : ", ") + std::to_string(one);
   throw Error(
       ERR_INVALID_INPUT_SIZE,
       "inputSize " + std::to_string(asked) + " does not fit the image encoder's patches and windows.",
@@ -53,11 +61,7 @@ int64_t ImageModel::feature_bytes() const {
 }
 
 std::vector<int64_t> ImageModel::valid_input_sizes() const {
-  const auto& a = program_.architecture();
-  std::vector<int64_t> sizes;
-  for (int64_t s = a.patch_size * a.window_size; s <= 2 * a.image_size; s += a.patch_size * a.window_size)
-    sizes.push_back(s);
-  return sizes;
+  return sizes_of(program_.architecture());
 }
 
 at::Tensor ImageModel::encode_batch(const RgbImage* images, size_t count, const CancelProbe& cancel) {

@@ -78,7 +78,7 @@ Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickP
                                const CancelProbe& cancel) {
   cancel.check();
   program_.parts().require_clicks();
-  const auto low_res_size = static_cast<size_t>(16 * grid_ * grid_);
+  const auto low_res_size = static_cast<size_t>(mask_side() * mask_side());
   for (const auto& prompt : prompts)
     if (prompt.points.size() != 2 * prompt.labels.size() ||
         (!prompt.mask.empty() && prompt.mask.size() != low_res_size))

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "core/error.h"
 #include "core/host_values.h"
 #include "video/concepts/occlusion.h"
 
@@ -50,8 +49,9 @@ int64_t ConceptState::object_limit() const {
 }
 
 // A step or prompt that failed half-way may have left an object in the tracker only, or have taken it out there only.
+// An object that was clicked may have joined a bucket before those of older ones.
 void ConceptState::reconcile() {
-  auto tracked = tracker_.object_ids();
+  const auto tracked = tracker_.object_ids();
   if (tracked == metadata_.ids) return;
   std::vector<int64_t> strange;
   for (const int64_t id : tracked)
@@ -60,8 +60,7 @@ void ConceptState::reconcile() {
   const auto known = metadata_.ids;
   for (const int64_t id : known)
     if (!contains(tracked, id)) remove(id);
-  if (tracker_.object_ids() != metadata_.ids)
-    throw Error(ERR_INTERNAL, "The tracker and the concept disagree about the objects that are tracked.");
+  metadata_.ids = tracker_.object_ids();
 }
 
 FramePlan ConceptState::step(int64_t frame, bool reverse, const ConceptDetections& detections, int64_t& next_id) {

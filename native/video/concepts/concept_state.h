@@ -32,7 +32,7 @@ struct FramePlan {
 
 // What a concept remembers from frame to frame, beside the tracker's memory.
 struct ConceptMetadata {
-  std::vector<int64_t> ids;                  // in the tracker's order
+  std::vector<int64_t> ids;                  // in the tracker's order from the start of a step on
   std::map<int64_t, float> scores;           // of the first detection; 1 once clicked, -1e4 once removed
   std::map<int64_t, int64_t> last_occluded;  // id: frame, or kNeverOccluded
   HotstartState hotstart;

@@ -4,14 +4,9 @@
 #include <string>
 #include <vector>
 
-namespace sam3 {
+#include "video/session/video_types.h"
 
-// How the frames of a propagation get their results.
-enum class PropagationKind {
-  full,     // detected, tracked and associated
-  partial,  // only the objects that were clicked are tracked, the others keep what was found
-  fetch,    // nothing is computed, what was found is shown again
-};
+namespace sam3 {
 
 // What was done to a concept's objects, which decides what the next propagation has to compute.
 // Source: Meta's Sam3VideoInferenceWithInstanceInteractivity (parse_action_history_for_propagation).

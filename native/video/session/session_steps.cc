@@ -10,12 +10,11 @@ namespace {
 // After so many frames that are not held none is expected: a propagation to the end of a stream has no last frame.
 constexpr int64_t kMissingFrames = 1024;
 
-std::string name_of(const std::vector<std::unique_ptr<ObjectGroup>>& groups) {
+std::optional<PropagationKind> widest_kind(const std::vector<std::unique_ptr<ObjectGroup>>& groups) {
   std::optional<PropagationKind> widest;
   for (const auto& group : groups)
     if (const auto kind = group->kind()) widest = std::min(widest.value_or(*kind), *kind);
-  if (!widest) return "clicks";
-  return *widest == PropagationKind::full ? "full" : *widest == PropagationKind::partial ? "partial" : "fetch";
+  return widest;
 }
 
 }  // namespace
@@ -46,7 +45,7 @@ PropagationPlan VideoSession::SessionState::begin(const RunRequest& asked) {
   if (runs.empty()) throw Error(ERR_NO_PROMPT, "Nothing to follow yet: add a text, a box, points or a mask first.");
 
   plan_ = {
-      request.reverse ? INT64_MIN : INT64_MAX, request.reverse ? INT64_MAX : INT64_MIN, request.reverse, false, "", {}};
+      request.reverse ? INT64_MIN : INT64_MAX, request.reverse ? INT64_MAX : INT64_MIN, request.reverse, false, {}, {}};
   for (const auto& [group, run] : runs) {
     plan_.first = request.reverse ? std::max(plan_.first, run.first) : std::min(plan_.first, run.first);
     plan_.last = request.reverse ? std::min(plan_.last, run.last) : std::max(plan_.last, run.last);
@@ -58,7 +57,7 @@ PropagationPlan VideoSession::SessionState::begin(const RunRequest& asked) {
     delay = std::max(delay, group->delay());
     plan_.encodes = plan_.encodes || group->needs_images();
   }
-  plan_.kind = name_of(groups_);
+  plan_.kind = widest_kind(groups_);
   if (plan_.encodes) plan_.held = held_frames(plan_);
   running_ = true;
   at_ = half_ = -1;

@@ -1,6 +1,6 @@
 #pragma once
 #include <cstdint>
-#include <string>
+#include <optional>
 #include <vector>
 
 #include "video/concepts/concept_options.h"
@@ -32,14 +32,21 @@ void for_each_option(VideoOptions& options, Visit visit) {
 
 enum class Direction { forward, backward };
 
+// How the frames of a propagation get their results.
+enum class PropagationKind {
+  full,     // detected, tracked and associated
+  partial,  // only the objects that were clicked are tracked, the others keep what was found
+  fetch,    // nothing is computed, what was found is shown again
+};
+
 // The frames of a propagation, both ends included, in the order they have to be stepped: from `first` up, or down when
 // `reverse`, to `last`. Nothing is to be done where `last` lies before `first` in that order.
 struct PropagationPlan {
   int64_t first = 0, last = 0;  // last = INT64_MAX where the number of frames is not known
   bool reverse = false;
-  bool encodes = true;        // false: the results are there already, no image is needed
-  std::string kind;           // full | partial | fetch | clicks
-  std::vector<int64_t> held;  // where it encodes: frames of it whose images need not be sent
+  bool encodes = true;                  // false: the results are there already, no image is needed
+  std::optional<PropagationKind> kind;  // of the concepts: the one that computes most; none where there are only clicks
+  std::vector<int64_t> held;            // where it encodes: frames of it whose images need not be sent
 };
 
 }  // namespace sam3

@@ -62,17 +62,17 @@ TEST_CASE("concept flow: passes from a default start are not taken for one from 
   const auto kind_of = [&](VideoSession& session, Direction direction, std::optional<int64_t> start) {
     PropagationPlan plan;
     clip.propagate(session, direction, start, 2, &plan);
-    return std::string(plan.kind);
+    return plan.kind;
   };
   VideoSession named(clip.model(), options);
   named.add_concept(0, clip.frame(0), concept_of("cat"), {});
-  CHECK(kind_of(named, Direction::forward, 0) == "full");
-  CHECK(kind_of(named, Direction::forward, 0) == "fetch");
+  CHECK(kind_of(named, Direction::forward, 0) == PropagationKind::full);
+  CHECK(kind_of(named, Direction::forward, 0) == PropagationKind::fetch);
   VideoSession session(clip.model(), options);
   session.add_concept(0, clip.frame(0), concept_of("cat"), {});
-  CHECK(kind_of(session, Direction::forward, {}) == "full");
-  CHECK(kind_of(session, Direction::forward, {}) == "full");
-  CHECK(kind_of(session, Direction::forward, {}) == "fetch");
+  CHECK(kind_of(session, Direction::forward, {}) == PropagationKind::full);
+  CHECK(kind_of(session, Direction::forward, {}) == PropagationKind::full);
+  CHECK(kind_of(session, Direction::forward, {}) == PropagationKind::fetch);
 }
 
 TEST_CASE("concept flow: a pass without frames leaves the next one what it would have been") {
@@ -88,7 +88,7 @@ TEST_CASE("concept flow: a pass without frames leaves the next one what it would
   session.add_points(2, nullptr, 50, input, {});
   PropagationPlan plan;
   CHECK(clip.propagate(session, Direction::backward, {}, {}, &plan).empty());  // there is nothing before frame 0
-  CHECK(plan.kind == "partial");
+  CHECK(plan.kind == PropagationKind::partial);
   CHECK(clip.propagate(session, Direction::forward, {}, 3, &plan).size() == 4);
-  CHECK(plan.kind == "partial");
+  CHECK(plan.kind == PropagationKind::partial);
 }

@@ -86,9 +86,10 @@ std::map<int64_t, std::string> ties_of(const ConceptRun& run, const Clip& clip, 
 }
 
 void check_kind(const ConceptRun::Stage& stage, const PropagationPlan& plan) {
-  if (stage.op == "propagate_partial" || stage.op == "propagate_2nd_direction") CHECK(plan.kind == "partial");
+  if (stage.op == "propagate_partial" || stage.op == "propagate_2nd_direction")
+    CHECK(plan.kind == PropagationKind::partial);
   if (stage.op == "propagate_after_remove") {
-    CHECK(plan.kind == "fetch");
+    CHECK(plan.kind == PropagationKind::fetch);
     CHECK_FALSE(plan.encodes);
   }
 }
