@@ -1,40 +1,14 @@
 /** Bad frames, bad prompts, limits: each a typed error or a defined result, and the session goes on. */
 import { setImmediate } from 'node:timers/promises'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import {
-  Mask,
-  type Sam3Error,
-  type Sam3VideoModel,
-  type SessionOptions,
-  type VideoPrompt,
-  type VideoSession,
-} from '../../../../lib/index.js'
+import { describe, expect, it } from 'vitest'
+import { Mask, type Sam3Error, type SessionOptions, type VideoPrompt } from '../../../../lib/index.js'
 import { noiseImage, rejection } from '../../../support/model.js'
-import {
-  buildTestVideoModel,
-  collect,
-  TestSource,
-  type TestSourceOptions,
-  wanderingFrame,
-} from '../../../support/video.js'
+import { buildTestVideoModel, collect, TestSource, wanderingFrame } from '../../../support/video.js'
+import { useVideoModel } from '../../../support/video-model.js'
 
-let model: Sam3VideoModel
-const open: VideoSession[] = []
-beforeAll(async () => {
-  model = await buildTestVideoModel()
-})
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((session) => session.close()))
-  expect(model.stats().sessions).toBe(0)
-})
-afterAll(() => model.dispose())
+const video = useVideoModel()
+const start = video.wander
 
-async function start(options: SessionOptions = {}, source: TestSourceOptions = {}, length = 10) {
-  const frames = new TestSource((index) => wanderingFrame(index), source, length)
-  const session = await model.startSession(frames, options)
-  open.push(session)
-  return { session, frames }
-}
 const click = { frameIndex: 0, objectId: 1, points: [[80, 60]] as const }
 const indices = (results: { frameIndex: number }[]) => results.map(({ frameIndex }) => frameIndex)
 
@@ -371,15 +345,14 @@ describe('startSession', () => {
     const lies: object[] = [{ width: 0 }, { height: 1.5 }, { frameCount: 0 }]
     for (const lie of lies) {
       const frames = Object.assign(new TestSource((index) => wanderingFrame(index)), lie)
-      expect(await rejection(model.startSession(frames))).toMatchObject({ code: 'ERR_INVALID_ARGUMENT' })
+      expect(await rejection(video.model.startSession(frames))).toMatchObject({ code: 'ERR_INVALID_ARGUMENT' })
       expect(frames.closed).toBe(true)
     }
   })
 
   it('a frame that is not what the source said is a bad frame', async () => {
     const frames = new TestSource((index) => ({ ...wanderingFrame(index), data: new Uint8Array(index ? 5 : 57600) }))
-    const session = await model.startSession(frames)
-    open.push(session)
+    const session = await video.start(frames)
     await session.addPoints(click)
     expect(await rejection(collect(session.propagate()))).toMatchObject({ code: 'ERR_INVALID_FRAME' })
   })

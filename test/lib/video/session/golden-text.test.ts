@@ -1,10 +1,9 @@
 /** A text or a box followed through a clip, against what the reference's video model computed in fp32. */
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import type {
   FrameResponse,
   FrameResult,
   PromptResult,
-  Sam3VideoModel,
   SessionOptions,
   TrackedObject,
   VideoSession,
@@ -22,11 +21,11 @@ import {
   removedBefore,
   stagesOf,
 } from '../../../support/golden-run.js'
-import { clipOf, leftOut, replay, replayedWeights, tensorsOf, warningsFor } from '../../../support/golden-set.js'
+import { leftOut, replay, warningsFor } from '../../../support/golden-set.js'
 import { isExact, NEAR_TIE, RunComparison, tieOfMask, tieOfScore } from '../../../support/near-ties.js'
-import type { SafetensorsFile } from '../../../support/safetensors.js'
-import { buildTestVideoModel, collect, type Pixels, TestSource } from '../../../support/video.js'
+import { collect, TestSource } from '../../../support/video.js'
 import { compareLogits, compareMasks, objectsOf, SCORE } from '../../../support/video-golden.js'
+import { useReplayedVideo } from '../../../support/video-model.js'
 
 const camelCase = (name: string) => name.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase())
 
@@ -34,15 +33,7 @@ replay<ConceptRecording>('texts and boxes against the reference', 'text_video', 
   const runs = recording.runs.filter(
     ({ variant, crafted_det, crafted_trk }) => variant === 'fp32' && !crafted_det && !crafted_trk,
   )
-  let model: Sam3VideoModel
-  let clip: Pixels[]
-  let tensors: SafetensorsFile
-  beforeAll(async () => {
-    model = await buildTestVideoModel({ model: replayedWeights[0]!.path })
-    clip = await clipOf(recording)
-    tensors = tensorsOf('text_video')
-  })
-  afterAll(() => model.dispose())
+  const video = useReplayedVideo('text_video', recording)
 
   const settingsOf = ({ overrides }: ConceptRun) => ({ ...recording.defaults, ...overrides })
   function optionsOf({ overrides }: ConceptRun): SessionOptions {
@@ -74,17 +65,17 @@ replay<ConceptRecording>('texts and boxes against the reference', 'text_video', 
     expect(
       largestDifference(
         objects.map(({ score }) => score),
-        tensors.floats(`${key}.probs`),
+        video.tensors.floats(`${key}.probs`),
       ),
     ).toBeLessThan(SCORE)
-    compareMasks(objects, tensors.bytes(`${key}.masks.bits`))
+    compareMasks(objects, video.tensors.bytes(`${key}.masks.bits`))
     const boxes = objects.flatMap(({ box: [x0, y0, x1, y1] }) => [
       x0 / width,
       y0 / height,
       (x1 - x0 - 1) / width,
       (y1 - y0 - 1) / height,
     ])
-    expect(largestDifference(boxes, tensors.floats(`${key}.boxes_xywh`))).toBeLessThan(SCORE)
+    expect(largestDifference(boxes, video.tensors.floats(`${key}.boxes_xywh`))).toBeLessThan(SCORE)
     if (frame_stats) {
       expect([result.tracked, result.dropped]).toEqual([frame_stats.num_obj_tracked, frame_stats.num_obj_dropped])
     }
@@ -93,8 +84,8 @@ replay<ConceptRecording>('texts and boxes against the reference', 'text_video', 
   /** The tracker's masks on a frame, where they were recorded, of the objects that are shown. */
   function compareTracker({ objects }: FrameResult, { i, trk_obj_ids }: Internal, run: ConceptRun): void {
     const key = `${keyOf(run, 'internal', i)}.trk_low_res`
-    if (!tensors.has(key)) return
-    const lowRes = tensors.floats(key)
+    if (!video.tensors.has(key)) return
+    const lowRes = video.tensors.floats(key)
     const cells = recording.low_res ** 2
     for (const object of objects) {
       const row = trk_obj_ids.indexOf(object.id)
@@ -105,7 +96,7 @@ replay<ConceptRecording>('texts and boxes against the reference', 'text_video', 
   /** Everything that the detector finds on a frame with the run's settings, in the order in which the run numbers it. */
   async function detections(run: ConceptRun, frame: number): Promise<TrackedObject[]> {
     const { score_threshold_detection: threshold, det_nms_thresh: nms } = settingsOf(run)
-    const session = await model.startSession(new TestSource(clip), {
+    const session = await video.model.startSession(new TestSource(video.clip), {
       scoreThresholdDetection: threshold as number,
       newDetThresh: threshold as number,
       detNmsThresh: nms as number,
@@ -119,9 +110,9 @@ replay<ConceptRecording>('texts and boxes against the reference', 'text_video', 
 
   /** The near tie of a detection's mask that was recorded as the reference saw it. */
   function tieOfRecorded(key: string, detection: number): string | undefined {
-    if (!tensors.has(key)) return undefined
+    if (!video.tensors.has(key)) return undefined
     const cells = recording.low_res ** 2
-    const logits = tensors.floats(key).subarray(detection * cells, (detection + 1) * cells)
+    const logits = video.tensors.floats(key).subarray(detection * cells, (detection + 1) * cells)
     return isExact(logits) ? tieOfMask(logits, 4 * recording.low_res, NEAR_TIE) : undefined
   }
 
@@ -133,8 +124,8 @@ replay<ConceptRecording>('texts and boxes against the reference', 'text_video', 
     const key = keyOf(run, 'internal', i)
     const { score_threshold_detection: found, new_det_thresh: fresh } = settingsOf(run) as Record<string, number>
     const tie =
-      tieOfScore(`frame ${frame}: the object score`, tensors.floats(`${key}.trk_obj_scores`), [0]) ??
-      tieOfScore(`frame ${frame}: the detection score`, tensors.floats(`${key}.det_scores`), [found!, fresh!])
+      tieOfScore(`frame ${frame}: the object score`, video.tensors.floats(`${key}.trk_obj_scores`), [0]) ??
+      tieOfScore(`frame ${frame}: the detection score`, video.tensors.floats(`${key}.det_scores`), [found!, fresh!])
     if (tie) return tie
     const confirming = reconditioned_calls.map((id) => plan.trk_id_to_max_iou_high_conf_det[id]!)
     const remembered = [...plan.new_det_fa_inds, ...confirming]
@@ -170,7 +161,7 @@ replay<ConceptRecording>('texts and boxes against the reference', 'text_video', 
     const comparison = new RunComparison(run.name)
     const stages = stagesOf(run)
     const later = stages.slice(1).filter((stage) => !isPropagation(stage)).length > 0
-    const session = await model.startSession(new TestSource(clip), {
+    const session = await video.model.startSession(new TestSource(video.clip), {
       ...optionsOf(run),
       history: later ? 'full' : 'bounded',
     })
@@ -201,7 +192,7 @@ replay<ConceptRecording>('texts and boxes against the reference', 'text_video', 
           const result = await session.addPoints(clicks)
           compare(result, first, run)
           const { mask } = result.objects.find(({ id }) => id === clicks.objectId) ?? {}
-          const tie = mask && tieOfMask(mask.logits!.data, model.info.inputSize)
+          const tie = mask && tieOfMask(mask.logits!.data, video.model.info.inputSize)
           comparison.meet(tie && `object ${clicks.objectId} clicked on frame ${clicks.frameIndex}: ${tie}`)
         })
       }
@@ -218,10 +209,10 @@ replay<ConceptRecording>('texts and boxes against the reference', 'text_video', 
     it(`${busiest.name} through the requests of the reference`, async () => {
       const ties = await tiesOf(busiest)
       const comparison = new RunComparison(busiest.name)
-      const predictor = new Sam3VideoPredictor(model, optionsOf(busiest))
+      const predictor = new Sam3VideoPredictor(video.model, optionsOf(busiest))
       const { session_id } = await predictor.handleRequest({
         type: 'start_session',
-        resource_path: new TestSource(clip),
+        resource_path: new TestSource(video.clip),
       })
       const { start, prompt, outputs } = busiest
       const { direction } = propagationOf(stagesOf(busiest)[1]!, recording.num_frames)
@@ -240,8 +231,10 @@ replay<ConceptRecording>('texts and boxes against the reference', 'text_video', 
         await comparison.step(`output ${i}`, () => {
           const key = keyOf(busiest, 'out', i)
           expect([frame_index, ours.out_obj_ids, ours.frame_stats]).toEqual([frame, obj_ids, frame_stats])
-          expect(largestDifference(ours.out_probs, tensors.floats(`${key}.probs`))).toBeLessThan(SCORE)
-          expect(largestDifference(ours.out_boxes_xywh.flat(), tensors.floats(`${key}.boxes_xywh`))).toBeLessThan(SCORE)
+          expect(largestDifference(ours.out_probs, video.tensors.floats(`${key}.probs`))).toBeLessThan(SCORE)
+          expect(largestDifference(ours.out_boxes_xywh.flat(), video.tensors.floats(`${key}.boxes_xywh`))).toBeLessThan(
+            SCORE,
+          )
         })
       }
       expect(await predictor.handleRequest({ type: 'close_session', session_id })).toEqual({ is_success: true })

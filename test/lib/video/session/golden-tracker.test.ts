@@ -1,13 +1,13 @@
 /** Clicks, boxes and masks followed through a clip, against what the reference's tracker computed in fp32. */
-import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { Box, FrameResult, Point, Propagation, Sam3VideoModel, VideoSession } from '../../../../lib/index.js'
+import { expect, it } from 'vitest'
+import type { Box, FrameResult, Point, Propagation, VideoSession } from '../../../../lib/index.js'
 import { largestDifference } from '../../../support/compare.js'
 import { parseCall } from '../../../support/golden-call.js'
-import { clipOf, leftOut, replay, replayedWeights, tensorsOf } from '../../../support/golden-set.js'
+import { leftOut, replay } from '../../../support/golden-set.js'
 import { RunComparison, tieOfMask, tieOfScore } from '../../../support/near-ties.js'
-import type { SafetensorsFile } from '../../../support/safetensors.js'
-import { buildTestVideoModel, collect, type Pixels, TestSource } from '../../../support/video.js'
+import { collect, TestSource } from '../../../support/video.js'
 import { compareLogits, compareMasks, LOGIT, objectsOf, SCORE } from '../../../support/video-golden.js'
+import { useReplayedVideo } from '../../../support/video-model.js'
 
 interface Step {
   step: number
@@ -31,15 +31,7 @@ interface Recording {
 
 replay<Recording>('clicks against the reference', 'tracker_video', (recording) => {
   const runs = recording.runs.filter(({ variant }) => variant === 'fp32')
-  let model: Sam3VideoModel
-  let clip: Pixels[]
-  let tensors: SafetensorsFile
-  beforeAll(async () => {
-    model = await buildTestVideoModel({ model: replayedWeights[0]!.path })
-    clip = await clipOf(recording)
-    tensors = tensorsOf('tracker_video')
-  })
-  afterAll(() => model.dispose())
+  const video = useReplayedVideo('tracker_video', recording)
 
   const options = { history: 'full', resample: 'bicubic', logits: true } as const
 
@@ -47,7 +39,7 @@ replay<Recording>('clicks against the reference', 'tracker_video', (recording) =
     const index = /mask_inputs\[(\d+)\]/.exec(op)?.[1]
     const pixels = recording.video_width * recording.video_height
     if (index === undefined) return new Uint8Array(pixels)
-    return tensors.bytes('mask_inputs').slice(Number(index) * pixels, (Number(index) + 1) * pixels)
+    return video.tensors.bytes('mask_inputs').slice(Number(index) * pixels, (Number(index) + 1) * pixels)
   }
 
   /** A recorded prompt, done with ours. */
@@ -92,10 +84,10 @@ replay<Recording>('clicks against the reference', 'tracker_video', (recording) =
   function compare(result: FrameResult, step: Step, run: string): void {
     const key = keyOf(run, step)
     const objects = objectsOf(result, step.obj_ids)
-    if (tensors.has(`${key}.masks.bits`)) compareMasks(objects, tensors.bytes(`${key}.masks.bits`))
-    if (tensors.has(`${key}.low_res`)) compareLogits(objects, tensors.floats(`${key}.low_res`))
-    if (tensors.has(`${key}.obj_scores`)) {
-      const logits = tensors.floats(`${key}.obj_scores`)
+    if (video.tensors.has(`${key}.masks.bits`)) compareMasks(objects, video.tensors.bytes(`${key}.masks.bits`))
+    if (video.tensors.has(`${key}.low_res`)) compareLogits(objects, video.tensors.floats(`${key}.low_res`))
+    if (video.tensors.has(`${key}.obj_scores`)) {
+      const logits = video.tensors.floats(`${key}.obj_scores`)
       expect(
         largestDifference(
           objects.map(({ objectScore }) => objectScore),
@@ -125,13 +117,13 @@ replay<Recording>('clicks against the reference', 'tracker_video', (recording) =
 
   function compareClicked(result: FrameResult, step: Step, run: string): void {
     const key = `${keyOf(run, step)}.obj_low_res`
-    if (tensors.has(key)) compareLogits(clicked(result, step), tensors.floats(key))
+    if (video.tensors.has(key)) compareLogits(clicked(result, step), video.tensors.floats(key))
   }
 
   /** The mask of a click is made binary at the size of the network's input, and remembered. Given masks have no logits. */
   function tieOfClick(result: FrameResult, step: Step): string | undefined {
     for (const { id, mask: found } of clicked(result, step)) {
-      const tie = found.logits && tieOfMask(found.logits.data, model.info.inputSize)
+      const tie = found.logits && tieOfMask(found.logits.data, video.model.info.inputSize)
       if (tie) return `object ${id} clicked on frame ${step.frame}: ${tie}`
     }
     return undefined
@@ -139,13 +131,15 @@ replay<Recording>('clicks against the reference', 'tracker_video', (recording) =
 
   function tieOfFrame(step: Step, run: string): string | undefined {
     const key = `${keyOf(run, step)}.obj_scores`
-    return tensors.has(key) ? tieOfScore(`frame ${step.frame}: the object score`, tensors.floats(key), [0]) : undefined
+    return video.tensors.has(key)
+      ? tieOfScore(`frame ${step.frame}: the object score`, video.tensors.floats(key), [0])
+      : undefined
   }
 
   const whole = runs.filter(({ error }) => error === null)
   if (whole.length === 0) leftOut('run of tracker_video in fp32')
   it.each(whole)('$name', async ({ name, steps }) => {
-    const session = await model.startSession(new TestSource(clip), options)
+    const session = await video.model.startSession(new TestSource(video.clip), options)
     const comparison = new RunComparison(name)
     let results: Propagation | undefined
     let frames = 0
@@ -188,14 +182,14 @@ replay<Recording>('clicks against the reference', 'tracker_video', (recording) =
   it.each(failed)('$name: taking back the clicks of one object leaves those of the others', async ({ name, steps }) => {
     const first = steps.findIndex(isClear)
     const start = steps.findIndex(({ op }) => parseCall(op).name === 'propagate_in_video')
-    const session = await model.startSession(new TestSource(clip), options)
+    const session = await video.model.startSession(new TestSource(video.clip), options)
     for (const step of steps.slice(0, first)) compareClicked(await prompt(session, step.op), step, name)
     for (const step of steps.slice(first, start)) await prompt(session, step.op)
     const results = await collect(propagation(session, steps[start]!.op))
 
     const place = ({ op }: Step) => `${parseCall(op).value('obj_id')} on ${parseCall(op).value('frame')}`
     const cleared = new Set(steps.slice(first, start).filter(isClear).map(place))
-    const alone = await model.startSession(new TestSource(clip), options)
+    const alone = await video.model.startSession(new TestSource(video.clip), options)
     for (const step of steps.slice(0, first)) if (!cleared.has(place(step))) await prompt(alone, step.op)
     const expected = await collect(propagation(alone, steps[start]!.op))
     expect(results.map(({ frameIndex }) => frameIndex)).toEqual(expected.map(({ frameIndex }) => frameIndex))

@@ -1,6 +1,6 @@
 /** What a session promises besides its numbers: order, concurrency, ends of every kind. */
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import type { Sam3VideoModel, SessionOptions, VideoInput, VideoSession } from '../../../../lib/index.js'
+import { describe, expect, it, vi } from 'vitest'
+import type { SessionOptions, VideoSession } from '../../../../lib/index.js'
 import { collectUntil } from '../../../support/gc.js'
 import { noiseImage, rejection } from '../../../support/model.js'
 import {
@@ -10,26 +10,12 @@ import {
   type TestSourceOptions,
   wanderingFrame,
 } from '../../../support/video.js'
+import { useVideoModel } from '../../../support/video-model.js'
 
-let model: Sam3VideoModel
-const open: VideoSession[] = []
-beforeAll(async () => {
-  model = await buildTestVideoModel()
-})
-afterEach(async () => {
-  await Promise.all(open.splice(0).map((session) => session.close()))
-})
-afterAll(() => model.dispose())
-
-async function start(video: VideoInput, options: SessionOptions = {}): Promise<VideoSession> {
-  const session = await model.startSession(video, options)
-  open.push(session)
-  return session
-}
+const video = useVideoModel()
 /** A session with one clicked object. */
 async function clicked(options: SessionOptions = {}, source: TestSourceOptions = {}, length = 12) {
-  const frames = new TestSource((index) => wanderingFrame(index), source, length)
-  const session = await start(frames, options)
+  const { session, frames } = await video.wander(options, source, length)
   await session.addPoints({ frameIndex: 0, objectId: 1, points: [[80, 60]] })
   return { session, frames }
 }
@@ -129,7 +115,7 @@ describe('propagate', () => {
   })
 
   it('needs a prompt, and full history to go backward', async () => {
-    const session = await start(new TestSource((index) => wanderingFrame(index)))
+    const session = await video.start(new TestSource((index) => wanderingFrame(index)))
     expect(await rejection(collect(session.propagate()))).toMatchObject({
       name: 'Sam3InputError',
       code: 'ERR_NO_PROMPT',
@@ -178,7 +164,7 @@ describe('calls at once', () => {
     ['prompts taken back', (session) => session.clearPrompts({ frameIndex: 3, objectId: 1 })],
   ])('%s on the frame that is held, and a click on another one, which takes its place', async (_, prompt) => {
     const frames = new GatedSource((index) => wanderingFrame(index), {}, 12)
-    const session = await start(frames)
+    const session = await video.start(frames)
     await session.addPoints({ frameIndex: 0, objectId: 1, points: [[80, 60]] })
     for await (const { frameIndex } of session.propagate()) if (frameIndex === 3) break
     const other = session.addPoints({ frameIndex: 5, objectId: 2, points: [[40, 40]] })
@@ -259,7 +245,7 @@ describe('the end of a propagation', () => {
     expect(await results.next()).toEqual({ done: true, value: undefined })
     await closing
     expect(frames.closed).toBe(true)
-    expect(model.stats().sessions).toBe(0)
+    expect(video.model.stats().sessions).toBe(0)
   })
 
   it('an iterator that nobody holds any more ends by itself', async () => {
@@ -298,15 +284,15 @@ describe('close', () => {
 
   it('happens by itself to a session that nobody holds any more', async () => {
     const frames = new TestSource((index) => wanderingFrame(index))
-    await (await model.startSession(frames)).addPoints({ frameIndex: 0, objectId: 1, points: [[80, 60]] })
-    expect(await collectUntil(() => frames.closed && model.stats().sessions === 0)).toBe(true)
+    await (await video.model.startSession(frames)).addPoints({ frameIndex: 0, objectId: 1, points: [[80, 60]] })
+    expect(await collectUntil(() => frames.closed && video.model.stats().sessions === 0)).toBe(true)
   })
 
   it('does not happen to a session whose results are being read', async () => {
     const results = (await clicked()).session.propagate()
-    open.splice(0) // only the iterator holds it now
+    video.letGo() // only the iterator holds it now
     await results.next()
-    expect(await collectUntil(() => model.stats().sessions === 0)).toBe(false)
+    expect(await collectUntil(() => video.model.stats().sessions === 0)).toBe(false)
     expect(await collect(results)).toHaveLength(11)
     await results.session.close()
   })
@@ -355,11 +341,11 @@ describe('several sessions on one model', () => {
       return results
     }
     const images = Promise.all(
-      upTo(4).map(() => model.segment(noiseImage(64, 64), 'cat').then(() => order.push('image'))),
+      upTo(4).map(() => video.model.segment(noiseImage(64, 64), 'cat').then(() => order.push('image'))),
     )
     const [a, b] = await Promise.all([follow('a', first), follow('b', second)])
     await images
-    expect(model.stats().sessions).toBe(3)
+    expect(video.model.stats().sessions).toBe(3)
     for (const results of [a!, b!]) {
       expect(results.map(({ objects }) => objects[0]!.mask.toRle())).toEqual(
         alone.map(({ objects }) => objects[0]!.mask.toRle()),
@@ -381,7 +367,7 @@ describe('several sessions on one model', () => {
     const [results, error] = await Promise.all([collect(good.propagate()), rejection(collect(bad.propagate()))])
     expect(results).toHaveLength(12)
     expect(error.message).toBe('the disk is gone')
-    expect((await model.segment(noiseImage(64, 64), 'cat')).width).toBe(64)
+    expect((await video.model.segment(noiseImage(64, 64), 'cat')).width).toBe(64)
     expect((await bad.addPoints({ frameIndex: 3, objectId: 1, points: [[9, 9]] })).frameIndex).toBe(3)
   })
 })
