@@ -295,6 +295,8 @@ const STEPS = [
 export const FOR_USE = ['native', 'lib', 'program', 'demo-model']
 /** What the scripts of lint need. */
 export const FOR_LINT = ['packages', 'lint-packages']
+/** What clang-tidy over every file needs. */
+export const FOR_TIDY = [...FOR_LINT, 'libtorch']
 /** What the native tests need; they bring their own build. */
 export const FOR_NATIVE_TESTS = ['packages', 'fixtures', 'program', 'doctest']
 /** What the tests in Python and over the library need. */

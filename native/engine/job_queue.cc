@@ -17,6 +17,7 @@ void JobQueue::start(std::function<void()> body) {
 
 void JobQueue::push(std::unique_ptr<Job> job, Queueing queueing) {
   std::optional<Error> refusal;
+  std::unique_ptr<Job> refused;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (stop_reason_)
@@ -26,12 +27,14 @@ void JobQueue::push(std::unique_ptr<Job> job, Queueing queueing) {
     else if (queueing == Queueing::limited && jobs_.size() >= limit_)
       refusal = Error(ERR_QUEUE_FULL, "The model's queue is full (" + std::to_string(limit_) + " calls waiting).",
                       "Await earlier calls, or raise queueLimit.");
+    if (refusal)
+      refused = std::move(job);
     else
       jobs_.push_back(std::move(job));
     work_waits_.store(!jobs_.empty());
   }
-  if (refusal)
-    job->fail(*refusal);
+  if (refused)
+    refused->fail(*refusal);
   else
     wake_.notify_one();
 }
@@ -82,30 +85,35 @@ void JobQueue::drop_cancelled() {
 
 void JobQueue::end(const void* owner, const Error& reason, std::unique_ptr<Job> last) {
   Jobs dropped;
+  std::unique_ptr<Job> late;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     dropped = remove([&](const Job& job) { return job.owner() == owner; });
-    if (!over_) {
+    if (over_) {
+      late = std::move(last);
+    } else {
       jobs_.push_front(std::move(last));
       work_waits_.store(true);
     }
   }
   wake_.notify_one();
   for (const auto& job : dropped) job->fail(reason);
-  if (last) last->fail(*stop_reason_);
+  if (late) late->fail(*stop_reason_);
 }
 
 void JobQueue::stop(const Error& reason, std::function<void()> done) {
-  bool over = false;
+  std::function<void()> late;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (!stop_reason_) stop_reason_ = reason;
-    over = over_;
-    if (done && !over) on_over_.push_back(std::move(done));
+    if (over_)
+      late = std::move(done);
+    else if (done)
+      on_over_.push_back(std::move(done));
   }
   stopped_.store(true);
   wake_.notify_one();
-  if (over && done) done();
+  if (late) late();
 }
 
 void JobQueue::check() const {

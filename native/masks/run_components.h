@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -16,7 +17,7 @@ class RunComponents {
   explicit RunComponents(const std::vector<LineRun>& runs);
 
   // Of a run; components are numbered in the order of their first run.
-  int64_t component(size_t run) const { return component_[run]; }
+  int64_t component(std::size_t run) const { return component_[run]; }
   int64_t count() const { return static_cast<int64_t>(area_.size()); }
   int64_t area(int64_t component) const { return area_[component]; }  // pixels
 

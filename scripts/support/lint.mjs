@@ -6,6 +6,7 @@ import path from 'node:path'
 import { root, run } from './command.mjs'
 import { earlyImports } from './early-imports.mjs'
 import { roomFaults } from './rooms.mjs'
+import { tidy } from './tidy.mjs'
 
 function nativeSources() {
   return ['native', 'binding', 'test/native', 'bench/native'].flatMap((folder) =>
@@ -40,8 +41,13 @@ export async function lint({ python, fix = false }) {
     ['clang-format', python, [...clangFormat, ...(fix ? ['-i'] : ['--dry-run', '--Werror']), ...nativeSources()]],
   ]
   const results = await Promise.all(checks.map(([, program, args]) => run(program, args)))
+  const { complaints: untidy } = await tidy({ python })
   const failed = []
-  for (const [name, complaints] of Object.entries({ 'imports before set-up': earlyImports(), rooms: roomFaults() })) {
+  for (const [name, complaints] of Object.entries({
+    'imports before set-up': earlyImports(),
+    rooms: roomFaults(),
+    'clang-tidy': untidy,
+  })) {
     if (complaints.length === 0) continue
     failed.push(name)
     console.log(`--- ${name}\n${complaints.join('\n')}`)

