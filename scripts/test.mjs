@@ -5,7 +5,7 @@
 // WORD       only the tests that have it in the names of their files, native ones in their own, as `npm test -- golden`
 // --without  what this machine does without: chromium, curl, ffmpeg, redis, native, python, root; what needs it counts as skipped
 // --long     what `npm test` does in a short form: 2,000 frames of one video, 400,000 random files for each reader,
-//            workers of jobs killed at 20 points
+//            workers of jobs killed at 20 points, 10,000 requests that fit the OpenAPI document or just not
 
 import { parseArgs } from 'node:util'
 import { FOR_LINT, FOR_NATIVE_TESTS, FOR_TESTS } from './setup.mjs'

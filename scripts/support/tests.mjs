@@ -41,7 +41,8 @@ async function runPython({ python }, { words }, scratch) {
 async function runNode(_context, { words, without, long }, scratch) {
   const junit = path.join(scratch, 'node.xml')
   const reporters = ['--reporter=default', '--reporter=junit', `--outputFile.junit=${junit}`]
-  const env = { SAM3_TEST_WITHOUT: without.join(','), ...(long && { SAM3_LONG_VIDEO: '1', SAM3_LONG_JOBS: '1' }) }
+  const longForms = { SAM3_LONG_VIDEO: '1', SAM3_LONG_JOBS: '1', SAM3_LONG_FUZZ: '1' }
+  const env = { SAM3_TEST_WITHOUT: without.join(','), ...(long && longForms) }
   const args = ['run', ...words, '--passWithNoTests', ...reporters]
   const { code } = await run(path.join(root, 'node_modules/.bin/vitest'), args, { show: true, env })
   return { code, counts: readJunit(junit) }

@@ -149,6 +149,23 @@ describe('what cannot be answered', () => {
           headers: { 'content-type': 'application/json' },
         }),
     ],
+    [
+      'a form that breaks off',
+      400,
+      'ERR_BAD_REQUEST',
+      () => {
+        const { payload, headers } = form(['text', text], ['image', picture])
+        const cut = payload.subarray(0, payload.length - 40)
+        return server.app.inject({ method: 'POST', url: '/v1/segment', payload: cut, headers })
+      },
+    ],
+    ['an image of no bytes', 422, 'ERR_INVALID_IMAGE', () => post('/v1/segment', { image: '', text })],
+    [
+      'an image of no bytes in a form',
+      422,
+      'ERR_INVALID_IMAGE',
+      () => postForm('/v1/segment', ['image', Buffer.alloc(0)], ['text', text]),
+    ],
     ['no image', 400, 'ERR_BAD_REQUEST', () => post('/v1/segment', { text })],
     ['a member that is not known', 400, 'ERR_BAD_REQUEST', () => post('/v1/segment', { image: base64, txt: text })],
     ['no prompt', 422, 'ERR_EMPTY_PROMPT', () => post('/v1/segment', { image: base64 })],

@@ -1,6 +1,6 @@
 /** The images of a request: decoded within the limits of the service. */
 import { type EncodedImage, type RawImage, type Sam3ImageModel, Sam3InputError, Sam3ServiceError } from 'sam3-node'
-import sharp from 'sharp'
+import sharp, { type Metadata } from 'sharp'
 import { decodeImage } from '../../../lib/image/decode.js'
 import type { Service } from '../service.js'
 import type { RequestInput } from './read.js'
@@ -87,9 +87,7 @@ async function decodeWithin(bytes: Uint8Array, { config, metrics }: Service): Pr
 
 /** What the head of a file promises, before a pixel of it is decoded. What has no head gets its error where it is decoded. */
 async function checkHead(bytes: Uint8Array, maxPixels: number): Promise<void> {
-  const head = await sharp(bytes, { limitInputPixels: false, limitInputChannels: 0, failOn: 'none' })
-    .metadata()
-    .catch(() => undefined)
+  const head = await readHead(bytes).catch(() => undefined)
   if (!head) return
   if (!FORMATS.has(head.format)) {
     throw new Sam3InputError(
@@ -108,4 +106,9 @@ async function checkHead(bytes: Uint8Array, maxPixels: number): Promise<void> {
       { fix: 'Scale it down, or cut it into tiles.' },
     )
   }
+}
+
+/** Rejects, and never throws, whatever the bytes are: sharp throws at once where there are none. */
+async function readHead(bytes: Uint8Array): Promise<Metadata> {
+  return sharp(bytes, { limitInputPixels: false, limitInputChannels: 0, failOn: 'none' }).metadata()
 }

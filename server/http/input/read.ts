@@ -20,7 +20,12 @@ const FILES: ReadonlySet<string> = new Set(['image', 'images', 'file'])
 
 /** @throws Sam3ServiceError `ERR_BAD_REQUEST`, `ERR_TOO_LARGE`, `ERR_UNSUPPORTED_MEDIA_TYPE`; what Fastify's parsers throw */
 export async function readInput(request: FastifyRequest, config: ServeConfig): Promise<RequestInput> {
-  if (request.isMultipart()) return readForm(request, config)
+  if (request.isMultipart()) {
+    return readForm(request, config).catch((error: unknown) => {
+      // What the parser says of a broken form has no code and no class of its own.
+      throw error instanceof Error && error.name === 'Error' ? badForm(error) : error
+    })
+  }
   const { body } = request
   if (Buffer.isBuffer(body)) return { fields: fromTexts(pairs(request.query as Query)), files: [body] }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
@@ -76,6 +81,13 @@ async function readForm(request: FastifyRequest, config: ServeConfig): Promise<R
     files.push(Buffer.concat(chunks))
   }
   return { fields: fromTexts(texts), files }
+}
+
+function badForm(cause: Error): Sam3ServiceError {
+  return new Sam3ServiceError('ERR_BAD_REQUEST', `The form cannot be read: ${cause.message}.`, {
+    fix: 'Send multipart/form-data whose parts and end are whole.',
+    cause,
+  })
 }
 
 function fromTexts(texts: readonly (readonly [string, string])[]): Record<string, unknown> {
