@@ -15,6 +15,10 @@ import { jobRoutes } from '../http/routes/jobs.js'
 import { metricsRoute } from '../http/routes/metrics.js'
 import { predictRoute } from '../http/routes/predict.js'
 import { segmentRoute } from '../http/routes/segment.js'
+import { sessionFramesRoute } from '../http/routes/session-frames.js'
+import { sessionPromptsRoute } from '../http/routes/session-prompts.js'
+import { sessionPropagateRoute } from '../http/routes/session-propagate.js'
+import { sessionsRoute } from '../http/routes/sessions.js'
 import type { Route, Service } from '../http/service.js'
 import { pageRoute } from '../page/route.js'
 import { packageVersion } from './version.js'
@@ -24,6 +28,10 @@ const ROUTES: readonly Route[] = [
   segmentRoute,
   predictRoute,
   imagesRoute,
+  sessionsRoute,
+  sessionPromptsRoute,
+  sessionFramesRoute,
+  sessionPropagateRoute,
   jobRoutes,
   healthRoute,
   metricsRoute,
@@ -32,6 +40,8 @@ const ROUTES: readonly Route[] = [
 
 /** An event loop that lags by this many milliseconds refuses work: nothing here may block it. */
 const MOST_LAG = 2000
+/** Milliseconds in which a request has to arrive. */
+const SLOWEST = 300_000
 /** What a proxy before the service may call a request. */
 const REQUEST_ID = /^[\w.:-]{1,128}$/
 
@@ -40,7 +50,7 @@ export async function buildApp(service: Service, logger: FastifyServerOptions['l
   const app = fastify({
     logger,
     bodyLimit: config.maxPayloadBytes,
-    requestTimeout: config.timeoutMs, // for a client that sends its request slowly
+    requestTimeout: Math.max(config.timeoutMs, SLOWEST),
     trustProxy: config.trustProxy,
     genReqId: ({ headers }) => {
       const given = headers['x-request-id']
@@ -86,6 +96,8 @@ export async function buildApp(service: Service, logger: FastifyServerOptions['l
   app.addContentTypeParser(/^image\/|^application\/octet-stream$/, { parseAs: 'buffer' }, (_request, body, done) =>
     done(null, body),
   )
+  // As it comes: it is written to a file.
+  app.addContentTypeParser(/^video\//, (_request, body, done) => done(null, body))
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',

@@ -15,6 +15,7 @@ import type { Service } from '../http/service.js'
 import { Metrics } from '../observe/metrics.js'
 import { KeptImages } from '../pool/kept-images.js'
 import { Pool } from '../pool/pool.js'
+import { Sessions } from '../pool/sessions.js'
 import { fetchImage } from '../url/fetch-image.js'
 import { HostList } from '../url/hosts.js'
 import { buildApp } from './build.js'
@@ -44,6 +45,9 @@ function fetcher({ urlHosts = [], urlTimeoutMs, maxPayloadBytes }: ServeConfig):
   return (address, signal) => fetchImage(address, rules, signal)
 }
 
+/** Milliseconds in which the last answers are taken. */
+const LEAVE = 2000
+
 /** A service without a model yet. */
 async function makeServer(
   config: ServeConfig,
@@ -56,7 +60,18 @@ async function makeServer(
   const jobFiles = jobFilesOf(config)
   const jobs = await openJobStore(config, pool, jobFiles, (error) => log?.warn({ err: error }, 'the queue of jobs'))
   const images = new KeptImages(config.imageCacheBytes, metrics)
-  const service: Service = { config, pool, images, metrics, requests, jobs, jobFiles, fetchImage: fetcher(config) }
+  const sessions = new Sessions(config)
+  const service: Service = {
+    config,
+    pool,
+    images,
+    sessions,
+    metrics,
+    requests,
+    jobs,
+    jobFiles,
+    fetchImage: fetcher(config),
+  }
   const app = await buildApp(service, logger ?? { level: config.logLevel })
   log = app.log
   pool.onLost = ({ name, model, failure }) => {
@@ -69,7 +84,11 @@ async function makeServer(
     pool.drain()
     await Promise.all([requests.idle(), jobs.close()])
     clearTimeout(timer)
+    await sessions.closeAll()
+    // Who does not take an answer that was sent holds nobody up.
+    const leave = setTimeout(() => app.server.closeAllConnections(), LEAVE)
     await app.close()
+    clearTimeout(leave)
     images.clear()
     await pool.dispose()
   }

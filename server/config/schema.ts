@@ -78,6 +78,17 @@ export const ServeSchema = Type.Object(
     maxPayloadBytes: whole({ description: 'bytes of a request', group: LIMITS }, 64 * 2 ** 20),
     maxPixels: whole({ description: 'pixels of an image', group: LIMITS }, 100_000_000),
     maxImages: whole({ description: 'images in a request', group: LIMITS }, 32),
+    maxSessions: whole({ description: 'video sessions that are open at a time', group: LIMITS }, 8, 0),
+    sessionIdleMs: whole(
+      { description: 'a video session that is not used for so long is closed', group: LIMITS },
+      300_000,
+    ),
+    sessionMemoryBytes: whole(
+      { description: 'bytes of host memory for the history of a video session', group: LIMITS },
+      2 ** 31,
+    ),
+    maxVideoBytes: whole({ description: 'bytes of a video', group: LIMITS }, 2 ** 30),
+    maxFrames: whole({ description: 'frames of a video', group: LIMITS }, 50_000),
     imageCacheBytes: whole(
       { description: 'bytes on the device for images that clients keep (POST /v1/images)', group: LIMITS },
       2 ** 30,

@@ -15,6 +15,8 @@ export interface About {
   status?: number
   /** It answers pictures and lines, too. Default true. */
   hasFormats?: boolean
+  /** Of its path. */
+  params?: TSchema
 }
 
 const problem = { description: 'a problem', content: { [PROBLEM_TYPE]: { schema: ProblemSchema } } }
@@ -52,5 +54,34 @@ export function describe(request: TObject, about: About): RouteShorthandOptions 
     },
   }
   // One object is made of the three forms first; the route checks that against the same schema.
+  return { schema: schema as FastifySchema, validatorCompiler: () => () => true }
+}
+
+/** Options of a route that takes JSON alone, which it checks itself. */
+export function describeJson(request: TObject, about: About & { type?: string }): RouteShorthandOptions {
+  const { response, status = 200, type = 'application/json', hasFormats: _none, ...rest } = about
+  const schema = {
+    ...rest,
+    body: { content: { 'application/json': { schema: request } } },
+    response: { [status]: { description: 'done', content: { [type]: { schema: response } } }, ...PROBLEMS },
+  }
+  return { schema: schema as FastifySchema, validatorCompiler: () => () => true }
+}
+
+/** Options of a route that takes a video as a file of a form or as its body, or JSON; it checks them itself. */
+export function describeVideo(request: TObject, about: About): RouteShorthandOptions {
+  const { response, hasFormats: _none, ...rest } = about
+  const { live: _live, ...fields } = request.properties as Record<string, TSchema>
+  const schema = {
+    ...rest,
+    body: {
+      content: {
+        'application/json': { schema: request },
+        'multipart/form-data': { schema: { type: 'object', properties: { video: binary, ...fields } } },
+        'video/*': { schema: binary },
+      },
+    },
+    response: { 201: { description: 'done', content: { 'application/json': { schema: response } } }, ...PROBLEMS },
+  }
   return { schema: schema as FastifySchema, validatorCompiler: () => () => true }
 }

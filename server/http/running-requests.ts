@@ -1,6 +1,6 @@
 /** The requests that are being worked on, and when their work ends early: the client left, time is up, or the service must stop. */
 import type { FastifyReply } from 'fastify'
-import { Sam3AbortError, Sam3ServiceError } from 'sam3-node'
+import { Sam3AbortError, type Sam3Error, Sam3ServiceError } from 'sam3-node'
 import { traced } from './observe-requests.js'
 
 /** The work for one request. */
@@ -9,6 +9,8 @@ export interface Running {
   readonly signal: AbortSignal
   /** Stops it after so many milliseconds from now, where that is before its end. */
   limit(timeoutMs: number | undefined): void
+  /** Stops it now. */
+  stop(reason: Sam3Error): void
 }
 
 /** The requests that are being worked on. */
@@ -22,13 +24,22 @@ export class RunningRequests {
     this.#timeoutMs = timeoutMs
   }
 
-  /** Runs `work`, all of it: also what sends an answer line by line. */
-  async within<T>(reply: FastifyReply, work: (running: Running) => Promise<T>): Promise<T> {
+  /**
+   * Runs `work`, all of it: also what sends an answer line by line.
+   * @param longest Milliseconds, in place of those of the service; `Infinity`: as long as its client stays.
+   */
+  async within<T>(
+    reply: FastifyReply,
+    work: (running: Running) => Promise<T>,
+    longest: number = this.#timeoutMs,
+  ): Promise<T> {
     const controller = new AbortController()
     this.#all.add(controller)
     const timers = new Set<NodeJS.Timeout>()
-    const limit = (timeoutMs = this.#timeoutMs) => {
-      if (timeoutMs <= this.#timeoutMs) timers.add(setTimeout(() => controller.abort(late(timeoutMs)), timeoutMs))
+    const stop = (reason: Sam3Error) => controller.abort(reason)
+    const limit = (timeoutMs = longest) => {
+      if (timeoutMs <= longest && Number.isFinite(timeoutMs))
+        timers.add(setTimeout(() => stop(late(timeoutMs)), timeoutMs))
     }
     limit()
     const left = () => {
@@ -36,7 +47,7 @@ export class RunningRequests {
     }
     reply.raw.once('close', left)
     try {
-      return await traced(reply.request, () => work({ signal: controller.signal, limit }))
+      return await traced(reply.request, () => work({ signal: controller.signal, limit, stop }))
     } finally {
       for (const timer of timers) clearTimeout(timer)
       reply.raw.removeListener('close', left)

@@ -2,7 +2,7 @@
 import Type, { type Static } from 'typebox'
 import { PRIORITIES } from '../pool/fair-queue.js'
 
-const Numbers = (length: number, about: string) =>
+export const Numbers = (length: number, about: string) =>
   Type.Array(Type.Number(), { minItems: length, maxItems: length, description: about })
 
 export const BoxSchema = Numbers(4, '[x0, y0, x1, y1]: left, top, right, bottom, in pixels (0..1 where normalized)')
@@ -59,17 +59,17 @@ const answers = {
   ),
 }
 
+export const ExemplarsSchema = Type.Array(
+  Type.Union([
+    BoxSchema,
+    Type.Object({ box: BoxSchema, label: Type.Optional(LabelSchema) }, { additionalProperties: false }),
+  ]),
+  { description: 'exemplars: boxes around what is meant, or not meant' },
+)
+
 /** What texts and exemplars can set besides. */
 const settings = {
-  boxes: Type.Optional(
-    Type.Array(
-      Type.Union([
-        BoxSchema,
-        Type.Object({ box: BoxSchema, label: Type.Optional(LabelSchema) }, { additionalProperties: false }),
-      ]),
-      { description: 'exemplars: boxes around what is meant, or not meant' },
-    ),
-  ),
+  boxes: Type.Optional(ExemplarsSchema),
   threshold: Type.Optional(Type.Number({ minimum: 0, maximum: 1, description: 'lowest score; default 0.5' })),
   maxInstances: Type.Optional(Type.Integer({ minimum: 1, description: 'keep the best ones only' })),
   normalized: Type.Optional(Type.Boolean({ description: 'coordinates are 0..1 of width and height' })),
@@ -112,7 +112,7 @@ export const LogitsSchema = Type.Object(
   { additionalProperties: false, description: "a mask's logits" },
 )
 
-const clicks = {
+export const clicks = {
   points: Type.Optional(Type.Array(PointSchema, { description: 'clicks' })),
   labels: Type.Optional(Type.Array(LabelSchema, { description: 'one for each point; default: all positive' })),
   box: Type.Optional(BoxSchema),
@@ -146,7 +146,7 @@ export const KeepSchema = Type.Object(
 
 // ------------------------------------------------------------------------------------------------------ answers
 
-const MaskMembers = {
+export const MaskMembers = {
   area: Type.Integer({ description: 'set pixels' }),
   mask: Type.Optional(
     Type.Object(
@@ -161,7 +161,7 @@ const MaskMembers = {
   ),
 }
 
-const ScoreSchema = Type.Number({ minimum: 0, maximum: 1 })
+export const ScoreSchema = Type.Number({ minimum: 0, maximum: 1 })
 
 export const SegmentAnswerSchema = Type.Object({
   images: Type.Array(

@@ -6,6 +6,7 @@ import type { JobStore } from '../jobs/job/store.js'
 import type { Metrics } from '../observe/metrics.js'
 import type { KeptImages } from '../pool/kept-images.js'
 import type { Pool } from '../pool/pool.js'
+import type { Sessions } from '../pool/sessions.js'
 import type { RunningRequests } from './running-requests.js'
 
 /** One service: its options, its models, what it counts. */
@@ -13,6 +14,7 @@ export interface Service {
   readonly config: ServeConfig
   readonly pool: Pool
   readonly images: KeptImages
+  readonly sessions: Sessions
   readonly metrics: Metrics
   readonly requests: RunningRequests
   readonly jobs: JobStore

@@ -7,7 +7,8 @@ import { promisify } from 'node:util'
 import sharp from 'sharp'
 import { afterAll, describe, expect, it } from 'vitest'
 import { flagName, OPTIONS } from '../../server/config/schema.js'
-import { scene } from '../support/demo.js'
+import { ffmpeg } from '../support/clips.js'
+import { clip, scene } from '../support/demo.js'
 import { repositoryRoot } from '../support/paths.js'
 import { without } from '../support/without.js'
 import { demoService } from './support.js'
@@ -16,8 +17,10 @@ const page = (name: string) => readFileSync(path.join(repositoryRoot, 'docs', na
 const folder = mkdtempSync(path.join(tmpdir(), 'sam3-serve-docs-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 copyFileSync(scene.file, path.join(folder, 'photo.jpg'))
+const leftOut = without('curl') || without('ffmpeg')
+if (!leftOut) ffmpeg('-i', `${clip.folder}/%02d.jpg`, '-frames:v', '6', path.join(folder, 'clip.mp4'))
 
-it.skipIf(without('curl'))('the commands of docs/serve.md are answered', async () => {
+it.skipIf(leftOut)('the commands of docs/serve.md are answered', async () => {
   const { server } = await demoService()
   const address = await server.app.listen({ port: 0, host: '127.0.0.1' })
   const commands = [...page('serve.md').matchAll(/^```sh\n(.*?)^```$/gms)].flatMap(([, code]) =>

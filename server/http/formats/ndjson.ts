@@ -7,11 +7,19 @@ import { NDJSON_TYPE } from './choose.js'
 
 const line = (value: object) => `${JSON.stringify(value)}\n`
 
+/** Milliseconds for the last line, of work that was stopped, to be taken. */
+const LAST_LINE = 1000
+
 /**
  * Sends what `lines` yields. What fails before the first line is an ordinary error; after it, the last line says it.
+ * @param signal Ends the work; a reader that takes nothing any more is then left.
  * @returns when the last line was taken, or nobody takes any more
  */
-export async function sendLines(reply: FastifyReply, lines: AsyncGenerator<object, void, void>): Promise<FastifyReply> {
+export async function sendLines(
+  reply: FastifyReply,
+  lines: AsyncGenerator<object, void, void>,
+  signal: AbortSignal,
+): Promise<FastifyReply> {
   const first = await lines.next()
   async function* texts() {
     try {
@@ -24,7 +32,15 @@ export async function sendLines(reply: FastifyReply, lines: AsyncGenerator<objec
   }
   const stream = Readable.from(texts(), { highWaterMark: 1 })
   const closed = once(stream, 'close')
+  let timer: NodeJS.Timeout | undefined
+  const leave = () => {
+    timer = setTimeout(() => reply.raw.destroy(), LAST_LINE)
+  }
+  signal.addEventListener('abort', leave, { once: true })
   reply.type(NDJSON_TYPE).send(stream)
-  await closed
+  await closed.finally(() => {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', leave)
+  })
   return reply
 }

@@ -2,6 +2,7 @@
 import type { FastifyRequest } from 'fastify'
 import { Sam3ServiceError } from 'sam3-node'
 import type { ServeConfig } from '../../config/schema.js'
+import { badField, fromQuery, fromTexts } from './texts.js'
 
 /** What a request brought. */
 export interface RequestInput {
@@ -11,37 +12,22 @@ export interface RequestInput {
   files: Buffer[]
 }
 
-/** Fields that are texts as they are; others are JSON where they read as such. */
-const TEXTS: ReadonlySet<string> = new Set(['text'])
-/** Fields that may come several times. */
-const LISTS: ReadonlySet<string> = new Set(['text', 'image'])
 /** Names under which files are taken. */
 const FILES: ReadonlySet<string> = new Set(['image', 'images', 'file'])
 
 /** @throws Sam3ServiceError `ERR_BAD_REQUEST`, `ERR_TOO_LARGE`, `ERR_UNSUPPORTED_MEDIA_TYPE`; what Fastify's parsers throw */
 export async function readInput(request: FastifyRequest, config: ServeConfig): Promise<RequestInput> {
   if (request.isMultipart()) {
-    return readForm(request, config).catch((error: unknown) => {
-      // What the parser says of a broken form has no code and no class of its own.
-      throw error instanceof Error && error.name === 'Error' ? badForm(error) : error
-    })
+    return readForm(request, config).catch(throwReadable)
   }
   const { body } = request
-  if (Buffer.isBuffer(body)) return { fields: fromTexts(pairs(request.query as Query)), files: [body] }
+  if (Buffer.isBuffer(body)) return { fields: fromQuery(request), files: [body] }
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new Sam3ServiceError('ERR_BAD_REQUEST', 'The request has no body, or one that is no JSON object.', {
       fix: 'Send a JSON object, multipart/form-data, or the bytes of an image with its image/* type.',
     })
   }
   return { fields: body as Record<string, unknown>, files: [] }
-}
-
-type Query = Readonly<Record<string, string | string[]>>
-
-function pairs(query: Query): [string, string][] {
-  return Object.entries(query).flatMap(([name, values]) =>
-    [values].flat().map((value): [string, string] => [name, value]),
-  )
 }
 
 /** Parts in any order; each file is whole before the next part is read, and one that is too large ends the reading. */
@@ -83,38 +69,15 @@ async function readForm(request: FastifyRequest, config: ServeConfig): Promise<R
   return { fields: fromTexts(texts), files }
 }
 
+/** What the parser says of a broken form has no code and no class of its own. */
+export function throwReadable(error: unknown): never {
+  throw error instanceof Error && error.name === 'Error' && !('code' in error) ? badForm(error) : error
+}
+
 function badForm(cause: Error): Sam3ServiceError {
   return new Sam3ServiceError('ERR_BAD_REQUEST', `The form cannot be read: ${cause.message}.`, {
     fix: 'Send multipart/form-data whose parts and end are whole.',
     cause,
-  })
-}
-
-function fromTexts(texts: readonly (readonly [string, string])[]): Record<string, unknown> {
-  const fields = new Map<string, unknown[]>()
-  for (const [name, text] of texts) {
-    const values = fields.get(name) ?? []
-    fields.set(name, [...values, TEXTS.has(name) ? text : fromText(text)])
-    if (values.length > 0 && !LISTS.has(name)) throw badField(name, 'was given more than once')
-  }
-  return Object.fromEntries(
-    [...fields].map(([name, values]) =>
-      name === 'image' && values.length > 1 ? ['images', values] : [name, values.length > 1 ? values : values[0]],
-    ),
-  )
-}
-
-function fromText(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
-}
-
-function badField(name: string, what: string): Sam3ServiceError {
-  return new Sam3ServiceError('ERR_BAD_REQUEST', `The field ${JSON.stringify(name.slice(0, 80))} ${what}.`, {
-    fix: 'See /openapi.json for what this endpoint takes.',
   })
 }
 

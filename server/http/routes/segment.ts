@@ -56,7 +56,7 @@ async function segment(
     return { pixels: image.pixels, results }
   })
   const texts = prompts.map(({ text }) => text)
-  if (format === 'ndjson') return sendLines(reply, linesOf(answers, texts))
+  if (format === 'ndjson') return sendLines(reply, linesOf(answers, texts), signal)
   const all: Answer[] = []
   for await (const answer of answers) all.push(answer)
   return service.metrics.time('encode_output', () => send(reply, all, texts, format, asked.tolerance))
