@@ -37,7 +37,7 @@ export async function lint({ python, fix = false }) {
     ['typedoc', bin('typedoc'), ['--logLevel', 'Warn']],
     ['ruff check', python, [...ruff, 'check', '--quiet', ...(fix ? ['--fix'] : []), '.']],
     ['ruff format', python, [...ruff, 'format', '--quiet', ...(fix ? [] : ['--check', '--diff']), '.']],
-    ['hadolint', hadolintOf(python), ['Dockerfile']],
+    ['hadolint', hadolintOf(python), ['Dockerfile', 'deploy/Dockerfile']],
     ['clang-format', python, [...clangFormat, ...(fix ? ['-i'] : ['--dry-run', '--Werror']), ...nativeSources()]],
   ]
   const results = await Promise.all(checks.map(([, program, args]) => run(program, args)))

@@ -1,4 +1,5 @@
 /** Takes jobs from the queue in Redis and runs them, several at once. */
+import { hostname } from 'node:os'
 import type { Worker } from 'bullmq'
 import { Sam3AbortError, Sam3ServiceError } from 'sam3-node'
 import { Checkpoint, sweepCheckpoints } from '../files/checkpoint.js'
@@ -45,6 +46,8 @@ export class JobWorker {
   readonly #cancels: CancelChannel
   readonly #worker: Worker
   readonly #running = new Set<string>()
+  /** What jobs have left, while it is deleted. */
+  readonly #cleaning = new Set<Promise<void>>()
   /** Jobs of which no more lines are kept. */
   readonly #fullLogs = new Set<string>()
 
@@ -60,6 +63,7 @@ export class JobWorker {
       {
         connection: connectionOf(options, 'patient'),
         prefix: PREFIX,
+        name: `${hostname()}:${process.pid}`,
         concurrency: options.concurrency,
         autorun: false,
         lockDuration: options.lockMs,
@@ -73,7 +77,10 @@ export class JobWorker {
     this.#worker.on('lockRenewalFailed', (ids: string[]) => {
       for (const id of ids) this.#worker.cancelJob(id, 'lost' satisfies StopReason)
     })
-    this.#worker.on('completed', (job) => void this.#forget(job.id!))
+    this.#worker.on('completed', (job) => {
+      const done = this.#forget(job.id!).finally(() => this.#cleaning.delete(done))
+      this.#cleaning.add(done)
+    })
   }
 
   /**
@@ -113,6 +120,7 @@ export class JobWorker {
     else signal.addEventListener('abort', stop, { once: true })
     await closed
     signal.removeEventListener('abort', stop)
+    await Promise.all(this.#cleaning)
     this.#cancels.close()
   }
 

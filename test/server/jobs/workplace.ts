@@ -61,7 +61,7 @@ export async function until(
   done: readonly JobState[] | ((view: JobView) => boolean),
 ): Promise<JobView> {
   const isDone = typeof done === 'function' ? done : ({ state }: JobView) => done.includes(state)
-  for await (const _event of jobEvents(store, id, undefined, AbortSignal.timeout(40_000))) {
+  for await (const _event of jobEvents(store, id, undefined, AbortSignal.timeout(120_000))) {
     const view = await store.get(id)
     if (view && isDone(view)) return view
   }
