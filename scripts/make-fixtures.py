@@ -42,8 +42,10 @@ MODEL_FILES = (
     "tokenizer_config.json",
 )
 # Of the set of SAM 3.1, whose model.safetensors has Meta's names.
-MULTIPLEX_CASES = ("modules",)
+MULTIPLEX_CASES = ("modules", "video")
 MULTIPLEX_FILES = ("config.json", "s4.safetensors")
+# Runs whose detector and tracker are crafted, so that the logic alone decides.
+MULTIPLEX_RUNS = "logic_"
 # Recorded mask logits of modules.safetensors (others are inputs, and stay exact).
 MULTIPLEX_LOGITS = (".masks", ".all_masks", ".first2")
 TOKEN_EMBEDDINGS = (
@@ -171,10 +173,18 @@ def pack_multiplex(source: Path, target: Path) -> None:
     pack_weights(source, "sam3.1_multiplex", ids, target / "model")
     for name in MULTIPLEX_FILES:
         store(source / "model" / name, target / "model" / name)
+    shutil.copyfile(source / "cases" / "heuristics.json", _made(target / "cases" / "heuristics.json"))
     for name in MULTIPLEX_CASES:
-        store(source / "cases" / f"{name}.json", _made(target / "cases" / f"{name}.json"))
+        shutil.copyfile(source / "cases" / f"{name}.json", target / "cases" / f"{name}.json")
         plain = target / "cases" / f"{name}.safetensors"
         tensors = load_file(source / "cases" / f"{name}.safetensors")
+        if name == "video":
+            cases = json.loads((source / "cases" / "video.json").read_text())
+            runs = {run: case for run, case in cases.items() if run.startswith(MULTIPLEX_RUNS)}
+            about = target / "cases" / "video.json"
+            about.write_text(json.dumps(runs, separators=(",", ":")) + "\n")
+            store(about, about)
+            tensors = {key: tensor for key, tensor in tensors.items() if key.startswith(MULTIPLEX_RUNS)}
         for key in tensors:
             if key.endswith(MULTIPLEX_LOGITS):
                 tensors[key] = (tensors[key] / LOGIT_STEP).round() * LOGIT_STEP

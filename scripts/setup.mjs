@@ -228,7 +228,7 @@ const FIXTURES = {
     made: ['model/sam3.pt'],
   },
   'test/fixtures/golden31': {
-    packed: ['model/model.safetensors', 'cases/modules.safetensors'],
+    packed: ['model/model.safetensors', 'cases/modules.safetensors', 'cases/video.safetensors', 'cases/video.json'],
     made: ['model/sam3.1_multiplex.pt'],
   },
 }

@@ -123,9 +123,13 @@ MaskBits MaskBits::select(const std::vector<int64_t>& masks) const {
   return out;
 }
 
-std::vector<float> mask_iou(const MaskBits& a, const MaskBits& b) {
+namespace {
+
+// Intersections of every pair, each over what `whole` makes of it and the two areas.
+template <class Whole>
+std::vector<float> overlaps(const MaskBits& a, const MaskBits& b, Whole&& whole) {
   if (a.count() > 0 && b.count() > 0 && (a.height() != b.height() || a.width() != b.width()))
-    throw Error(ERR_INTERNAL, "mask_iou expects masks of one size.");
+    throw Error(ERR_INTERNAL, "Overlaps are those of masks of one size.");
   const auto in_a = extents_of(a), in_b = extents_of(b);
   std::vector<float> out(in_a.size() * in_b.size());
   for (size_t i = 0; i < in_a.size(); i++)
@@ -137,10 +141,24 @@ std::vector<float> mask_iou(const MaskBits& a, const MaskBits& b) {
         const uint64_t *row_a = a.row(static_cast<int64_t>(i), y), *row_b = b.row(static_cast<int64_t>(j), y);
         for (int64_t w = left; w < right; w++) both += std::popcount(row_a[w] & row_b[w]);
       }
-      const int64_t either = std::max<int64_t>(in_a[i].area + in_b[j].area - both, 1);
-      out[i * in_b.size() + j] = static_cast<float>(both) / static_cast<float>(either);
+      const int64_t of = std::max<int64_t>(whole(both, in_a[i].area, in_b[j].area), 1);
+      out[i * in_b.size() + j] = static_cast<float>(both) / static_cast<float>(of);
     }
   return out;
+}
+
+}  // namespace
+
+std::vector<float> mask_iou(const MaskBits& a, const MaskBits& b) {
+  return overlaps(a, b, [](int64_t both, int64_t area, int64_t other) { return area + other - both; });
+}
+
+std::vector<float> mask_iom(const MaskBits& a, const MaskBits& b) {
+  return overlaps(a, b, [](int64_t, int64_t area, int64_t other) { return std::min(area, other); });
+}
+
+std::vector<float> mask_covered(const MaskBits& a, const MaskBits& b) {
+  return overlaps(a, b, [](int64_t, int64_t area, int64_t) { return area; });
 }
 
 }  // namespace sam3

@@ -47,5 +47,9 @@ at::Tensor pack_above_zero(const at::Tensor& logits);
 // Intersection over union of every pair, [a.count() * b.count()] row-major; 0 where both are empty.
 // Source: Meta's mask_iou (float32 division of exact counts).
 std::vector<float> mask_iou(const MaskBits& a, const MaskBits& b);
+// The same over the area of the smaller one (IoM); 0 where one is empty.
+std::vector<float> mask_iom(const MaskBits& a, const MaskBits& b);
+// The same over the area of the mask of `a`.
+std::vector<float> mask_covered(const MaskBits& a, const MaskBits& b);
 
 }  // namespace sam3

@@ -173,6 +173,21 @@ void LogitMasks::set(int64_t mask, float logit) {
   for (int64_t y = 0; logit > 0 && y < bits_.height(); y++) bits_.fill(mask, y, 0, bits_.width(), true);
 }
 
+void LogitMasks::correct(int64_t mask, const at::Tensor& logits) {
+  own();
+  const auto merge = [&](const at::Tensor& rows) {
+    const at::Tensor row = rows[mask], other = logits.to(row.device(), at::kFloat);
+    row.copy_(at::where((row > 0) == (other > 0), row, other));
+  };
+  merge(host_);
+  if (!device_.is_same(host_)) merge(device_);
+  const MaskBits corrected = MaskBits::above_zero(host_.narrow(0, mask, 1));
+  bits_.clear(mask);
+  for (int64_t y = 0; y < bits_.height(); y++)
+    for (int64_t x = 0; x < bits_.width(); x++)
+      if (corrected.get(0, y, x)) bits_.fill(mask, y, x, x + 1, true);
+}
+
 LogitMasks LogitMasks::select(const std::vector<int64_t>& masks) const {
   LogitMasks out;
   out.host_ = host_.index_select(0, index_tensor(masks, at::kCPU));

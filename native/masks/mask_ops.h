@@ -26,6 +26,8 @@ class LogitMasks {
   void repair(int64_t max_area, bool fill_holes = true, bool remove_sprinkles = true);
   // Every pixel of one mask.
   void set(int64_t mask, float logit);
+  // Pixels of one mask that lie on the other side of zero in `logits` [h,w] become what they are there.
+  void correct(int64_t mask, const at::Tensor& logits);
   LogitMasks select(const std::vector<int64_t>& masks) const;
 
  private:

@@ -57,6 +57,9 @@ def environment(folder: Path) -> dict[str, str]:
         names[f"SAM3_{name}_ROOT"] = str(GOLDEN)
         names[f"SAM3_{name}_PROGRAM"] = str(folder / "program")
         names[f"SAM3_{name}_CLIPS"] = str(folder / "clips")
+    names["SAM3_GOLDEN31_ROOT"] = str(ROOT / "test" / "fixtures" / "golden31")
+    (clip,) = (GOLDEN / "images").glob("clip_*x*")
+    names["SAM3_GOLDEN31_CLIP"] = str(clip)
     return {**names, "SAM3_TEST_TOKENS": str(folder / "tokens.json")}
 
 

@@ -9,21 +9,32 @@ import { must, root, SetupError } from './command.mjs'
 import { isStamped, stamp } from './steps.mjs'
 
 const OWN = path.join(root, 'test', 'fixtures', 'golden')
+const OWN_MULTIPLEX = path.join(root, 'test', 'fixtures', 'golden31')
 /** Texts that tests ask for beside the recorded ones; `visual` stands for boxes without a text. */
 const TEXTS = ['visual', 'cat', 'a red ellipse']
 
-/** The set that golden tests replay: the one that SAM3_GOLDEN names, else the project's own. */
-function replayedSet() {
-  if (!existsSync(path.join(OWN, 'model', 'model.safetensors')))
-    throw new SetupError('The goldens in test/fixtures/golden are not unpacked.', 'Run: npm run setup fixtures')
-  if (!process.env.SAM3_GOLDEN) return OWN
-  const set = path.resolve(process.env.SAM3_GOLDEN)
+/** The set that golden tests replay: the one that the variable names, else the project's own. */
+function replayedSet(variable, own) {
+  if (!existsSync(path.join(own, 'model', 'model.safetensors')))
+    throw new SetupError(`The goldens in ${path.relative(root, own)} are not unpacked.`, 'Run: npm run setup fixtures')
+  const named = process.env[variable]
+  if (!named) return own
+  const set = path.resolve(named)
   if (!existsSync(path.join(set, 'cases')) || !existsSync(path.join(set, 'model', 'config.json')))
     throw new SetupError(
-      `SAM3_GOLDEN=${process.env.SAM3_GOLDEN}: no set of goldens (cases/, model/config.json) is in ${set}.`,
+      `${variable}=${named}: no set of goldens (cases/, model/config.json) is in ${set}.`,
       "Name one, or unset it to replay the project's own.",
     )
   return set
+}
+
+/** The folder of the clip of a set of SAM 3.1 (clip_<width>x<height>): its own, that of the set beside it, or ours. */
+function clipFolder(set) {
+  for (const images of [path.join(set, 'images'), path.join(set, '..', 'public', 'images'), path.join(OWN, 'images')]) {
+    const name = existsSync(images) && readdirSync(images).find((one) => /^clip_\d+x\d+$/.test(one))
+    if (name) return path.join(images, name)
+  }
+  throw new SetupError(`No clip (clip_<width>x<height>) belongs to ${set}.`, 'Restore test/fixtures/golden from git.')
 }
 
 /** The recordings of a set that have a clip. */
@@ -74,8 +85,9 @@ function writeTokens(sets, file) {
  * @returns {Promise<Record<string, string>>}
  */
 export async function goldenEnvironment({ python }) {
-  const replayed = replayedSet()
-  const environment = {}
+  const replayed = replayedSet('SAM3_GOLDEN', OWN)
+  const multiplex = replayedSet('SAM3_GOLDEN31', OWN_MULTIPLEX)
+  const environment = { SAM3_GOLDEN31_ROOT: multiplex, SAM3_GOLDEN31_CLIP: clipFolder(multiplex) }
   const made = new Map()
   for (const [name, set] of Object.entries({ TEST: OWN, GOLDEN: replayed })) {
     const folder = path.join('build', 'native-goldens', made.size === 0 ? 'own' : 'replayed')

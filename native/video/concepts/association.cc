@@ -8,7 +8,6 @@ namespace sam3 {
 namespace {
 
 constexpr float kHighConfidence = 0.8f, kHighIou = 0.8f;
-constexpr float kMargin = 0.025f, kFarMargin = 0.975f;  // of the image's side
 
 std::vector<bool> matched_masklets(const std::vector<float>& ious, int64_t detections, int64_t masklets,
                                    const ConceptOptions& options) {
@@ -67,14 +66,10 @@ Association associate(const MaskBits& detections, const std::vector<float>& scor
   return out;
 }
 
-std::vector<int64_t> away_from_boundary(const std::vector<int64_t>& detections,
-                                        const std::vector<std::array<float, 4>>& boxes) {
-  std::vector<int64_t> out;
-  for (const int64_t d : detections) {
-    const float x = (boxes[d][0] + boxes[d][2]) / 2, y = (boxes[d][1] + boxes[d][3]) / 2;
-    if (x > kMargin && x < kFarMargin && y > kMargin && y < kFarMargin) out.push_back(d);
-  }
-  return out;
+bool is_inside(const std::array<float, 4>& box, float margin) {
+  const float x = (box[0] + box[2]) / 2, y = (box[1] + box[3]) / 2;
+  const auto far = static_cast<float>(1.0 - margin);
+  return x > margin && x < far && y > margin && y < far;
 }
 
 std::vector<int64_t> best_detections(const std::vector<int64_t>& detections, const std::vector<float>& scores,

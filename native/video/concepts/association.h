@@ -24,9 +24,8 @@ struct Association {
 Association associate(const MaskBits& detections, const std::vector<float>& scores, const MaskBits& masklets,
                       const std::vector<int64_t>& ids, const ConceptOptions& options);
 
-// Drops detections whose centre lies within 2.5 % of an edge of the image. Boxes are x0 y0 x1 y1, 0..1.
-std::vector<int64_t> away_from_boundary(const std::vector<int64_t>& detections,
-                                        const std::vector<std::array<float, 4>>& boxes);
+// Whether the centre of a box x0 y0 x1 y1, 0..1, is further than `margin` from every edge of the image.
+bool is_inside(const std::array<float, 4>& box, float margin = 0.025f);
 
 // The best `limit` of the detections, best first; in their own order where all may stay.
 std::vector<int64_t> best_detections(const std::vector<int64_t>& detections, const std::vector<float>& scores,

@@ -11,7 +11,6 @@ namespace sam3 {
 namespace {
 
 constexpr int64_t kNoObjectLimit = 10000;
-constexpr float kReconditionLogit = 0.8f;  // the reference compares the logit, not its sigmoid
 constexpr float kNoObjectLogit = -10.0f;
 constexpr float kRemovedScore = -1e4f;
 
@@ -74,12 +73,14 @@ FramePlan ConceptState::step(int64_t frame, bool reverse, const ConceptDetection
     plan.masks = LogitMasks(propagated.masks);
     plan.masks.repair(options_.fill_hole_area);
   }
-  plan.association = associate(detections.bits, detections.scores, plan.masks.bits(), plan.masklets, options_);
+  plan.association = rules_->associate(detections, plan.masks.bits(), plan.masklets);
 
   ConceptMetadata next = metadata_;
   choose_new_objects(plan, detections, next_id);
-  HotstartPlan hotstart = process_hotstart(next.hotstart, frame, reverse, plan.association, plan.new_ids, options_);
+  HotstartPlan hotstart =
+      process_hotstart(next.hotstart, frame, reverse, plan.association, plan.new_ids, options_, rules_->hotstart());
   plan.removed = std::move(hotstart.remove);
+  plan.shows_removed = !rules_->hides_removed();
   plan.hidden = std::move(hotstart.suppress);
   recondition(plan, frame, detections);
   next.last_occluded.clear();
@@ -101,8 +102,6 @@ FramePlan ConceptState::step(int64_t frame, bool reverse, const ConceptDetection
 
 void ConceptState::choose_new_objects(FramePlan& plan, const ConceptDetections& detections, int64_t next_id) const {
   plan.new_detections = plan.association.new_detections;
-  if (options_.suppress_det_close_to_boundary)
-    plan.new_detections = away_from_boundary(plan.new_detections, detections.boxes);
   const auto found = static_cast<int64_t>(plan.new_detections.size());
   const int64_t free = std::max<int64_t>(object_limit() - static_cast<int64_t>(plan.masklets.size()), 0);
   if (found > free) {
@@ -118,7 +117,8 @@ void ConceptState::recondition(FramePlan& plan, int64_t frame, const ConceptDete
   if (!is_due && plan.shows_detection.empty()) return;
   for (const auto& [id, detection] : plan.association.confident) {
     const auto masklet = std::find(plan.masklets.begin(), plan.masklets.end(), id) - plan.masklets.begin();
-    if (!(plan.object_logits[masklet] > kReconditionLogit)) continue;
+    if (!rules_->may_recondition(plan.object_logits[masklet])) continue;
+    if (rules_->shows_reconditioned()) plan.masks.correct(masklet, detections.masks[detection]);
     tracker_.recondition(frame, id, detections.masks[detection]);
     plan.reconditioned.push_back(id);
   }

@@ -1,12 +1,14 @@
 #pragma once
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
 #include <vector>
 
 #include "masks/mask_ops.h"
 #include "video/concepts/association.h"
 #include "video/concepts/concept_options.h"
+#include "video/concepts/concept_rules.h"
 #include "video/concepts/confirmation.h"
 #include "video/concepts/detections.h"
 #include "video/concepts/hotstart.h"
@@ -21,6 +23,7 @@ struct FramePlan {
   std::vector<int64_t> new_detections, new_ids;  // detections that become objects, and their ids
   int64_t dropped = 0;                           // detections over the object limit
   std::set<int64_t> removed;                     // ids
+  bool shows_removed = false;                    // on this frame they are in the results still (SAM 3.1)
   std::set<int64_t> hidden;                      // ids that are not shown on this frame
   std::vector<int64_t> reconditioned;            // ids whose masks were replaced in the tracker
   std::set<int64_t> shows_detection;             // ids that show the detection's mask instead of their own
@@ -43,7 +46,11 @@ struct ConceptMetadata {
 // run_tracker_update_planning_phase and run_tracker_update_execution_phase).
 class ConceptState {
  public:
-  ConceptState(const ConceptOptions& options, MaskletTracker& tracker) : options_(options), tracker_(tracker) {}
+  ConceptState(MaskletTracker& tracker, std::shared_ptr<const ConceptRules> rules)
+      : rules_(std::move(rules)), options_(rules_->options()), tracker_(tracker) {}
+  // By the rules of SAM 3.
+  ConceptState(const ConceptOptions& options, MaskletTracker& tracker)
+      : ConceptState(tracker, std::make_shared<Sam3Rules>(options)) {}
 
   // Tracks, associates and updates one frame. New objects get ids from `next_id`. Where the tracker throws, metadata
   // and `next_id` are as before.
@@ -68,6 +75,7 @@ class ConceptState {
   void suppress_occluded(FramePlan& plan, ConceptMetadata& metadata, int64_t frame, bool reverse) const;
   void settle(const FramePlan& plan, ConceptMetadata& metadata, const ConceptDetections& detections) const;
 
+  std::shared_ptr<const ConceptRules> rules_;
   ConceptOptions options_;
   MaskletTracker& tracker_;
   ConceptMetadata metadata_;

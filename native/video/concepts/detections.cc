@@ -5,6 +5,17 @@
 
 namespace sam3 {
 
+ConceptDetections ConceptDetections::select(const std::vector<int64_t>& wanted) const {
+  ConceptDetections out;
+  for (const int64_t i : wanted) {
+    out.scores.push_back(scores[i]);
+    out.boxes.push_back(boxes[i]);
+  }
+  out.masks = masks.index_select(0, index_tensor(wanted, masks.device()));
+  out.bits = bits.select(wanted);
+  return out;
+}
+
 ConceptDetections keep_detections(std::vector<float> scores, std::vector<std::array<float, 4>> boxes,
                                   const at::Tensor& masks, const ConceptOptions& options) {
   ConceptDetections found{std::move(scores), std::move(boxes), masks, MaskBits::above_zero(masks)};
@@ -13,15 +24,7 @@ ConceptDetections keep_detections(std::vector<float> scores, std::vector<std::ar
   std::vector<int64_t> kept;
   for (size_t i = 0; i < keep.size(); i++)
     if (keep[i]) kept.push_back(static_cast<int64_t>(i));
-  if (kept.size() == keep.size()) return found;
-  ConceptDetections out;
-  for (const int64_t i : kept) {
-    out.scores.push_back(found.scores[i]);
-    out.boxes.push_back(found.boxes[i]);
-  }
-  out.masks = masks.index_select(0, index_tensor(kept, masks.device()));
-  out.bits = found.bits.select(kept);
-  return out;
+  return kept.size() == keep.size() ? found : found.select(kept);
 }
 
 }  // namespace sam3

@@ -15,6 +15,10 @@ struct ConceptDetections {
   std::vector<std::array<float, 4>> boxes;  // x0 y0 x1 y1, 0..1
   at::Tensor masks;                         // [K,4G,4G] float32 logits on the device
   MaskBits bits;                            // of the masks
+  int64_t at_edge = 0;  // how many of them, the last, are too near an edge to belong to a masklet (SAM 3.1)
+
+  // These of them, in this order.
+  ConceptDetections select(const std::vector<int64_t>& wanted) const;
 };
 
 // What stays of the detections above score_threshold_detection: all of them in their order, without those that overlap

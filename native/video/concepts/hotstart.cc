@@ -5,20 +5,36 @@
 namespace sam3 {
 namespace {
 
-// Id of the masklet that appeared first (reverse: last); of equals the first in the list.
-int64_t earliest(const HotstartState& state, const std::vector<int64_t>& ids, bool reverse) {
+// Whether masklet `a` appeared before `b` in the direction of tracking. Clicked ones are earlier than any other.
+bool appeared_before(const HotstartState& state, int64_t a, int64_t b, bool reverse) {
   const auto appeared = [&](int64_t id) {
     const auto known = state.first_frame.find(id);
     const bool before_all = state.clicked.contains(id) || known == state.first_frame.end();
-    if (before_all) return reverse ? INT64_MAX : INT64_MIN;
-    return known->second;
+    if (before_all) return INT64_MIN;
+    return reverse ? -known->second : known->second;
   };
-  return *std::min_element(ids.begin(), ids.end(), [&](int64_t a, int64_t b) {
-    return reverse ? appeared(a) > appeared(b) : appeared(a) < appeared(b);
-  });
+  return appeared(a) < appeared(b);
 }
 
-void count_matches(HotstartState& state, const Association& association, const ConceptOptions& options) {
+// Of equals the first in the list.
+int64_t earliest(const HotstartState& state, const std::vector<int64_t>& ids, bool reverse) {
+  return *std::min_element(ids.begin(), ids.end(),
+                           [&](int64_t a, int64_t b) { return appeared_before(state, a, b, reverse); });
+}
+
+void count_overlaps(HotstartState& state, const std::vector<int64_t>& ids, bool reverse, const HotstartRules& rules) {
+  if (rules.every_pair) {
+    for (size_t i = 0; i < ids.size(); i++)
+      for (size_t j = i + 1; j < ids.size(); j++) state.overlap_frames[{ids[i], ids[j]}]++;
+  } else if (ids.size() > 1) {
+    const int64_t first = earliest(state, ids, reverse);
+    for (const int64_t id : ids)
+      if (id != first) state.overlap_frames[{first, id}]++;
+  }
+}
+
+void count_matches(HotstartState& state, const Association& association, const std::vector<int64_t>& new_ids,
+                   const ConceptOptions& options, const HotstartRules& rules) {
   std::set<int64_t> matched;
   for (const auto& ids : association.detection_to_masklets) matched.insert(ids.begin(), ids.end());
   const auto miss = [&](int64_t id) {
@@ -28,10 +44,13 @@ void count_matches(HotstartState& state, const Association& association, const C
     state.keep_alive[id] = std::min(options.max_trk_keep_alive, state.keep_alive[id] + 1);
   for (const int64_t id : association.unmatched) {
     state.unmatched_frames[id]++;
-    miss(id);
+    if (!rules.all_misses) miss(id);
   }
-  if (options.decrease_trk_keep_alive_for_empty_masklets)
+  if (options.decrease_trk_keep_alive_for_empty_masklets && !rules.all_misses)
     for (const int64_t id : association.empty) miss(id);
+  if (rules.all_misses)
+    for (const auto& [id, alive] : state.keep_alive)
+      if (!matched.contains(id) && std::find(new_ids.begin(), new_ids.end(), id) == new_ids.end()) miss(id);
 }
 
 }  // namespace
@@ -46,12 +65,13 @@ void HotstartState::forget(int64_t id) {
 }
 
 HotstartPlan process_hotstart(HotstartState& state, int64_t frame, bool reverse, const Association& association,
-                              const std::vector<int64_t>& new_ids, const ConceptOptions& options) {
+                              const std::vector<int64_t>& new_ids, const ConceptOptions& options,
+                              const HotstartRules& rules) {
   for (const int64_t id : new_ids) {
     state.first_frame.emplace(id, frame);
     state.keep_alive[id] = options.init_trk_keep_alive;
   }
-  count_matches(state, association, options);
+  count_matches(state, association, new_ids, options, rules);
 
   HotstartPlan plan;
   std::set<int64_t>& remove = plan.remove;
@@ -66,20 +86,18 @@ HotstartPlan process_hotstart(HotstartState& state, int64_t frame, bool reverse,
   for (const auto& [id, frames] : state.unmatched_frames) {
     if (gone(id)) continue;
     if (frames >= options.hotstart_unmatch_thresh && is_recent(id)) remove.insert(id);
-    if (!options.suppress_unmatched_only_within_hotstart && state.keep_alive[id] <= 0 && !gone(id) &&
-        !state.clicked.contains(id))
+    if (!rules.all_misses && !options.suppress_unmatched_only_within_hotstart && state.keep_alive[id] <= 0 &&
+        !gone(id) && !state.clicked.contains(id))
       plan.suppress.insert(id);
   }
 
-  for (const auto& ids : association.detection_to_masklets) {
-    if (ids.size() < 2) continue;
-    const int64_t first = earliest(state, ids, reverse);
-    for (const int64_t id : ids)
-      if (id != first) state.overlap_frames[{first, id}]++;
+  for (const auto& ids : association.detection_to_masklets) count_overlaps(state, ids, reverse, rules);
+  for (const auto& [pair, frames] : state.overlap_frames) {
+    const auto& [first, id] = pair;
+    if (gone(id) || frames < options.hotstart_dup_thresh || !is_recent(id)) continue;
+    if (rules.every_pair && !appeared_before(state, first, id, reverse)) continue;
+    remove.insert(id);
   }
-  for (const auto& [pair, frames] : state.overlap_frames)
-    if (!gone(pair.second) && frames >= options.hotstart_dup_thresh && is_recent(pair.second))
-      remove.insert(pair.second);
 
   state.removed.insert(remove.begin(), remove.end());
   return plan;

@@ -23,6 +23,15 @@ struct HotstartState {
   void forget(int64_t id);
 };
 
+// What SAM 3.1 counts otherwise.
+struct HotstartRules {
+  // Every two masklets with a common detection count, not each with the earliest one; of a pair only a masklet that
+  // appeared strictly later is double.
+  bool every_pair = false;
+  // Keep-alive goes down for every masklet without a match, whatever the reason, and nothing is hidden by it.
+  bool all_misses = false;
+};
+
 struct HotstartPlan {
   std::set<int64_t> remove;    // ids that are false or double
   std::set<int64_t> suppress;  // ids that are hidden on this frame, but still tracked
@@ -30,6 +39,7 @@ struct HotstartPlan {
 
 // Takes in one frame. Source: Meta's Sam3VideoBase._process_hotstart.
 HotstartPlan process_hotstart(HotstartState& state, int64_t frame, bool reverse, const Association& association,
-                              const std::vector<int64_t>& new_ids, const ConceptOptions& options);
+                              const std::vector<int64_t>& new_ids, const ConceptOptions& options,
+                              const HotstartRules& rules = {});
 
 }  // namespace sam3

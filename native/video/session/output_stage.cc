@@ -44,9 +44,9 @@ FrameRecord record_of(const FramePlan& plan, const ConceptDetections& detections
   out.tracked = static_cast<int64_t>(metadata.ids.size());
   out.dropped = plan.dropped;
 
-  std::vector<int64_t> rows;  // masklets that stay
+  std::vector<int64_t> rows;  // masklets that are shown
   for (size_t i = 0; i < plan.masklets.size(); i++)
-    if (!plan.removed.contains(plan.masklets[i])) rows.push_back(static_cast<int64_t>(i));
+    if (plan.shows_removed || !plan.removed.contains(plan.masklets[i])) rows.push_back(static_cast<int64_t>(i));
   auto masks = resized(plan.masks.host(), plan.masks.bits(), rows, rules);
   for (size_t i = 0; i < rows.size(); i++) {
     const int64_t row = rows[i], id = plan.masklets[row];

@@ -74,6 +74,17 @@ const GoldenModel& golden_model() {
   return golden;
 }
 
+const GoldenModel& multiplex_golden() {
+  static const GoldenModel golden{"", setting("SAM3_GOLDEN31_ROOT"), ""};
+  return golden;
+}
+
+std::pair<int64_t, int64_t> multiplex_clip_size() {
+  const std::string folder = setting("SAM3_GOLDEN31_CLIP");
+  const size_t name = folder.rfind("clip_") + 5, by = folder.find('x', name);
+  return {std::stoll(folder.substr(name)), std::stoll(folder.substr(by + 1))};
+}
+
 void left_out(const std::string& what) {
   MESSAGE("the set in " << golden_model().root << " has no " << what);
   CHECK(golden_model().root != test_model().root);

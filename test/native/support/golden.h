@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "image/image_model.h"
@@ -31,6 +32,11 @@ std::string test_device();
 const GoldenModel& test_model();
 // The set that golden tests replay: the one that SAM3_GOLDEN names, else the project's own.
 const GoldenModel& golden_model();
+
+// The set of SAM 3.1 that golden tests replay: the one that SAM3_GOLDEN31 names, else the project's own.
+const GoldenModel& multiplex_golden();
+// Width and height of its clip, whose folder is named after them.
+std::pair<int64_t, int64_t> multiplex_clip_size();
 
 // The cases of a family of the replayed set, cases/<family>.json. Nothing where the set leaves it out, which is said in
 // the test's output: only other sets than the project's own may.

@@ -96,7 +96,7 @@ bool same_mask(const MaskBits& a, int64_t i, const MaskBits& b, int64_t j) {
   return true;
 }
 
-void apply(ConceptOptions& o, const Json& overrides) {
+void apply(ConceptOptions& o, const Json& overrides, const std::set<std::string>& others) {
   const auto decimal = [](float& to) { return [&to](const Json& v) { to = real(v); }; };
   const auto whole = [](int64_t& to) { return [&to](const Json& v) { to = v.as_int("option"); }; };
   const auto flag = [](bool& to) { return [&to](const Json& v) { to = v.as_bool("option"); }; };
@@ -127,6 +127,7 @@ void apply(ConceptOptions& o, const Json& overrides) {
       {"masklet_confirmation_consecutive_det_thresh", whole(o.masklet_confirmation_consecutive_det_thresh)},
   };
   for (const auto& [name, value] : overrides.as_object("options")) {
+    if (others.contains(name)) continue;
     const auto option = known.find(name);
     if (option == known.end()) throw std::runtime_error("no such option: " + name);
     option->second(value);

@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ MaskBits bits_from_packed(const at::Tensor& packed, int64_t height, int64_t widt
 MaskBits bits_of(const MaskRuns& mask, int64_t height, int64_t width);
 bool same_mask(const MaskBits& a, int64_t i, const MaskBits& b, int64_t j);
 
-// Changes the options that an object names; throws on a name that is no option.
-void apply(ConceptOptions& options, const Json& overrides);
+// Changes the options that an object names; throws on a name that is no option and none of `others`.
+void apply(ConceptOptions& options, const Json& overrides, const std::set<std::string>& others = {});
 
 }  // namespace sam3::test
