@@ -143,4 +143,8 @@ def linear_relu(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
             return F.relu(F.linear(x, weight, bias))
     if _fuses(x):
         return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "relu", [], "")
+    if x.device.type != "cpu":
+        # A GPU's product applies the activation by itself.
+        rows = torch.ops.aten._addmm_activation(bias, x.flatten(0, -2), weight.t())
+        return rows.unflatten(0, x.shape[:-1])
     return F.relu(F.linear(x, weight, bias))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from .config import Sam3Config
 from .layers import FeedForward, FusedAttention, key_mask
-from .positions import sine_map
+from .positions import SinePositions
 
 
 class EncoderLayer(nn.Module):
@@ -27,7 +27,7 @@ class EncoderLayer(nn.Module):
         return x + self.self_attn.self_attention_with_position(self.norm1(x), position)
 
     def attend_prompt(self, x: Tensor, prompt: Tensor, mask: Tensor) -> Tensor:
-        """The cross-attention and feed-forward steps: x [P,g*g,C], prompt [P,L,C], mask bool [P,1,1,L] -> [P,g*g,C]."""
+        """The cross-attention and feed-forward steps: x [P,g*g,C], prompt [P,L,C], mask [P,1,1,L] -> [P,g*g,C]."""
         x = x + self.cross_attn.cross_attention(self.norm2(x), prompt, mask)
         return x + self.mlp(self.norm3(x))
 
@@ -37,17 +37,13 @@ class DetrEncoder(nn.Module):
 
     def __init__(self, config: Sam3Config):
         super().__init__()
-        self.dim = config.hidden_size
+        self.position = SinePositions(config.hidden_size)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
-
-    def position(self, image: Tensor) -> Tensor:
-        """The sine positions of the tokens of `image` [B,C,g,g], in its dtype: [1,g*g,C]."""
-        return sine_map(self.dim, image.shape[-1], image.device).to(image.dtype).flatten(2).transpose(1, 2).contiguous()
 
     def forward(self, image: Tensor, img_idx: Tensor, prompt: Tensor, valid: Tensor) -> Tensor:
         """image [B,C,g,g], img_idx i64 [P], prompt [P,L,C], valid bool [P,L] -> [P,g*g,C]."""
         position = self.position(image)
-        mask = key_mask(valid)
+        mask = key_mask(valid, image.dtype)
         x = image.flatten(2).transpose(1, 2)
         for i, layer in enumerate(self.layers):
             x = layer.attend_image(x, position)

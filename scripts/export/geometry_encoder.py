@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import Sam3Config
+from .kept_tables import KeptTables
 from .layers import FeedForward, FusedAttention, Linear, key_mask
-from .positions import cxcywh_to_xyxy, sine_encoding, sine_map
+from .positions import SineEncoding, SinePositions, cxcywh_to_xyxy
 
 
 def roi_weights(low: Tensor, high: Tensor, size: int, bins: int) -> Tensor:
@@ -43,8 +46,8 @@ class GeometryLayer(nn.Module):
         self.norm3 = nn.LayerNorm(dim)
         self.mlp = FeedForward(dim, config.geometry_mlp)
 
-    def forward(self, x: Tensor, mask: Tensor, image: Tensor, position: Tensor) -> Tensor:
-        """x [P,N,C], mask bool [P,1,1,N], image [P,g*g,C], position [1,g*g,C] -> [P,N,C]."""
+    def forward(self, x: Tensor, mask: Optional[Tensor], image: Tensor, position: Tensor) -> Tensor:
+        """x [P,N,C], mask [P,1,1,N], image [P,g*g,C], position [1,g*g,C] -> [P,N,C]."""
         x = x + self.self_attn.self_attention(self.norm1(x), mask)
         x = x + self.cross_attn.cross_attention_with_position(self.norm2(x), image, position)
         return x + self.mlp(self.norm3(x))
@@ -61,6 +64,9 @@ class GeometryEncoder(nn.Module):
         dim = config.hidden_size
         self.dim = dim
         self.bins = config.roi_size
+        self.sines = SineEncoding(dim // 2)
+        self.positions = SinePositions(dim)
+        self.lone_tokens = KeptTables()
         self.label_embed = nn.Embedding(2, dim)
         self.cls_embed = nn.Embedding(1, dim)
         self.box_proj = Linear(4, dim)
@@ -99,11 +105,13 @@ class GeometryEncoder(nn.Module):
         Returns:
             tokens [P,N+1,C] and their validity bool [P,N+1].
         """
+        if boxes.shape[1] == 0:
+            all_valid = torch.ones([valid.shape[0], 1], dtype=torch.bool, device=valid.device)
+            return self._without_boxes(image).index_select(0, img_idx), all_valid
         dtype, prompts, count = image.dtype, boxes.shape[0], boxes.shape[1]
         boxes = boxes.float()
         image = image.index_select(0, img_idx)
-        half = self.dim // 2
-        center = torch.cat((sine_encoding(boxes[..., 1], half), sine_encoding(boxes[..., 0], half)), -1)
+        center = torch.cat((self.sines(boxes[..., 1]), self.sines(boxes[..., 0])), -1)
         position = torch.cat((center, boxes[..., 3:4], boxes[..., 2:3]), -1)
         tokens = (
             self.box_proj(boxes.to(dtype))
@@ -120,9 +128,19 @@ class GeometryEncoder(nn.Module):
         )
         token_valid = torch.arange(count + 1, device=boxes.device).unsqueeze(0) <= used
         x = self.norm(self.final_proj(tokens))
-        mask = key_mask(token_valid)
+        return self._look(x, key_mask(token_valid, dtype), image), token_valid
+
+    def _look(self, x: Tensor, mask: Optional[Tensor], image: Tensor) -> Tensor:
+        """The layers: x [B,N,C], mask [B,1,1,N], image [B,C,g,g] -> [B,N,C]."""
         features = image.flatten(2).transpose(1, 2)
-        pos = sine_map(self.dim, image.shape[-1], image.device).to(dtype).flatten(2).transpose(1, 2)
+        position = self.positions(image)
         for layer in self.layers:
-            x = layer(x, mask, features, pos)
-        return self.norm_out(x), token_valid
+            x = layer(x, mask, features, position)
+        return self.norm_out(x)
+
+    def _without_boxes(self, image: Tensor) -> Tensor:
+        """The CLS token alone, which is the same for all prompts of an image: image [B,C,g,g] -> [B,1,C]."""
+        x = self.lone_tokens.find(1, image.dtype, image.device)
+        if x is None:
+            x = self.lone_tokens.keep(1, self.norm(self.final_proj(self.cls_embed.weight)).unsqueeze(0))
+        return self._look(x.expand(image.shape[0], -1, -1), None, image)

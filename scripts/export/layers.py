@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Optional
 
 import torch
@@ -21,9 +22,9 @@ def merge_heads(x: Tensor) -> Tensor:
     return x.transpose(1, 2).flatten(2)
 
 
-def key_mask(valid: Tensor) -> Tensor:
-    """Valid keys bool [B,L] -> a mask for scaled_dot_product_attention, bool [B,1,1,L]."""
-    return valid[:, None, None, :]
+def key_mask(valid: Tensor, dtype: torch.dtype) -> Tensor:
+    """Valid keys bool [B,L] -> a mask for scaled_dot_product_attention, additive [B,1,1,L]: of a bool one every call makes such a one."""
+    return torch.where(valid, 0.0, -math.inf).to(dtype)[:, None, None, :]
 
 
 def pick_images(maps: Tensor, img_idx: Tensor) -> Tensor:
@@ -134,9 +135,12 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[...,dim] -> [...,out]."""
         for i, layer in enumerate(self.layers):
-            x = layer(x)
-            if i < self.depth - 1:
-                x = F.relu(x)
+            if i == self.depth - 1:
+                x = layer(x)
+            elif x.device.type == "cpu":  # few rows, for which `linear` has the faster product
+                x = F.relu(layer(x))
+            else:
+                x = linear_relu(x, layer.weight, layer.bias)
         return x
 
 

@@ -58,7 +58,9 @@ class MaskDecoder(nn.Module):
         Returns:
             pixel map [P,C,4g,4g] (for `masks` only), semantic logits [P,1,4g,4g].
         """
-        encoded = encoded + self.prompt_attn.cross_attention(self.prompt_norm(encoded), prompt, key_mask(valid))
+        encoded = encoded + self.prompt_attn.cross_attention(
+            self.prompt_norm(encoded), prompt, key_mask(valid, encoded.dtype)
+        )
         coarse = encoded.unflatten(1, [middle.shape[2] // 2, middle.shape[3] // 2]).permute(0, 3, 1, 2)
         pixels = self.pixel_decoder(coarse, middle, fine)
         return pixels, self.semantic_proj(pixels)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from .config import Sam3Config
 from .cpu_kernels import attention, block_attention, differentiates, linear_relu
 from .layers import Linear, merge_heads, split_heads
-from .positions import apply_rope, axial_rope, sine_map
+from .positions import AxialRope, SinePositions, apply_rope
 
 
 def turn(x: Tensor, rope: Tensor) -> None:
@@ -94,9 +94,8 @@ class MemoryAttention(nn.Module):
     def __init__(self, config: Sam3Config):
         super().__init__()
         dim = config.hidden_size
-        self.dim = dim
-        self.head_dim = dim // config.memory_heads
-        self.theta = config.rope_theta
+        self.position = SinePositions(dim)
+        self.rope = AxialRope(dim // config.memory_heads, config.rope_theta)
         self.layers = nn.ModuleList(MemoryAttentionLayer(config) for _ in range(config.memory_layers))
         self.norm = nn.LayerNorm(dim)
         self.temporal_embed = nn.Parameter(torch.empty(config.memory_frames, config.memory_size))
@@ -115,9 +114,8 @@ class MemoryAttention(nn.Module):
             [B,C,g,g].
         """
         grid = image.shape[-1]
-        position = sine_map(self.dim, grid, image.device).to(image.dtype)
-        x = (image + 0.1 * position).flatten(2).transpose(1, 2)
-        rope = axial_rope(grid, self.head_dim, self.theta, 1.0, image.device)
+        x = image.flatten(2).transpose(1, 2) + 0.1 * self.position(image)
+        rope = self.rope(grid, image.device)
         key = memory + memory_pos
         for layer in self.layers:
             x = layer(x, key, memory, rope, pointers)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .cpu_kernels import differentiates
+from .kept_tables import KeptTables
 
 
 def sine_frequencies(dim: int, device: torch.device) -> Tensor:
@@ -16,17 +17,33 @@ def sine_frequencies(dim: int, device: torch.device) -> Tensor:
     return 10000.0 ** (2.0 * (i // 2).float() / dim)
 
 
-def sine_encoding(x: Tensor, dim: int) -> Tensor:
-    """Sine and cosine, interleaved, of positions in 0..1 (scaled by 2 pi): fp32 [...] -> fp32 [...,dim]."""
-    angle = (x * (2.0 * math.pi)).unsqueeze(-1) / sine_frequencies(dim, x.device)
+def sine_encoding(x: Tensor, frequencies: Tensor) -> Tensor:
+    """Sine and cosine, interleaved, of positions in 0..1 (scaled by 2 pi): fp32 [...] and sine_frequencies(dim) -> fp32 [...,dim]."""
+    angle = (x * (2.0 * math.pi)).unsqueeze(-1) / frequencies
     return torch.stack((angle[..., 0::2].sin(), angle[..., 1::2].cos()), dim=-1).flatten(-2)
+
+
+class SineEncoding(nn.Module):
+    """`sine_encoding` to `dim` numbers."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.dim = dim
+        self.frequencies = KeptTables()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """fp32 [...] -> fp32 [...,dim]."""
+        frequencies = self.frequencies.find(self.dim, torch.float32, x.device)
+        if frequencies is None:
+            frequencies = self.frequencies.keep(self.dim, sine_frequencies(self.dim, x.device))
+        return sine_encoding(x, frequencies)
 
 
 def sine_map(channels: int, grid: int, device: torch.device) -> Tensor:
     """The normalised sine position map of a square feature map: fp32 [1,channels,grid,grid]; the first half encodes y, the second x."""
     half = channels // 2
     step = torch.arange(1, grid + 1, device=device).float() / (grid + 1e-6)
-    line = sine_encoding(step, half).t()
+    line = sine_encoding(step, sine_frequencies(half, device)).t()
     y = line.unsqueeze(2).expand(half, grid, grid)
     x = line.unsqueeze(1).expand(half, grid, grid)
     return torch.cat((y, x), 0).unsqueeze(0)
@@ -43,6 +60,24 @@ def random_fourier_map(gaussian: Tensor, grid: int) -> Tensor:
     center = (torch.arange(grid, device=gaussian.device).float() + 0.5) / grid
     xy = torch.stack((center.unsqueeze(0).expand(grid, grid), center.unsqueeze(1).expand(grid, grid)), -1)
     return random_fourier(xy, gaussian).permute(2, 0, 1).unsqueeze(0)
+
+
+class SinePositions(nn.Module):
+    """The positions of `sine_map` for the tokens of a feature map of `channels`."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.channels = channels
+        self.tables = KeptTables()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """For `image` [B,C,g,g], in its dtype: [1,g*g,channels]."""
+        grid = image.shape[-1]
+        table = self.tables.find(grid, image.dtype, image.device)
+        if table is None:
+            made = sine_map(self.channels, grid, image.device).to(image.dtype)
+            table = self.tables.keep(grid, made.flatten(2).transpose(1, 2).contiguous())
+        return table
 
 
 def temporal_encoding(offset: Tensor, dim: int) -> Tensor:
@@ -66,6 +101,23 @@ def axial_rope(grid: int, head_dim: int, theta: float, scale: float, device: tor
     y = angle.unsqueeze(1).expand(grid, grid, pairs)
     angle = torch.cat((x, y), dim=-1).flatten(0, 1)
     return torch.polar(torch.ones_like(angle), angle)
+
+
+class AxialRope(nn.Module):
+    """`axial_rope` of square grids with coordinates as they are."""
+
+    def __init__(self, head_dim: int, theta: float):
+        super().__init__()
+        self.head_dim = head_dim
+        self.theta = theta
+        self.tables = KeptTables()
+
+    def forward(self, grid: int, device: torch.device) -> Tensor:
+        """complex64 [grid*grid, head_dim/2]."""
+        table = self.tables.find(grid, torch.complex64, device)
+        if table is None:
+            table = self.tables.keep(grid, axial_rope(grid, self.head_dim, self.theta, 1.0, device))
+        return table
 
 
 def apply_rope(x: Tensor, rope: Tensor) -> Tensor:

@@ -119,7 +119,7 @@ class ProgramBase(nn.Module):
 
     @torch.jit.export
     def prompt_encode(self, points: Tensor, labels: Tensor, mask: Tensor, use_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """points fp32 [B,N,2] in input pixels, labels i64 [B,N], mask [B,1,4g,4g], use_mask bool [B] -> sparse [B,N+1,256], dense [B,256,g,g]."""
+        """points fp32 [B,N,2] in input pixels, labels i64 [B,N], mask [B,1,4g,4g] (batch 0: nobody has one), use_mask bool [B] -> sparse [B,N+1,256], dense [B,256,g,g]."""
         return self.prompt_encoder(points, labels, mask, use_mask)
 
     @torch.jit.export

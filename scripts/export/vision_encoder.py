@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from .config import Sam3Config
 from .cpu_kernels import attention, linear_gelu
+from .kept_tables import KeptTables
 from .layers import Linear
-from .positions import apply_rope, axial_rope
+from .positions import AxialRope, apply_rope, axial_rope
 
 
 class RopeAttention(nn.Module):
@@ -78,6 +79,9 @@ class VisionEncoder(nn.Module):
         self.patch_embed = nn.Conv2d(3, config.vision_width, config.patch_size, config.patch_size, bias=False)
         self.pos_embed = nn.Parameter(torch.empty(1, pretrain_grid * pretrain_grid, config.vision_width))
         self.pretrain_grid = pretrain_grid
+        self.position_maps = KeptTables()
+        self.local_rope = AxialRope(self.head_dim, self.theta)
+        self.global_ropes = KeptTables()
         self.norm_pre = nn.LayerNorm(config.vision_width, eps=1e-5)
         self.layers = nn.ModuleList(VisionLayer(config) for _ in range(config.vision_layers))
 
@@ -95,9 +99,22 @@ class VisionEncoder(nn.Module):
 
     def _position_map(self, grid: int) -> Tensor:
         """The learned position map, tiled (not resized) over the grid: [1,g,g,C]."""
-        p = self.pretrain_grid
-        tiles = (grid + p - 1) // p
-        return self.pos_embed.unflatten(1, [p, p]).repeat(1, tiles, tiles, 1)[:, :grid, :grid]
+        table = self.position_maps.find(grid, self.pos_embed.dtype, self.pos_embed.device)
+        if table is None:
+            p = self.pretrain_grid
+            tiles = (grid + p - 1) // p
+            made = self.pos_embed.unflatten(1, [p, p]).repeat(1, tiles, tiles, 1)[:, :grid, :grid]
+            table = self.position_maps.keep(grid, made)
+        return table
+
+    def _global_rope(self, grid: int, device: torch.device) -> Tensor:
+        """The rotary table of the whole grid in window order: complex64 [g*g,D/2]."""
+        table = self.global_ropes.find(grid, torch.complex64, device)
+        if table is None:
+            made = axial_rope(grid, self.head_dim, self.theta, self.window / grid, device)
+            made = self._to_windows(made.unflatten(0, [grid, grid]).unsqueeze(0)).squeeze(0)
+            table = self.global_ropes.keep(grid, made)
+        return table
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Pixels [B,3,S,S] in -1..1 -> tokens [B,g*g,C] in window order; g = S / patch_size must be a multiple of the window."""
@@ -109,10 +126,8 @@ class VisionEncoder(nn.Module):
 
     def run_layers(self, x: Tensor, first: int, count: int) -> Tensor:
         """`count` layers from the `first` on: [B,g*g,C] -> [B,g*g,C], tokens in window order."""
-        grid = self._grid(x)
-        local_rope = axial_rope(self.window, self.head_dim, self.theta, 1.0, x.device)
-        global_rope = axial_rope(grid, self.head_dim, self.theta, self.window / grid, x.device)
-        global_rope = self._to_windows(global_rope.unflatten(0, [grid, grid]).unsqueeze(0)).squeeze(0)
+        local_rope = self.local_rope(self.window, x.device)
+        global_rope = self._global_rope(self._grid(x), x.device)
         for i, layer in enumerate(self.layers):
             if first <= i and i < first + count:
                 x = layer(x, global_rope if i in self.global_layers else local_rope)

@@ -101,7 +101,7 @@ def decode(
     boxes = torch.cat([first.expand(prompts, -1, -1) for _, first in groups], 1).float()
     group = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes)).to(image.device)
     group = F.pad(group, (1, 0))
-    apart, prompt_mask = group.unsqueeze(0) == group.unsqueeze(1), key_mask(valid)
+    apart, prompt_mask = group.unsqueeze(0) == group.unsqueeze(1), key_mask(valid, dtype)
     found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in groups]
     presences = []
     for layer in decoder.layers:

@@ -266,6 +266,20 @@ def test_image_in_steps(reloaded, config):
     assert torch.equal(reloaded.join_tokens(tokens), reloaded.vision_encoder(pixels))
 
 
+def test_tables_are_made_once(reloaded, eager, config):
+    """A program keeps what follows from a size alone, by size and dtype; the module that is trained keeps nothing."""
+    positions = reloaded.detr_encoder.position
+    images = [torch.zeros(1, config.hidden_size, grid, grid) for grid in (5, 6, 5)]
+    first, other, again = (positions(image) for image in images)
+    assert again.data_ptr() == first.data_ptr()
+    assert other.shape == (1, 36, config.hidden_size)
+    half = positions(images[0].to(torch.bfloat16))
+    assert torch.equal(half, first.to(torch.bfloat16))
+    own = eager.detr_encoder.position
+    assert torch.equal(own(images[0]), first)
+    assert not own.tables.kept
+
+
 def test_one_frame_for_all_objects(reloaded, config):
     """Image features and positions with batch 1 stand for those of every object."""
     coarse, memory, memory_pos, tokens = Inputs(config, 8).memory_attend(3, 4, 8)
