@@ -8,6 +8,8 @@ import fastify, { type FastifyInstance, type FastifyServerOptions, LogController
 import { Sam3ServiceError } from 'sam3-node'
 import { PROBLEM_TYPE, toRefusal, typedError } from '../base/problem.js'
 import { guardAccess } from '../http/access.js'
+import { roboflowRoutes } from '../http/dialects/roboflow.js'
+import { samgeoRoutes } from '../http/dialects/samgeo.js'
 import { observeRequests, reasonOf } from '../http/observe-requests.js'
 import { healthRoute } from '../http/routes/health.js'
 import { imagesRoute } from '../http/routes/images.js'
@@ -37,6 +39,9 @@ const ROUTES: readonly Route[] = [
   metricsRoute,
   pageRoute,
 ]
+
+/** Endpoints of other services, for their clients. */
+const DIALECTS: Readonly<Record<string, Route>> = { samgeo: samgeoRoutes, roboflow: roboflowRoutes }
 
 /** An event loop that lags by this many milliseconds refuses work: nothing here may block it. */
 const MOST_LAG = 2000
@@ -85,7 +90,7 @@ export async function buildApp(service: Service, logger: FastifyServerOptions['l
   await app.register(underPressure, {
     maxEventLoopDelay: MOST_LAG,
     pressureHandler: (request) => {
-      if (request.routeOptions.url?.startsWith('/v1/') !== true) return // probes are answered all the same
+      if (request.method !== 'POST') return // probes are answered all the same
       throw new Sam3ServiceError('ERR_OVERLOADED', 'The service is overloaded.', {
         fix: 'Try again later.',
         retryAfter: 5,
@@ -108,6 +113,7 @@ export async function buildApp(service: Service, logger: FastifyServerOptions['l
   app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
   await app.register(async (scope) => {
     for (const route of ROUTES) route(scope, service)
+    for (const dialect of config.dialects) DIALECTS[dialect]!(scope, service)
   })
   return app
 }

@@ -99,6 +99,11 @@ export const ServeSchema = Type.Object(
     ...JOB_OPTIONS,
 
     page: flag({ description: 'serve the page at GET /', group: RUN }, true),
+    dialects: Type.Array(Type.Union([Type.Literal('samgeo'), Type.Literal('roboflow')]), {
+      description: 'other services whose clients are understood, separated by commas: samgeo, roboflow',
+      group: RUN,
+      default: [],
+    }),
     logLevel: Type.Union(
       ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'].map((level) => Type.Literal(level)),
       { description: 'trace, debug, info, warn, error, fatal or silent', group: RUN, default: 'info' },

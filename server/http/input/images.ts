@@ -75,6 +75,23 @@ export async function openImage(
   return { pixels: await decodeWithin(await fetchImage(source.url, signal), service) }
 }
 
+/**
+ * Brings the pixels of one image into memory.
+ * @throws As {@link openImage}, and Sam3ServiceError `ERR_BAD_REQUEST` for a kept image
+ */
+export async function openPixels(
+  source: Buffer | ImageReference,
+  service: Service,
+  signal: AbortSignal,
+): Promise<RawImage> {
+  const { pixels, kept } = await openImage(source, service, signal)
+  if (pixels) return pixels
+  kept.release()
+  throw new Sam3ServiceError('ERR_BAD_REQUEST', 'Of a kept image only its features are here, not its pixels.', {
+    fix: 'Send the image itself.',
+  })
+}
+
 function fromBase64(text: string): Buffer {
   return Buffer.from(text.replace(/^data:[^,]{0,200};base64,/, ''), 'base64')
 }

@@ -3,7 +3,7 @@ import type { FastifyRequest } from 'fastify'
 import { Sam3ServiceError } from 'sam3-node'
 
 /** Fields that are texts as they are; others are JSON where they read as such. */
-const TEXTS: ReadonlySet<string> = new Set(['text'])
+const TEXTS: ReadonlySet<string> = new Set(['text', 'prompt'])
 /** Fields that may come several times. */
 const LISTS: ReadonlySet<string> = new Set(['text', 'image'])
 

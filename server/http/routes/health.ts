@@ -20,10 +20,15 @@ const about = (summary: string) => ({
 })
 
 export const healthRoute: Route = (app, { pool }) => {
-  for (const path of ['/livez', '/healthz', '/health'])
+  // The words of /health are those of samgeo-api.
+  for (const [path, fine] of [
+    ['/livez', 'alive'],
+    ['/healthz', 'alive'],
+    ['/health', 'ok'],
+  ] as const)
     app.get(path, about('Whether the process and its devices are alive'), (_request, reply) => {
       const isAlive = pool.isAlive
-      return reply.code(isAlive ? 200 : 503).send({ status: isAlive ? 'alive' : 'device lost' })
+      return reply.code(isAlive ? 200 : 503).send({ status: isAlive ? fine : 'device lost' })
     })
   app.get('/readyz', about('Whether it takes work'), (_request, reply) => {
     const status = pool.isAlive ? pool.state : 'device lost'

@@ -4,7 +4,7 @@ import { Sam3ServiceError } from 'sam3-node'
 import Type from 'typebox'
 import { featureBytes } from '../../pool/kept-images.js'
 import { checker } from '../input/check.js'
-import { imagesOf, openImage } from '../input/images.js'
+import { imagesOf, openPixels } from '../input/images.js'
 import { readInput } from '../input/read.js'
 import { describe, PROBLEMS } from '../openapi.js'
 import type { Running } from '../running-requests.js'
@@ -45,8 +45,7 @@ async function keep(
       fix: 'Send a request for each image.',
     })
   }
-  const { pixels } = await openImage(sources[0]!, service, signal)
-  if (!pixels) throw new Sam3ServiceError('ERR_BAD_REQUEST', 'The image is kept already.', { fix: 'Ask it by its id.' })
+  const pixels = await openPixels(sources[0]!, service, signal)
   const ticket = { client: request.client, signal, priority: asked.priority }
   const kept = await service.pool.run(ticket, async (model) => {
     service.images.checkFits(featureBytes(model.info))

@@ -4,7 +4,7 @@ import { Sam3ServiceError } from 'sam3-node'
 import Type from 'typebox'
 import { abortable } from '../../../lib/base/wake.js'
 import { checker } from '../input/check.js'
-import { imagesOf, openImage } from '../input/images.js'
+import { imagesOf, openPixels } from '../input/images.js'
 import { readInput } from '../input/read.js'
 import { describe, PROBLEMS } from '../openapi.js'
 import type { Running } from '../running-requests.js'
@@ -42,12 +42,12 @@ async function push(
   const asked = check(input.fields)
   limit(asked.timeoutMs)
   const [source, ...more] = imagesOf(input, asked, service)
-  const { pixels } = await openImage(source!, service, signal)
-  if (!pixels || more.length > 0) {
-    throw new Sam3ServiceError('ERR_BAD_REQUEST', 'A frame is one image, with its pixels.', {
+  if (more.length > 0) {
+    throw new Sam3ServiceError('ERR_BAD_REQUEST', 'A frame is one image, and several came.', {
       fix: 'Send a request for each frame.',
     })
   }
+  const pixels = await openPixels(source!, service, signal)
   const { maxFrames } = service.config
   const kept = await service.sessions.use(id, async (open) => {
     if (open.pushed !== undefined && open.pushed++ >= maxFrames) {
