@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Sam3Error, type Sam3ImageModel, Sam3ModelError, Sam3VideoModel } from 'sam3-node'
 import type { ServeConfig } from '../config/schema.js'
-import { JobFiles } from '../jobs/files/job-files.js'
+import { JobFiles, type Remote } from '../jobs/files/job-files.js'
 import { Roots } from '../jobs/files/roots.js'
 import type { JobStore } from '../jobs/job/store.js'
 import { EmbeddedStore } from '../jobs/store/embedded-store.js'
@@ -12,12 +12,31 @@ import { RedisStore } from '../jobs/store/redis-store.js'
 import { Slots } from '../jobs/work/slots.js'
 import type { JobModel, JobTools } from '../jobs/work/tools.js'
 import type { Pool } from '../pool/pool.js'
+import { checkUrl, fetchImage } from '../url/fetch-image.js'
+import { fetchFile, sendFile } from '../url/files.js'
+import { HostList } from '../url/hosts.js'
 
 /** @throws Sam3InputError `ERR_INVALID_ARGUMENT` for a folder that is not there */
-export function jobFilesOf({ jobRoots = [], jobFolder, maxPayloadBytes }: ServeConfig): JobFiles {
+export function jobFilesOf(config: ServeConfig): JobFiles {
+  const { jobRoots = [], jobFolder, maxPayloadBytes } = config
   const [first] = jobRoots
   const folder = jobFolder ?? (first === undefined ? join(tmpdir(), 'sam3-jobs') : join(first, '.sam3-jobs'))
-  return new JobFiles(new Roots(jobRoots), resolve(folder), maxPayloadBytes)
+  return new JobFiles(new Roots(jobRoots), resolve(folder), maxPayloadBytes, remoteOf(config))
+}
+
+/** Transfers from and to the hosts that are listed, where some are. */
+function remoteOf(config: ServeConfig): Remote | undefined {
+  const { urlHosts = [], urlTimeoutMs, transferTimeoutMs, maxPayloadBytes, maxTransferBytes } = config
+  if (urlHosts.length === 0) return undefined
+  const hosts = new HostList(urlHosts)
+  const images = { hosts, maxBytes: maxPayloadBytes, timeoutMs: urlTimeoutMs }
+  const files = { hosts, maxBytes: maxTransferBytes, timeoutMs: transferTimeoutMs }
+  return {
+    check: (address) => void checkUrl(address, hosts),
+    read: (address, signal) => fetchImage(address, images, signal),
+    download: (address, file, signal) => fetchFile(address, file, files, signal),
+    upload: (file, address, signal) => sendFile(file, address, files, signal),
+  }
 }
 
 /** One batch is computed while the images of the next are read. */

@@ -1,8 +1,9 @@
 /** Starts and stops a worker: a model, jobs from the queue in Redis, and a few pages for probes. */
-import fastify, { type FastifyInstance } from 'fastify'
+import fastify, { type FastifyInstance, LogController } from 'fastify'
 import { Sam3InputError, type Sam3VideoModel } from 'sam3-node'
 import { Gauge, Registry } from 'prom-client'
 import type { ServeConfig } from '../config/schema.js'
+import { checkPlace } from '../jobs/store/queue.js'
 import { JobWorker } from '../jobs/store/worker.js'
 import { jobFilesOf, slotsOf } from './jobs.js'
 import { loadModel } from './start.js'
@@ -24,8 +25,12 @@ export async function startWorker(config: ServeConfig): Promise<StartedWorker> {
       fix: 'Name Redis or Valkey: --redis redis://host:6379.',
     })
   }
+  checkPlace({ url: redis, name: config.queueName })
   const files = jobFilesOf(config)
-  const app = fastify({ logger: { level: config.logLevel }, disableRequestLogging: true })
+  const app = fastify({
+    logger: { level: config.logLevel },
+    logController: new LogController({ disableRequestLogging: true }),
+  })
   const stop = new AbortController()
   let model: Sam3VideoModel | undefined
   let worker: JobWorker | undefined

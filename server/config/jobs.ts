@@ -28,5 +28,7 @@ export const JOB_OPTIONS = {
   jobMaxStarts: whole('how often a job may end its worker without getting further, before it is given up', 5),
   jobLockMs: whole('a worker that is silent for so many milliseconds is taken for dead', 30_000, 100),
   jobKeptSeconds: whole('ended jobs are remembered for so many seconds', 7 * 24 * 60 * 60),
+  maxTransferBytes: whole('bytes of a video that a job fetches from an address', 16 * 2 ** 30),
+  transferTimeoutMs: whole('a file that a job fetches or sends has this long', 30 * 60_000),
   maxJobs: whole('jobs that may wait; further ones get 429', 10_000),
 }

@@ -28,12 +28,25 @@ const REDIRECTS: readonly number[] = [301, 302, 303, 307, 308]
  * @throws Sam3ServiceError `ERR_URL_REFUSED`, `ERR_TOO_LARGE`, `ERR_URL_FAILED`; Sam3AbortError
  */
 export async function fetchImage(address: string, rules: UrlRules, signal: AbortSignal): Promise<Buffer> {
+  return transfer(rules, signal, async (agent, either) => {
+    const first = checkUrl(address, rules.hosts)
+    const chunks: Uint8Array[] = []
+    for await (const chunk of limited(await follow(first, rules, agent, either), rules.maxBytes)) chunks.push(chunk)
+    return Buffer.concat(chunks)
+  })
+}
+
+/** Runs the requests of one transfer: they go to public addresses alone, and end in time or when `signal` fires. */
+export async function transfer<T>(
+  rules: UrlRules,
+  signal: AbortSignal,
+  work: (agent: Dispatcher, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const timeout = AbortSignal.timeout(rules.timeoutMs)
-  // For this picture alone: a connection that is kept would be one to a host whose addresses have changed since.
+  // For this transfer alone: a connection that is kept would be one to a host whose addresses have changed since.
   const agent = new Agent({ connect: { lookup: lookupPublic } })
   try {
-    const first = checkUrl(address, rules.hosts)
-    return await limited(await follow(first, rules, agent, AbortSignal.any([signal, timeout])), rules.maxBytes)
+    return await work(agent, AbortSignal.any([signal, timeout]))
   } catch (error) {
     throw explained(error, { signal, timeout, rules })
   } finally {
@@ -41,16 +54,17 @@ export async function fetchImage(address: string, rules: UrlRules, signal: Abort
   }
 }
 
-/** Follows redirects to an answer that has the picture. */
-async function follow(
+/** Follows redirects to an answer that has the picture, or whatever else is wanted. */
+export async function follow(
   first: URL,
   { hosts, maxBytes }: UrlRules,
   dispatcher: Dispatcher,
   signal: AbortSignal,
+  accept = 'image/*',
 ): Promise<Dispatcher.ResponseData['body']> {
   let url = first
   for (let redirects = 0; redirects <= MAX_REDIRECTS; redirects++) {
-    const headers = { accept: 'image/*', 'accept-encoding': 'identity', 'user-agent': 'sam3-node' }
+    const headers = { accept, 'accept-encoding': 'identity', 'user-agent': 'sam3-node' }
     const { statusCode, headers: answer, body } = await request(url, { dispatcher, signal, headers })
     if (statusCode === 200) {
       if (Number(answer['content-length'] ?? 0) > maxBytes) throw tooLarge(maxBytes)
@@ -65,7 +79,7 @@ async function follow(
 }
 
 /** What can be said of an address before anyone is asked about it. */
-function checkUrl(address: string, hosts: HostList, base?: URL): URL {
+export function checkUrl(address: string, hosts: HostList, base?: URL): URL {
   if (!URL.canParse(address, base?.href)) throw refused('is no URL', 'Give one that begins with https:// or http://.')
   const url = new URL(address, base)
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
@@ -90,15 +104,14 @@ const lookupPublic: LookupFunction = (host, options, callback) => {
   })
 }
 
-async function limited(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
+/** What comes, up to `maxBytes`. */
+export async function* limited(body: AsyncIterable<Uint8Array>, maxBytes: number): AsyncGenerator<Uint8Array> {
   let bytes = 0
   for await (const chunk of body) {
     bytes += chunk.length
     if (bytes > maxBytes) throw tooLarge(maxBytes)
-    chunks.push(chunk)
+    yield chunk
   }
-  return Buffer.concat(chunks)
 }
 
 interface Circumstances {

@@ -1,7 +1,8 @@
 /** Jobs in the process itself: what comes out, what fails, what is stopped. */
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { Sam3RuntimeError } from '../../../lib/index.js'
+import { Sam3RuntimeError, Sam3ServiceError } from '../../../lib/index.js'
+import type { Remote } from '../../../server/jobs/files/job-files.js'
 import { jobEvents } from '../../../server/jobs/job/events.js'
 import { checkJob } from '../../../server/jobs/job/request.js'
 import { EmbeddedStore } from '../../../server/jobs/store/embedded-store.js'
@@ -104,6 +105,29 @@ describe('a job of images', () => {
     expect(await store.add(segmentJob(), 'again')).toMatchObject({ id: 'again', state: 'active' })
     expect(await until(store, 'again', ['completed'])).toMatchObject({ progress: { done: 5, total: 5 } })
   })
+})
+
+it('reads from addresses and sends to them; what could not be sent is sent by the next try, without new work', async () => {
+  const sent: string[] = []
+  let refusals = 2
+  const remote: Remote = {
+    check: () => {},
+    read: async (address) => Buffer.from(address),
+    download: () => Promise.reject(new Error('there is no video')),
+    upload: async (file, address) => {
+      if (refusals-- > 0) throw new Sam3ServiceError('ERR_URL_FAILED', `${address} answered 503.`)
+      sent.push(address, readFileSync(file, 'utf8'))
+    },
+  }
+  store = new EmbeddedStore(place.tools(model, { remote, slots: 1 }), OPTIONS)
+  const [from, to] = ['https://files.example/a.jpg?signature=in', 'https://files.example/found.json?signature=out']
+  const { id } = await store.add(segmentJob({ images: [from], outputs: { coco: to } }))
+  expect(await until(store, id, ['completed'])).toMatchObject({ attempts: 3, result: { images: 1, instances: 1 } })
+  expect(model.asked).toEqual([from])
+  expect(sent[0]).toBe(to)
+  expect(JSON.parse(sent[1]!).images).toMatchObject([{ file_name: 'https://files.example/a.jpg' }])
+  expect(JSON.stringify([await store.get(id), await store.logs(id, 0)])).not.toContain('signature')
+  expect(place.names('.work')).toEqual([])
 })
 
 describe('the queue', () => {

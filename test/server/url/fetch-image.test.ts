@@ -116,5 +116,21 @@ describe.skipIf(without('root'))('fetchImage', () => {
     expect(outcome(name)).toMatchObject({ code: 'ERR_URL_FAILED', message: expect.stringContaining(why) }),
   )
 
+  it('fetches files whole or not at all', () => {
+    expect(outcome('file: whole')).toEqual({ bytes: 100_000 })
+    expect(outcome('file: endless')).toMatchObject({ code: 'ERR_TOO_LARGE' })
+    expect(outcome('file: breaks')).toMatchObject({ code: 'ERR_URL_FAILED' })
+    expect(outcome('file: inside')).toMatchObject({ code: 'ERR_URL_REFUSED' })
+  })
+
+  it('sends files where they may go, and follows no redirect with them', () => {
+    expect(outcome('PUT: taken')).toEqual({ text: 'a result' })
+    expect(outcome('PUT: http://loop.example/upload')).toMatchObject({ code: 'ERR_URL_REFUSED' })
+    expect(outcome('PUT: http://127.0.0.1/upload')).toMatchObject({ code: 'ERR_URL_REFUSED' })
+    const redirected = Object.keys(report.outcomes).find((name) => name.startsWith('PUT: http://pictures.example/to'))
+    for (const name of [redirected!, 'PUT: refused there'])
+      expect(outcome(name)).toMatchObject({ code: 'ERR_URL_FAILED', message: expect.stringContaining('answered') })
+  })
+
   it('stops when the client leaves', () => expect(outcome('left')).toMatchObject({ code: 'ABORT_ERR' }))
 })

@@ -3,10 +3,14 @@
  * on the loopback, a resolver, and what fetchImage() makes of them. Prints one line of JSON.
  */
 import { createSocket } from 'node:dgram'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener, type Server } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import ipaddr from 'ipaddr.js'
 import { HostList } from '../../../server/url/hosts.js'
 import { fetchImage, type UrlRules } from '../../../server/url/fetch-image.js'
+import { fetchFile, sendFile } from '../../../server/url/files.js'
 
 const PUBLIC = ['8.8.8.8', '2001:4860:4860::8888']
 
@@ -64,6 +68,8 @@ async function resolver(): Promise<{ asked: Map<string, number>; close: () => vo
 
 let onRequest = (_path: string) => {}
 let openAnswers = 0
+/** What was put at /upload. */
+let received = ''
 
 const site: RequestListener = (request, answer) => {
   const { pathname, searchParams } = new URL(request.url!, 'http://site')
@@ -83,6 +89,12 @@ const site: RequestListener = (request, answer) => {
     '/endless': endless,
     '/silent': () => {},
     '/stalls': () => answer.writeHead(200, { 'content-length': '100' }).write('a'),
+    '/upload': () => {
+      request.setEncoding('latin1').on('data', (text: string) => {
+        received += text
+      })
+      request.on('end', () => answer.writeHead(request.method === 'PUT' ? 201 : 405).end())
+    },
     '/breaks': () => answer.writeHead(200, { 'content-length': '100' }).write('a', () => answer.destroy()),
   }
   const page = pages[pathname]
@@ -170,6 +182,26 @@ async function main(): Promise<void> {
   const client = new AbortController()
   onRequest = (path) => path === '/silent' && client.abort(new Error('the client left'))
   outcomes.left = await outcome('http://pictures.example/silent', {}, client.signal)
+  const folder = mkdtempSync(join(tmpdir(), 'sam3-transfer-'))
+  const file = join(folder, 'file')
+  const never = new AbortController().signal
+  const fetched = async (url: string): Promise<Outcome> => {
+    const failure = await fetchFile(url, file, rules, never).catch((error: Outcome) => error)
+    return failure ? { code: failure.code } : { bytes: readFileSync(file).length }
+  }
+  const sent = async (url: string): Promise<Outcome> => {
+    writeFileSync(file, 'a result')
+    const failure = await sendFile(file, url, rules, never).catch((error: Outcome) => error)
+    return failure ? { code: failure.code, message: failure.message } : { text: received }
+  }
+  outcomes['file: whole'] = await fetched('http://pictures.example/picture')
+  for (const page of ['endless', 'breaks']) outcomes[`file: ${page}`] = await fetched(`http://pictures.example/${page}`)
+  outcomes['file: inside'] = await fetched(to('http://loop.example/'))
+  outcomes['PUT: taken'] = await sent('http://pictures.example/upload')
+  for (const url of ['http://loop.example/upload', 'http://127.0.0.1/upload', to('http://pictures.example/upload')])
+    outcomes[`PUT: ${url}`] = await sent(url)
+  outcomes['PUT: refused there'] = await sent('http://pictures.example/missing')
+  rmSync(folder, { recursive: true, force: true })
   // Every connection ends with its picture, whatever became of it.
   while (openAnswers > 0) await new Promise((resolve) => setTimeout(resolve, 5))
   for (const server of servers) server.close()
