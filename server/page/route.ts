@@ -6,10 +6,11 @@ import type { FastifyReply } from 'fastify'
 import { packageRoot } from '../../lib/base/package-root.js'
 import type { Route, Service } from '../http/service.js'
 
-/** Nothing but what this service serves; a picture that is opened is drawn, not loaded, and needs no exception. */
+/** Nothing but what this service serves. A picture that is opened is drawn, not loaded; a video has to be loaded, from the page itself. */
 const POLICY = [
   "default-src 'none'",
   ...['connect', 'img', 'script', 'style'].map((kind) => `${kind}-src 'self'`),
+  'media-src blob:',
   "base-uri 'none'",
   "form-action 'none'",
   "frame-ancestors 'none'",

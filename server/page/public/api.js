@@ -17,27 +17,66 @@ export const hasToken = () => token !== undefined
 export const addressOf = (path) => new URL(path, document.baseURI).href
 
 /**
- * Posts a form, and once more with a token where the service wants one.
+ * Posts a form or JSON, and once more with a token where the service wants one.
  * @param {string} path
- * @param {FormData} form
+ * @param {FormData | object} content
  * @param {AbortSignal} signal
  * @returns {Promise<any>} the JSON of the answer
  * @throws {Problem} what the service said, or that it said nothing; the reason of the signal
  */
-export async function post(path, form, signal) {
-  let answer = await send(path, { method: 'POST', body: form, signal })
+export async function post(path, content, signal) {
+  return read(await sendAs(path, content, signal))
+}
+
+/**
+ * Posts JSON, and gives the lines of the answer as they come.
+ * @param {string} path
+ * @param {object} content
+ * @param {AbortSignal} signal
+ * @returns {AsyncGenerator<any, void, void>}
+ * @throws {Problem} as {@link post}
+ */
+export async function* postForLines(path, content, signal) {
+  const answer = await sendAs(path, content, signal)
+  if (!answer.ok || !answer.body) return read(answer)
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader()
+  let rest = ''
+  for (;;) {
+    const { value = '', done } = await reader.read()
+    const lines = (rest + value).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) yield JSON.parse(line)
+    if (done) return
+  }
+}
+
+/**
+ * @param {string} path
+ * @param {FormData | object} content
+ * @param {AbortSignal} signal
+ */
+async function sendAs(path, content, signal) {
+  const isForm = content instanceof FormData
+  /** @type {RequestInit} */
+  const options = {
+    method: 'POST',
+    signal,
+    body: isForm ? content : JSON.stringify(content),
+    ...(!isForm && { headers: { 'content-type': 'application/json' } }),
+  }
+  let answer = await send(path, options)
   while (answer.status === 401) {
     const given = await askToken(token !== undefined)
     if (given === undefined) break
     token = given
-    answer = await send(path, { method: 'POST', body: form, signal })
+    answer = await send(path, options)
   }
-  return read(answer)
+  return answer
 }
 
-/** Deletes what a path names, and waits for nothing: it goes by itself, too. @param {string} path */
-export function forget(path) {
-  send(path, { method: 'DELETE', keepalive: true }).catch(() => {})
+/** Deletes what a path names. That it fails matters to nobody: in time it goes by itself. @param {string} path */
+export async function forget(path) {
+  await send(path, { method: 'DELETE', keepalive: true }).catch(() => {})
 }
 
 /**
@@ -45,8 +84,8 @@ export function forget(path) {
  * @param {RequestInit} options
  */
 async function send(path, options) {
-  /** @type {Record<string, string>} */
-  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+  const headers = new Headers(options.headers)
+  if (token !== undefined) headers.set('authorization', `Bearer ${token}`)
   try {
     return await fetch(addressOf(path), { ...options, headers })
   } catch (error) {

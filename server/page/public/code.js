@@ -3,9 +3,9 @@
 /** @typedef {import('./api.js').Request} Request */
 
 /** @param {string} text */
-const inShell = (text) => `'${text.replaceAll("'", "'\\''")}'`
+export const inShell = (text) => `'${text.replaceAll("'", "'\\''")}'`
 /** @param {string} text */
-const inScript = (text) => `'${JSON.stringify(text).slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'")}'`
+export const inScript = (text) => `'${JSON.stringify(text).slice(1, -1).replaceAll('\\"', '"').replaceAll("'", "\\'")}'`
 
 /**
  * @param {Request} request

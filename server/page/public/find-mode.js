@@ -17,6 +17,8 @@ export class FindMode {
   /** @type {string[]} */
   words = []
   threshold = 0.5
+  /** Of a video: which frame the boxes are on. */
+  frame = 0
   /** @type {{ box: Box, isPositive: boolean }[]} */
   boxes = []
 

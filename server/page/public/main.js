@@ -1,41 +1,36 @@
-/** The page: a picture, what is asked of it, and what comes back. */
-import { addressOf, askAbout, hasToken, untilReady } from './api.js'
-import { ask, keepOnly } from './ask.js'
-import { asCurl, asTypeScript } from './code.js'
+/** The page: a picture or a video, what is asked of it, and what comes back. */
+import { askAbout, untilReady } from './api.js'
 import { fillSegments, part } from './dom.js'
 import { FindMode } from './find-mode.js'
+import { openExample, openFile, watchFiles } from './open.js'
 import { MASK_FILE, PickMode } from './pick-mode.js'
-import { openExample, openPicture, watchPictures } from './picture.js'
 import { hideProblem, showProblem } from './problem.js'
 import { hideResults, listResults } from './results.js'
 import { drawPng, saveBlob, saveJson } from './save.js'
-import { draw, setTool, showPicture, useStage } from './stage.js'
+import { draw, drawPixels, openOnStage, setTool, stagePixels, useStage } from './stage.js'
+import { drawTimeline, useTimeline } from './timeline.js'
 import { offerWords, typedWords } from './words.js'
 
-/**
- * What came back for one way of asking.
- * @typedef {{ request: import('./api.js').Request, answer: unknown, notes: readonly string[],
- *   shapes: (import('./shapes.js').Shape & { isShown: boolean })[] }} Outcome
- */
+/** @typedef {import('./subject.js').Mode} Mode */
+/** @typedef {{ id: string, label: string, sign: string, draws: boolean }} Tool */
+/** @typedef {import('./picture.js').Picture | import('./video.js').Video} Opened */
 
 const find = new FindMode()
 const pick = new PickMode()
-/** @type {Map<FindMode | PickMode, Outcome>} */
-const outcomes = new Map()
-/** @type {FindMode | PickMode} */
+/** @type {Mode} */
 let mode = find
-/** @type {import('./picture.js').Picture | undefined} */
-let picture
-/** @typedef {{ id: string, label: string, sign: string, draws: boolean }} Tool @type {Tool} */
+/** @type {Tool} */
 let tool
+/** What is on the table. @type {Opened | undefined} */
+let subject
 /** Of the request that is under way. @type {AbortController | undefined} */
 let running
 /** @type {import('./save.js').Shown} */
 const shown = { masks: true, boxes: true, labels: true }
 
 const state = part('state', HTMLParagraphElement)
-const cancel = part('cancel', HTMLButtonElement)
-const progress = part('progress', HTMLDivElement)
+const words = part('words', HTMLInputElement)
+const listing = part('listing', HTMLPreElement)
 const button = (/** @type {string} */ id) => part(id, HTMLButtonElement)
 const say = (/** @type {string} */ text) => {
   state.textContent = text
@@ -43,49 +38,66 @@ const say = (/** @type {string} */ text) => {
 
 // ---------------------------------------------------------------------------------------------------------------- asking
 
-/** Asks the service what the mode wants to know; an earlier question is given up. */
-async function run() {
-  if (!picture || mode.isEmpty) return
-  const [asked, asker, request] = [picture, mode, mode.request()]
+/**
+ * Does one thing at a time; what was being done is given up.
+ * @param {string} doing what to say meanwhile
+ * @param {(signal: AbortSignal) => Promise<string>} work gives what to say when it is done
+ */
+async function run(doing, work) {
   running?.abort()
   const mine = new AbortController()
   running = mine
   hideProblem()
   showProgress(true)
-  say('Looking…')
+  say(doing)
   const begun = performance.now()
   try {
-    const answer = await ask(request, asked, mine.signal)
+    const done = await work(mine.signal)
     if (running !== mine) return
-    const { shapes, notes } = asker.read(answer)
-    const isShown = (/** @type {number} */ index) => asker.kind === 'any' || index === 0
-    outcomes.set(asker, {
-      request,
-      answer,
-      notes,
-      shapes: shapes.map((shape, index) => ({ ...shape, isShown: isShown(index) })),
-    })
-    const seconds = ((performance.now() - begun) / 1000).toFixed(2)
-    const what = asker.kind === 'any' ? `${shapes.length} found` : 'Outlined'
-    say(`${what} in ${seconds} s.`)
+    say(`${done} in ${((performance.now() - begun) / 1000).toFixed(2)} s.`)
   } catch (error) {
     if (running !== mine) return
-    say('')
-    if (mine.signal.aborted) say('Cancelled.')
-    else showProblem(error)
+    say(mine.signal.aborted ? 'Cancelled.' : '')
+    if (!mine.signal.aborted) showProblem(error)
   }
   running = undefined
   showProgress(false)
   render()
 }
 
-/** @param {boolean} isRunning */
-function showProgress(isRunning) {
-  progress.hidden = !isRunning
-  cancel.hidden = !isRunning
+/** Asks what the mode wants to know. */
+async function ask() {
+  const [asked, asker] = [subject, mode]
+  if (!asked || asker.isEmpty) return
+  await run('Looking…', async (signal) => {
+    await asked.ask(asker, signal)
+    return asker.kind === 'any' ? `${asked.outcome(asker)?.shapes.length ?? 0} found` : 'Outlined'
+  })
 }
 
-cancel.addEventListener('click', () => running?.abort())
+async function follow() {
+  const video = subject
+  if (!video?.isVideo) return
+  let frames = 0
+  await run('Following…', async (signal) => {
+    await video.follow(signal, (index) => {
+      frames++
+      say(`Following: frame ${index + 1} of ${video.movie.count}.`)
+      void video.movie.seek(index)
+      drawTimeline()
+    })
+    return `Followed through ${frames} frames`
+  })
+}
+button('follow').addEventListener('click', () => void follow())
+
+/** @param {boolean} isRunning */
+function showProgress(isRunning) {
+  part('progress', HTMLDivElement).hidden = !isRunning
+  button('cancel').hidden = !isRunning
+}
+
+button('cancel').addEventListener('click', () => running?.abort())
 document.addEventListener('keydown', ({ key }) => {
   if (key === 'Escape') running?.abort()
 })
@@ -95,36 +107,47 @@ function stop() {
   running?.abort()
   running = undefined
   showProgress(false)
+  hideProblem()
 }
 
 // --------------------------------------------------------------------------------------------------------------- showing
 
+/** Draws over the picture. */
+function redraw() {
+  const shapes = subject?.outcome(mode)?.shapes ?? []
+  // In a video, marks are on the frame that they were made on.
+  const { points, boxes } = isMarkedHere() ? mode : { points: [], boxes: [] }
+  draw({ shapes, points, boxes, shown })
+}
+
+const isMarkedHere = () => !subject?.isVideo || mode.frame === subject.movie.index
+
 function render() {
-  const outcome = outcomes.get(mode)
-  const { points, boxes, kind } = mode
-  draw({ shapes: outcome?.shapes ?? [], points, boxes, shown })
+  redraw()
+  const outcome = subject?.outcome(mode)
   button('undo').disabled = !mode.hasMarks
   button('clear').disabled = !mode.hasMarks && !outcome
+  button('follow').disabled = !(subject?.isVideo && subject.isAsked)
   part('code', HTMLElement).hidden = !outcome
+  drawTimeline()
   if (!outcome) return hideResults()
-  listResults(outcome.shapes, outcome.notes, { kind, onShow: (indices) => show(outcome, indices) })
+  const isFrame = subject?.isVideo ?? false
+  listResults(outcome.shapes, outcome.notes, { kind: isFrame ? 'any' : mode.kind, isFrame, onShow: show })
   renderCode()
 }
 
-/** @param {Outcome} outcome @param {readonly number[]} indices which of its shapes */
-function show(outcome, indices) {
-  for (const [index, shape] of outcome.shapes.entries()) shape.isShown = indices.includes(index)
-  if (mode === pick) pick.chosen = indices[0] ?? 0
-  draw({ shapes: outcome.shapes, points: mode.points, boxes: mode.boxes, shown })
+/** @param {readonly number[]} indices of the shapes that are shown from now on */
+function show(indices) {
+  subject?.show(mode, indices)
+  redraw()
 }
 
 function renderCode() {
-  const request = outcomes.get(mode)?.request
-  if (!request || !picture) return
-  const language = document.querySelector('input[name="language"]:checked')?.getAttribute('value')
-  const about = { address: addressOf(request.path), name: picture.name, hasToken: hasToken() }
-  part('listing', HTMLPreElement).textContent = (language === 'curl' ? asCurl : asTypeScript)(request, about)
-  part('mask-note', HTMLParagraphElement).hidden = !request.fields.some(({ file }) => file === MASK_FILE)
+  const outcome = subject?.outcome(mode)
+  if (!outcome) return
+  const isCurl = document.querySelector('input[name="language"]:checked')?.getAttribute('value') === 'curl'
+  listing.textContent = outcome.listing(isCurl ? 'curl' : 'typescript')
+  part('mask-note', HTMLParagraphElement).hidden = outcome.mask === undefined
 }
 for (const input of document.querySelectorAll('input[name="language"]')) input.addEventListener('change', renderCode)
 
@@ -132,43 +155,57 @@ for (const input of document.querySelectorAll('.show input')) {
   input.addEventListener('change', () => {
     const { name, checked } = /** @type {HTMLInputElement} */ (input)
     shown[/** @type {keyof typeof shown} */ (name)] = checked
-    const shapes = outcomes.get(mode)?.shapes ?? []
-    draw({ shapes, points: mode.points, boxes: mode.boxes, shown })
+    redraw()
   })
 }
 
-// -------------------------------------------------------------------------------------------------- the picture and marks
+// -------------------------------------------------------------------------------------------------- what is on the table
 
-/** @param {Promise<import('./picture.js').Picture>} opening */
+/** @param {Promise<Opened>} opening */
 async function open(opening) {
   stop()
-  hideProblem()
+  let next
   try {
-    picture = await opening
+    next = await opening
   } catch (error) {
     return showProblem(error)
   }
-  keepOnly(picture)
-  outcomes.clear()
+  subject?.close()
+  subject = next
   find.clear()
   pick.clear()
   part('empty', HTMLDivElement).hidden = true
   part('tools', HTMLDivElement).hidden = false
-  showPicture(picture)
-  suggest()
-  say(`${picture.name}, ${picture.width} × ${picture.height}.`)
+  for (const element of document.querySelectorAll('.of-pictures')) element.toggleAttribute('hidden', next.isVideo)
+  useTimeline(next.isVideo ? next : undefined)
+  openOnStage(next)
+  if (next.isVideo) {
+    next.movie.onFrame = () => {
+      drawPixels(next.pixels)
+      // While it plays or is followed, the list would change under the reader's hands.
+      if (next.movie.isPlaying || running) {
+        redraw()
+        drawTimeline()
+      } else render()
+    }
+  }
+  offerWords(part('suggestions', HTMLUListElement), next.isExample ? EXAMPLE_WORDS : [], findWords)
+  say(`${next.name}, ${next.width} × ${next.height}.`)
   render()
   // On a touch screen the keyboard would cover the picture.
   if (mode === find && !matchMedia('(pointer: coarse)').matches) words.focus({ preventScroll: true })
-  await run()
+  if (next.isVideo) await run('Sending the video…', (signal) => next.begin(signal).then(() => 'Opened'))
+  await ask()
 }
 
-watchPictures((file, name) => void open(openPicture(file, name)), showProblem)
+watchFiles((file, name) => void open(openFile(file, name)), showProblem)
 button('example').addEventListener('click', () => void open(openExample()))
+addEventListener('pagehide', () => subject?.close())
 
-function setMode(/** @type {FindMode | PickMode} */ next) {
+// ----------------------------------------------------------------------------------------------------------------- marks
+
+function setMode(/** @type {Mode} */ next) {
   stop()
-  hideProblem()
   mode = next
   part('find', HTMLFormElement).hidden = mode !== find
   part('pick', HTMLFormElement).hidden = mode !== pick
@@ -195,18 +232,21 @@ part('tool-choices', HTMLDivElement).addEventListener('change', ({ target }) => 
   chooseTool(mode.tools.find((one) => one.id === id) ?? firstTool())
 })
 
+/** @param {() => void} change of the marks, after which the question is another one */
+function mark(change) {
+  if (subject?.isVideo) {
+    if (!isMarkedHere()) mode.clear()
+    mode.frame = subject.movie.index
+  }
+  change()
+  render()
+  void ask()
+}
+
 useStage({
   draws: true,
-  onPoint(point) {
-    pick.addPoint(tool.id, point)
-    render()
-    void run()
-  },
-  onBox(box) {
-    mode.addBox(tool.id, box)
-    render()
-    void run()
-  },
+  onPoint: (point) => mark(() => pick.addPoint(tool.id, point)),
+  onBox: (box) => mark(() => mode.addBox(tool.id, box)),
   onTool(sign) {
     const next = mode.tools.find((one) => one.sign === (sign === '+' ? '+' : '−'))
     if (!next) return
@@ -216,33 +256,36 @@ useStage({
   say,
 })
 
-button('undo').addEventListener('click', () => again(() => mode.undo()))
-button('clear').addEventListener('click', () => again(() => mode.clear()))
-
-/** @param {() => void} change after which the question is another one */
-function again(change) {
+/** @param {() => void} change that takes marks back */
+function unmark(change) {
   stop()
-  hideProblem()
   change()
-  if (mode.isEmpty) outcomes.delete(mode)
+  if (mode.isEmpty) subject?.forget(mode)
   say('')
   render()
-  void run()
+  void ask()
 }
+button('undo').addEventListener('click', () => unmark(() => mode.undo()))
+button('clear').addEventListener('click', () => {
+  if (mode === find) {
+    words.value = ''
+    find.words = []
+  }
+  unmark(() => mode.clear())
+})
 
 // ------------------------------------------------------------------------------------------------------------ the panel
 
-const words = part('words', HTMLInputElement)
+/** What is in the example, for a start. */
+const EXAMPLE_WORDS = ['dog', 'cup', 'red car', 'cat', 'vehicle']
+
 function findWords() {
   find.words = typedWords()
-  if (!picture) return say('First open a picture.')
-  if (find.isEmpty) {
-    outcomes.delete(find)
-    say('Type what to find.')
-    words.focus()
-    return render()
-  }
-  void run()
+  if (!subject) return say('First open a picture or a video.')
+  if (!find.isEmpty) return void ask()
+  unmark(() => {})
+  say('Type what to find.')
+  words.focus()
 }
 part('find', HTMLFormElement).addEventListener('submit', (event) => {
   event.preventDefault()
@@ -255,33 +298,25 @@ threshold.addEventListener('input', () => {
   find.threshold = Number(threshold.value)
   part('threshold-value', HTMLOutputElement).value = find.threshold.toFixed(2)
 })
-threshold.addEventListener('change', () => outcomes.has(find) && findWords())
+threshold.addEventListener('change', () => void ask())
 
 const refine = part('refine', HTMLInputElement)
 refine.addEventListener('change', () => {
   pick.refines = refine.checked
 })
 
-/** What is in the example, for a start. */
-const EXAMPLE_WORDS = ['dog', 'cup', 'red car', 'cat', 'vehicle']
-function suggest() {
-  offerWords(part('suggestions', HTMLUListElement), picture?.isExample ? EXAMPLE_WORDS : [], findWords)
-}
-
-const baseName = () => picture?.name.replace(/\.[^.]*$/, '') || 'picture'
+const baseName = () => subject?.name.replace(/\.[^.]*$/, '') || 'picture'
 button('save-png').addEventListener('click', async () => {
-  const shapes = outcomes.get(mode)?.shapes.filter(({ isShown }) => isShown) ?? []
-  if (!picture) return
-  const drawn = await drawPng(picture.bitmap, shapes, shown).catch(showProblem)
+  const shapes = subject?.outcome(mode)?.shapes.filter(({ isShown }) => isShown) ?? []
+  const drawn = await drawPng(stagePixels, shapes, shown).catch(showProblem)
   if (drawn) saveBlob(drawn, `${baseName()}-masks.png`)
 })
-button('save-json').addEventListener('click', () => saveJson(outcomes.get(mode)?.answer, `${baseName()}.json`))
+button('save-json').addEventListener('click', () => saveJson(subject?.outcome(mode)?.answer, `${baseName()}.json`))
 button('save-mask').addEventListener('click', () => {
-  const mask = outcomes.get(mode)?.request.fields.find(({ file }) => file === MASK_FILE)
-  if (mask) saveJson(JSON.parse(mask.value), MASK_FILE)
+  const mask = subject?.outcome(mode)?.mask
+  if (mask) saveJson(JSON.parse(mask), MASK_FILE)
 })
 button('copy').addEventListener('click', async () => {
-  const listing = part('listing', HTMLPreElement)
   try {
     await navigator.clipboard.writeText(listing.textContent ?? '')
     say('Copied.')

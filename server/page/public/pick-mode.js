@@ -20,6 +20,8 @@ export class PickMode {
   ]
   /** Whether a further click starts from the mask that is shown. */
   refines = true
+  /** Of a video: which frame the marks are on. */
+  frame = 0
   /** Which of the found masks is shown. */
   chosen = 0
   /** @type {({ point: Point, isPositive: boolean } | { box: Box })[]} */

@@ -1,80 +1,111 @@
-/** A picture from a file, the clipboard, or another window. */
-import { addressOf } from './api.js'
-import { part } from './dom.js'
+/** A picture that is asked about. The service looks at it once, and keeps what it saw for further questions. */
+import { addressOf, forget, hasToken, post } from './api.js'
+import { asCurl, asTypeScript } from './code.js'
+import { MASK_FILE } from './pick-mode.js'
 import { Problem } from './problem.js'
 
-/** @typedef {{ file: Blob, name: string, bitmap: ImageBitmap, width: number, height: number, isExample: boolean }} Picture */
+/** @typedef {import('./subject.js').Outcome} Outcome */
+/** @typedef {import('./subject.js').Mode} Mode */
+/** @typedef {import('./subject.js').Subject} Subject */
 
-/**
- * @param {Blob} file
- * @param {string} name
- * @returns {Promise<Picture>}
- * @throws {Problem} for what the browser cannot show
- */
-export async function openPicture(file, name, isExample = false) {
-  try {
-    const bitmap = await createImageBitmap(file)
-    return { file, name, bitmap, width: bitmap.width, height: bitmap.height, isExample }
-  } catch {
-    throw new Problem({
-      title: 'This cannot be shown',
-      detail: `${name} is no picture, or one of a kind that this browser does not know.`,
-      fix: 'Take a JPEG, PNG, WebP, GIF or AVIF.',
+/** @implements {Subject} */
+export class Picture {
+  isVideo = /** @type {const} */ (false)
+  #file
+  /** The name that the service gave to what it keeps. @type {string | undefined} */
+  #kept
+  /** @type {Map<Mode, Outcome>} */
+  #outcomes = new Map()
+
+  /**
+   * @param {Blob} file
+   * @param {string} name
+   * @param {ImageBitmap} bitmap
+   * @param {boolean} isExample
+   */
+  constructor(file, name, bitmap, isExample) {
+    this.#file = file
+    this.name = name
+    this.pixels = bitmap
+    this.width = bitmap.width
+    this.height = bitmap.height
+    this.isExample = isExample
+  }
+
+  /** @param {Mode} mode */
+  outcome(mode) {
+    return this.#outcomes.get(mode)
+  }
+
+  /** @param {Mode} mode */
+  forget(mode) {
+    this.#outcomes.delete(mode)
+  }
+
+  /** @param {Mode} mode @param {readonly number[]} indices */
+  show(mode, indices) {
+    for (const [index, shape] of (this.outcome(mode)?.shapes ?? []).entries()) shape.isShown = indices.includes(index)
+    if ('chosen' in mode) mode.chosen = indices[0] ?? 0
+  }
+
+  /** @param {Mode} mode @param {AbortSignal} signal */
+  async ask(mode, signal) {
+    const request = mode.request()
+    const answer = await this.#post(request, signal)
+    const { shapes, notes } = mode.read(answer)
+    const about = { address: addressOf(request.path), name: this.name, hasToken: hasToken() }
+    this.#outcomes.set(mode, {
+      shapes: shapes.map((shape, index) => ({ ...shape, isShown: mode.kind === 'any' || index === 0 })),
+      notes,
+      answer,
+      listing: (language) => (language === 'curl' ? asCurl : asTypeScript)(request, about),
+      mask: request.fields.find(({ file }) => file === MASK_FILE)?.value,
     })
   }
-}
 
-/** The picture that comes with the service. */
-export async function openExample() {
-  const answer = await fetch(addressOf('page/example.jpg'))
-  return openPicture(await answer.blob(), 'scene.jpg', true)
-}
-
-/**
- * Calls `open` with each picture that a person drops, pastes or chooses.
- * @param {(file: Blob, name: string) => void} open
- * @param {(problem: Problem) => void} refuse
- */
-export function watchPictures(open, refuse) {
-  /** @param {DataTransfer | null} data */
-  const take = (data) => {
-    const file = data?.files[0]
-    if (file) open(file, file.name || 'picture.png')
-    return file !== undefined
+  /**
+   * @param {import('./api.js').Request} request
+   * @param {AbortSignal} signal
+   */
+  async #post({ path, fields }, signal) {
+    const form = new FormData()
+    for (const { name, value } of fields) form.append(name, value)
+    for (;;) {
+      const isNew = this.#kept === undefined
+      if (isNew) this.#kept = await this.#keep(signal)
+      const id = this.#kept
+      form.delete('image')
+      if (id === undefined) form.append('image', this.#file, this.name)
+      else form.append('image', JSON.stringify({ id }))
+      try {
+        return await post(path, form, signal)
+      } catch (error) {
+        // It was used longest ago when another needed its room.
+        const isGone = error instanceof Problem && error.said.code === 'ERR_NOT_FOUND' && id !== undefined
+        if (!isGone || isNew) throw error
+        this.#kept = undefined
+      }
+    }
   }
-  const root = document.documentElement
-  let depth = 0
-  const mark = () => root.classList.toggle('dropping', depth > 0)
-  document.addEventListener('dragenter', () => {
-    depth++
-    mark()
-  })
-  document.addEventListener('dragleave', () => {
-    depth--
-    mark()
-  })
-  document.addEventListener('dragover', (event) => event.preventDefault())
-  document.addEventListener('drop', (event) => {
-    event.preventDefault()
-    depth = 0
-    mark()
-    if (take(event.dataTransfer)) return
-    refuse(
-      new Problem({
-        title: 'No file in it',
-        detail: 'What was dropped is text or an address, not a file.',
-        fix: 'Save the picture first, or copy it and paste it here.',
-      }),
-    )
-  })
-  document.addEventListener('paste', (event) => {
-    if (take(event.clipboardData)) event.preventDefault()
-  })
-  const input = part('file', HTMLInputElement)
-  input.addEventListener('change', () => {
-    const file = input.files?.[0]
-    if (file) open(file, file.name)
-    input.value = '' // the same file may be chosen again
-  })
-  for (const id of ['choose', 'other']) part(id, HTMLButtonElement).addEventListener('click', () => input.click())
+
+  /**
+   * @param {AbortSignal} signal
+   * @returns {Promise<string | undefined>} undefined where the service has no room for it
+   */
+  async #keep(signal) {
+    const form = new FormData()
+    form.append('image', this.#file, this.name)
+    try {
+      return (await post('v1/images', form, signal)).id
+    } catch (error) {
+      // It has no room for features; or the picture itself is too large, which it says again when it is asked.
+      if (error instanceof Problem && error.said.code === 'ERR_TOO_LARGE') return undefined
+      throw error
+    }
+  }
+
+  close() {
+    if (this.#kept !== undefined) void forget(`v1/images/${this.#kept}`)
+    this.#kept = undefined
+  }
 }

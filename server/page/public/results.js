@@ -12,11 +12,17 @@ const noteList = part('notes', HTMLUListElement)
 /**
  * @param {readonly (Shape & { isShown: boolean })[]} shapes
  * @param {readonly string[]} notes
- * @param {{ kind: 'any' | 'one', onShow: (shown: readonly number[]) => void }} how `one`: masks of which one is shown
+ * @param {{ kind: 'any' | 'one', isFrame: boolean, onShow: (shown: readonly number[]) => void }} how `one`: masks of which one is shown;
+ *   `isFrame`: it is a frame of a video
  */
-export function listResults(shapes, notes, { kind, onShow }) {
+export function listResults(shapes, notes, { kind, isFrame, onShow }) {
   section.hidden = false
-  title.textContent = kind === 'one' ? (shapes.length > 1 ? 'Which is meant?' : 'Mask') : `${shapes.length} found`
+  title.textContent =
+    kind === 'one'
+      ? shapes.length > 1
+        ? 'Which is meant?'
+        : 'Mask'
+      : `${shapes.length} ${isFrame ? 'on this frame' : 'found'}`
   list.replaceChildren(...shapes.map((shape, index) => rowOf(shape, index, kind)))
   list.onchange = () =>
     onShow([...list.querySelectorAll('input')].flatMap(({ checked }, index) => (checked ? [index] : [])))

@@ -19,16 +19,16 @@ export function saveJson(value, name) {
 
 /**
  * The picture at its own size with what is shown over it.
- * @param {ImageBitmap} bitmap
+ * @param {HTMLCanvasElement} pixels
  * @param {readonly Shape[]} shapes
  * @param {Shown} shown
  * @returns {Promise<Blob>}
  */
-export function drawPng(bitmap, shapes, shown) {
-  const { width, height } = bitmap
+export function drawPng(pixels, shapes, shown) {
+  const { width, height } = pixels
   const canvas = make('canvas', { width, height })
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'))
-  context.drawImage(bitmap, 0, 0)
+  context.drawImage(pixels, 0, 0)
   const unit = Math.max(1, Math.max(width, height) / 800)
   context.lineJoin = 'round'
   for (const { path, box, color } of shapes) {

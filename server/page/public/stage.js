@@ -44,17 +44,25 @@ export function setTool(draws) {
   frame.classList.toggle('draws', draws)
 }
 
-/** @param {import('./picture.js').Picture} picture */
-export function showPicture({ bitmap, width, height, name }) {
+/** @param {import('./subject.js').Subject} subject */
+export function openOnStage({ pixels, width, height, name }) {
   Object.assign(size, { width, height })
   Object.assign(canvas, { width, height })
-  canvas.getContext('2d')?.drawImage(bitmap, 0, 0)
+  drawPixels(pixels)
   svg.setAttribute('viewBox', `0 0 ${width} ${height}`)
   at = [Math.round(width / 2), Math.round(height / 2)]
   frame.ariaLabel = `Picture ${name}, ${width} by ${height} pixels`
   frame.hidden = false
   dropCorner()
   fit()
+}
+
+/** What is drawn over, at its own size. */
+export const stagePixels = canvas
+
+/** @param {CanvasImageSource} pixels of the size of what is on the stage */
+export function drawPixels(pixels) {
+  canvas.getContext('2d')?.drawImage(pixels, 0, 0)
 }
 
 /** As large as there is room, but nothing tiny is blown up beyond three times. */
