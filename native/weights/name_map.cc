@@ -42,8 +42,11 @@ std::vector<std::string> strings_of(const Json& json, const std::string& what) {
   return out;
 }
 
-Architecture architecture_of(const Json& root) {
+Architecture architecture_of(const Json& root, const std::string& path) {
   const Json& json = root.at("architecture");
+  if (json.find("slots"))
+    throw Error(ERR_MODEL_FORMAT, path + " is of SAM 3.1 (Object Multiplex), which this engine does not run.",
+                "Use SAM 3: the weights of facebook/sam3, and a program or checkpoint exported for them.");
   const auto size = [&](const char* key) {
     const int64_t value = json.at(key).as_int(key);
     if (value <= 0) throw JsonError(std::string(key) + " is not positive");
@@ -93,7 +96,7 @@ CheckpointHeader parse_checkpoint(const std::string& sam3_json, const std::strin
   try {
     const Json root = Json::parse(sam3_json);
     check_format(root, kCheckpointFormat);
-    CheckpointHeader header{architecture_of(root), {}};
+    CheckpointHeader header{architecture_of(root, path), {}};
     for (std::string& name : strings_of(root.at("fp32"), "fp32")) header.keep_float32.insert(std::move(name));
     return header;
   } catch (const JsonError& error) {
@@ -114,7 +117,7 @@ NameMap NameMap::parse(const std::string& json_text, const std::string& path) {
   try {
     const Json root = Json::parse(json_text);
     check_format(root, kFormat);
-    map.architecture_ = architecture_of(root);
+    map.architecture_ = architecture_of(root, path);
     for (const Json& json : root.at("tensors").as_array("tensors")) {
       ProgramTensor tensor;
       tensor.name = json.at("name").as_string("name");

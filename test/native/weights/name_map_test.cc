@@ -220,6 +220,16 @@ TEST_CASE("name_map: the architecture is read from a map and from a checkpoint's
   CHECK(refusal("nonsense").starts_with("ERR_MODEL_FORMAT"));
 }
 
+TEST_CASE("name_map: programs and checkpoints of SAM 3.1 are told by their slots") {
+  const std::string slots = R"({"slots":16,)" + std::string(kArchitecture).substr(1);
+  std::string map = names_json();
+  map.replace(map.find(kArchitecture), std::string(kArchitecture).size(), slots);
+  const auto refused = error_of([&] { NameMap::parse(map, "names.json"); });
+  CHECK(refused.starts_with("ERR_MODEL_FORMAT: names.json is of SAM 3.1"));
+  const std::string header = R"({"format":"sam3-checkpoint/2","fp32":[],"architecture":)" + slots + "}";
+  CHECK(error_of([&] { parse_checkpoint(header, "x.pt"); }).starts_with("ERR_MODEL_FORMAT: x.pt is of SAM 3.1"));
+}
+
 TEST_CASE("name_map: a broken map names what is wrong") {
   const auto parse_changed = [](const std::string& from, const std::string& to) {
     std::string text = names_json();
