@@ -27,6 +27,10 @@ export type StoredJob = Job<JobRequest, unknown, string>
 /** Keys are `sam3:<queue>:…`: what scales by the length of the queue asks for `sam3:<queue>:wait`. */
 export const PREFIX = 'sam3'
 
+/** The id of a job in Redis. By itself it might be the name of a key of the queue, such as `stalled`, and break the queue. */
+export const storedId = (id: string): string => `job-${id}`
+export const shownId = (stored: string): string => stored.replace(/^job-/, '')
+
 /** Seconds that a wish to cancel is remembered for workers that cannot be reached now. */
 const WISH_SECONDS = 7 * 24 * 60 * 60
 

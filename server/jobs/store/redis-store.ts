@@ -16,7 +16,9 @@ import {
   PREFIX,
   progressOf,
   type QueuePlace,
+  shownId,
   type StoredJob,
+  storedId,
   type StoredProgress,
 } from './queue.js'
 
@@ -65,7 +67,7 @@ export class RedisStore implements JobStore {
     this.#queue.on('error', onError)
     this.#events.on('error', onError)
     const tell = ({ jobId }: { jobId: string }) => {
-      for (const watcher of this.#watchers.get(jobId) ?? []) watcher()
+      for (const watcher of this.#watchers.get(shownId(jobId)) ?? []) watcher()
     }
     for (const name of [
       'waiting',
@@ -90,7 +92,7 @@ export class RedisStore implements JobStore {
       }
       // Where there is a job with this id already, nothing is added and nothing is changed.
       await this.#queue.add(request.kind, request, {
-        jobId: id,
+        jobId: storedId(id),
         attempts: this.#options.attempts,
         backoff: { type: 'exponential', delay: BACKOFF },
         removeOnComplete: { age: this.#options.keptSeconds },
@@ -112,7 +114,7 @@ export class RedisStore implements JobStore {
   }
 
   async logs(id: string, from: number): Promise<string[]> {
-    return this.#ask(async () => (await this.#queue.getJobLogs(id, from)).logs)
+    return this.#ask(async () => (await this.#queue.getJobLogs(storedId(id), from)).logs)
   }
 
   async cancel(id: string): Promise<Cancelled | undefined> {
@@ -121,13 +123,13 @@ export class RedisStore implements JobStore {
       if (!found) return undefined
       const { state } = found.view
       // A worker that takes it in this moment finds the wish.
-      if (!FINAL_STATES.includes(state)) await this.#cancels.wish(id)
+      if (!FINAL_STATES.includes(state)) await this.#cancels.wish(storedId(id))
       try {
         await found.job.remove()
       } catch {
         return 'cancelling' // a worker has it
       }
-      await this.#cancels.forget(id)
+      await this.#cancels.forget(storedId(id))
       return FINAL_STATES.includes(state) ? 'removed' : 'cancelled'
     })
   }
@@ -156,8 +158,8 @@ export class RedisStore implements JobStore {
 
   async #look(id: string): Promise<{ job: StoredJob; view: JobView } | undefined> {
     // The state first: what is read behind the end of a job has its result.
-    const name = await this.#queue.getJobState(id)
-    const job: StoredJob | undefined = await this.#queue.getJob(id)
+    const name = await this.#queue.getJobState(storedId(id))
+    const job: StoredJob | undefined = await this.#queue.getJob(storedId(id))
     return job && { job, view: await this.#view(job, STATES[name] ?? 'waiting') }
   }
 
@@ -167,7 +169,7 @@ export class RedisStore implements JobStore {
     const isCancelled = failure?.code === 'ABORT_ERR'
     const isCancelling = state === 'active' && (await this.#cancels.isWished(job.id!))
     return {
-      id: job.id!,
+      id: shownId(job.id!),
       kind: job.data.kind,
       state: isCancelled ? 'cancelled' : isCancelling ? 'cancelling' : state,
       progress: { done, total },

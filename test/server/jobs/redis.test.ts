@@ -4,7 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { Sam3RuntimeError } from '../../../lib/index.js'
 import { jobEvents } from '../../../server/jobs/job/events.js'
 import { loadPackages } from '../../../server/jobs/store/packages.js'
-import { CancelChannel, PREFIX } from '../../../server/jobs/store/queue.js'
+import { CancelChannel, PREFIX, storedId } from '../../../server/jobs/store/queue.js'
 import { RedisStore } from '../../../server/jobs/store/redis-store.js'
 import { JobWorker, type WorkerOptions } from '../../../server/jobs/store/worker.js'
 import { deferred } from '../../support/deferred.js'
@@ -90,6 +90,14 @@ it('takes a job with the same id for the same job, in whatever state it is', asy
   expect(model.asked).toEqual(once)
 })
 
+it('takes any id: none is a name that the queue has for itself', async () => {
+  const ids = ['stalled', 'wait', 'active', 'meta', 'events', 'id', 'completed', 'job-stalled']
+  for (const id of ids) await store.add(segmentJob({ outputs: { coco: `${id}.json` } }), id)
+  await work({ concurrency: 4 })
+  for (const id of ids) expect(await until(store, id, ['completed'])).toMatchObject({ id, attempts: 1 })
+  expect(await store.counts()).toEqual({ waiting: 0, active: 0 })
+})
+
 it('is full at some point', async () => {
   await store.close()
   store = await RedisStore.open({ url: redis.url, name, attempts: 3, maxWaiting: 2, keptSeconds: 1000 }, () => {})
@@ -118,7 +126,7 @@ it('refuses what another program has put into the queue by mistake', async () =>
   await queue.add(
     'segment',
     { kind: 'segment', images: ['in'], outputs: { coco: 'a.json' } },
-    { jobId: 'bad', attempts: 5 },
+    { jobId: storedId('bad'), attempts: 5 },
   )
   await queue.close()
   await work()
@@ -154,7 +162,7 @@ describe('a job that is cancelled', () => {
     // As the service does it, but while the worker could not be reached: the wish is there, the message is not.
     const cancels = new CancelChannel(await loadPackages(), { url: redis.url, name }, 'prompt', () => {})
     await store.add(segmentJob(), 'job')
-    await cancels.wish('job')
+    await cancels.wish(storedId('job'))
     cancels.close()
     await work()
     expect(await until(store, 'job', ['cancelled'])).toMatchObject({ attempts: 1 })
