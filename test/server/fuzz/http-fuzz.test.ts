@@ -24,7 +24,13 @@ describe.skipIf(without('python'))('schemathesis', () => {
   const scratch = mkdtempSync(path.join(tmpdir(), 'sam3-fuzz-'))
   let server: StartedServer
   beforeAll(async () => {
-    const limits = { maxImages: 4, maxPrompts: 8, timeoutMs: 20_000, urlHosts: ['images.invalid'] }
+    const limits = {
+      maxImages: 4,
+      maxPrompts: 8,
+      timeoutMs: 20_000,
+      urlHosts: ['images.invalid'],
+      dialects: ['samgeo', 'roboflow'] satisfies ServeOptions['dialects'],
+    }
     const options: ServeOptions = { model: 'demo', device: 'cpu', threads: 1, port: 0, jobRoots: [scratch], ...limits }
     server = await startServer(options, { logger: false })
     await server.ready
