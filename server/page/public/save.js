@@ -1,5 +1,6 @@
 /** Results as files. */
 import { make } from './dom.js'
+import { Problem } from './problem.js'
 import { tagOf } from './shapes.js'
 
 /** @typedef {import('./shapes.js').Shape} Shape */
@@ -23,11 +24,12 @@ export function saveJson(value, name) {
  * @param {readonly Shape[]} shapes
  * @param {Shown} shown
  * @returns {Promise<Blob>}
+ * @throws {Problem}
  */
-export function drawPng(pixels, shapes, shown) {
+export async function drawPng(pixels, shapes, shown) {
   const { width, height } = pixels
-  const canvas = make('canvas', { width, height })
-  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'))
+  const canvas = new OffscreenCanvas(width, height)
+  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext('2d'))
   context.drawImage(pixels, 0, 0)
   const unit = Math.max(1, Math.max(width, height) / 800)
   context.lineJoin = 'round'
@@ -51,19 +53,25 @@ export function drawPng(pixels, shapes, shown) {
     }
   }
   if (shown.labels) for (const shape of shapes) drawTag(context, shape, unit)
-  return new Promise((resolve, reject) =>
-    canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('The picture is too large for this browser.')))),
-  )
+  try {
+    return await canvas.convertToBlob()
+  } catch {
+    throw new Problem({
+      title: 'The picture could not be drawn',
+      detail: `${width} × ${height} pixels may be too many for this browser.`,
+      fix: 'Ask the service for it: the copied request with format=overlay.',
+    })
+  }
 }
 
-/** @param {CanvasRenderingContext2D} context @param {Path2D} outline @param {string} color @param {number} width */
+/** @param {OffscreenCanvasRenderingContext2D} context @param {Path2D} outline @param {string} color @param {number} width */
 function stroke(context, outline, color, width) {
   context.strokeStyle = color
   context.lineWidth = width
   context.stroke(outline)
 }
 
-/** @param {CanvasRenderingContext2D} context @param {Shape} shape @param {number} unit */
+/** @param {OffscreenCanvasRenderingContext2D} context @param {Shape} shape @param {number} unit */
 function drawTag(context, shape, unit) {
   const text = tagOf(shape)
   context.font = `600 ${12 * unit}px Inter, system-ui, sans-serif`
