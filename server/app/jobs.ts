@@ -2,6 +2,7 @@
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { Gauge, type Registry } from 'prom-client'
 import { Sam3Error, type Sam3ImageModel, Sam3ModelError, Sam3VideoModel } from 'sam3-node'
 import type { ServeConfig } from '../config/schema.js'
 import { JobFiles, type Remote } from '../jobs/files/job-files.js'
@@ -67,6 +68,21 @@ export async function openJobStore(
     keptSeconds: jobKeptSeconds,
   }
   return RedisStore.open(options, onError)
+}
+
+/** Jobs that wait and run, for Prometheus; nothing of them where the queue cannot be asked. */
+export function observeJobs(registry: Registry, jobs: JobStore): void {
+  new Gauge({
+    name: 'sam3_jobs',
+    help: 'Jobs in the queue.',
+    labelNames: ['state'],
+    registers: [registry],
+    async collect() {
+      const counts = await jobs.counts().catch(() => undefined)
+      this.reset()
+      for (const [state, count] of Object.entries(counts ?? {})) this.set({ state }, count)
+    },
+  })
 }
 
 /** Ended jobs that are known to a service without Redis. */

@@ -19,7 +19,7 @@ import { Sessions } from '../pool/sessions.js'
 import { fetchImage } from '../url/fetch-image.js'
 import { HostList } from '../url/hosts.js'
 import { buildApp } from './build.js'
-import { jobFilesOf, openJobStore } from './jobs.js'
+import { jobFilesOf, observeJobs, openJobStore } from './jobs.js'
 import { warmUp } from './warm-up.js'
 
 /** The service within a program. */
@@ -59,6 +59,7 @@ async function makeServer(
   const requests = new RunningRequests(config.timeoutMs)
   const jobFiles = jobFilesOf(config)
   const jobs = await openJobStore(config, pool, jobFiles, (error) => log?.warn({ err: error }, 'the queue of jobs'))
+  observeJobs(metrics.registry, jobs)
   const images = new KeptImages(config.imageCacheBytes, metrics)
   const sessions = new Sessions(config)
   const service: Service = {

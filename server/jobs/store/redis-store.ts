@@ -36,6 +36,9 @@ const PATIENCE = 5000
 /** Milliseconds before a job that failed is tried again; doubled each time. */
 const BACKOFF = 1000
 
+/** What an id can be. With a colon it would be the name of something that belongs to a job, such as its lock. */
+const ID = /^[\w-]{1,128}$/
+
 /** What BullMQ calls the states in which a job waits. */
 const STATES: Readonly<Record<string, JobState>> = { active: 'active', completed: 'completed', failed: 'failed' }
 
@@ -114,6 +117,7 @@ export class RedisStore implements JobStore {
   }
 
   async logs(id: string, from: number): Promise<string[]> {
+    if (!ID.test(id)) return []
     return this.#ask(async () => (await this.#queue.getJobLogs(storedId(id), from)).logs)
   }
 
@@ -157,6 +161,7 @@ export class RedisStore implements JobStore {
   }
 
   async #look(id: string): Promise<{ job: StoredJob; view: JobView } | undefined> {
+    if (!ID.test(id)) return undefined
     // The state first: what is read behind the end of a job has its result.
     const name = await this.#queue.getJobState(storedId(id))
     const job: StoredJob | undefined = await this.#queue.getJob(storedId(id))

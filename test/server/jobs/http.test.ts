@@ -95,6 +95,11 @@ it('takes a job, tells of it, and leaves its result', async () => {
   expect(await get(job.id)).toMatchObject({ state: 'completed', result: { images: 4, failed: 0 } })
 })
 
+it('counts jobs by their state', async () => {
+  const metrics = await (await fetch(`${address}/metrics`)).text()
+  expect(metrics).toContain('sam3_jobs{state="waiting"} 0\nsam3_jobs{state="active"} 0\n')
+})
+
 it('goes on behind the last event that a client has read', async () => {
   const { id } = await read(
     await post({ id: 'follow', ...segmentJob({ outputs: { coco: 'b.json' }, images: ['photos', 'broken.jpg'] }) }),

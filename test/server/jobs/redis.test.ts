@@ -140,6 +140,7 @@ describe('a job that is cancelled', () => {
     await store.add(segmentJob(), 'job')
     await reached
     await work({}, fakeModel()) // hears of it as well
+    for (const part of ['job:lock', 'job:logs']) expect(await store.get(part)).toBeUndefined()
     expect(await store.cancel('job')).toBe('cancelling')
     expect(await until(store, 'job', ['cancelled'])).toMatchObject({ attempts: 1, progress: { done: 2, total: 6 } })
     expect(place.names()).toEqual(['.work', 'in'])
