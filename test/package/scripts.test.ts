@@ -122,7 +122,7 @@ describe('a clone where nothing is installed', () => {
   it('refuses what cannot be left out of the tests, before anything is installed', async () => {
     const { code, stderr } = await npm('test', '--', '--without', 'ffmpeg,luck')
     expect(code).toBe(2)
-    expect(stderr).toContain('chromium, ffmpeg, redis, native, python, root')
+    expect(stderr).toContain('chromium, curl, ffmpeg, redis, native, python, root')
   })
 
   it('runs the type check as its first command', async () => {
