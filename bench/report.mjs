@@ -15,6 +15,11 @@ const number = (value) => {
 
 /** What one request is, and how it was timed. */
 function describe({ suite, instances, repeats, frames }) {
+  if (suite === 'serve')
+    return [
+      'from a request with a JPEG (320 x 240, 640 x 480 and 1280 x 960 in turns) and texts to JSON with COCO run lengths; the reference is FastAPI around transformers, one image at a time, a call of the model for each text. Requests come over loopback from a process of its own, at a fixed rate whether or not earlier ones were answered; times count from when a request was due.',
+      `Medians of ${repeats} rounds in which the two sides take turns.`,
+    ]
   if (suite === 'video')
     return [
       'from the bytes of a JPEG frame to binary masks of all objects at its own size (the reference has its frames read and resized before).',
@@ -35,6 +40,7 @@ function markdown({ machine, options, libtorchVersion, rows, failures, date }) {
     `sam3-node on LibTorch ${libtorchVersion} with Node ${machine.node}, against transformers ${machine.transformers} on torch ${machine.torch}.`,
     `Same machine, same ${options.model ? `weights (${options.model})` : 'random weights of the true configuration'}, same dtype, ${options.threads} threads, ${request}`,
     timing,
+    ...(options.shared ? ['The machine was shared with other work: the ratios say more than the numbers.'] : []),
     '',
     '| measure | ours | reference | unit | ratio | wanted | |',
     '|---|---:|---:|---|---:|---|---|',

@@ -6,10 +6,11 @@ import { afterSetup } from '../scripts/support/after-setup.mjs'
 import { SetupError } from '../scripts/support/command.mjs'
 import { report } from '../scripts/support/steps.mjs'
 import { MEASURES } from './measures.mjs'
+import { SERVE_MEASURES } from './serve/measures.mjs'
 import { SUITES } from './suites.mjs'
 import { MINIMUM_FRAMES, VIDEO_MEASURES } from './video/measures.mjs'
 
-const USAGE = `Usage: npm run bench -- [image|video] [options]
+const USAGE = `Usage: npm run bench -- [image|video|serve] [options]
 
   --device cpu|cuda        where both sides run (cpu)
   --dtype NAME             bfloat16, float16 or float32 (bfloat16)
@@ -18,12 +19,14 @@ const USAGE = `Usage: npm run bench -- [image|video] [options]
   --quick                  one round, fewer calls
   --only NAME[,NAME]       image: ${Object.keys(MEASURES).join(', ')}
                            video: ${Object.keys(VIDEO_MEASURES).join(', ')} (all)
-  --model DIR              weights to use; without it random ones of the true configuration are made once
+                           serve: ${Object.keys(SERVE_MEASURES).join(', ')} (all)
+  --model DIR              weights to use; without it random ones of the true configuration are made once; serve: the demo model
   --image FILE             photograph (the example, enlarged to 1200 x 800)
   --instances N            image: masks made for each text, the best ones (10)
   --objects N[,N]          video: objects followed (1,4,16; on a GPU 1,16,64)
   --frames N               video: frames of the clip; those with a full memory are timed, from the eighth on, or the last two (9)
   --out DIR                where the report goes (bench/results)
+  --shared                 says in the report that others used the machine at the same time
   --name NAME              first part of the report's file name (processor or GPU)
 
 The two sides take turns within each measure. Nothing else should run on the machine.`
@@ -46,6 +49,7 @@ function readOptions() {
       frames: { ...string, default: '9' },
       out: { ...string, default: 'bench/results' },
       name: string,
+      shared: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
     },
   })
@@ -55,7 +59,7 @@ function readOptions() {
   }
   const suite = positionals[0] ?? 'image'
   if (!Object.hasOwn(SUITES, suite) || positionals.length > 1) throw new SetupError('That is no suite.', USAGE)
-  const { measures } = SUITES[suite]
+  const { measures, model } = SUITES[suite]
   const only = values.only?.split(',') ?? Object.keys(measures)
   const unknown = only.filter((name) => !Object.hasOwn(measures, name))
   if (unknown.length) throw new SetupError(`No measure is called ${unknown.join(', ')}.`, USAGE)
@@ -64,6 +68,7 @@ function readOptions() {
   const objects = values.objects ?? (values.device === 'cpu' ? '1,4,16' : '1,16,64')
   return {
     ...values,
+    model: values.model ?? model,
     suite,
     only,
     objects: objects.split(',').map(Number),

@@ -1,11 +1,12 @@
 import path from 'node:path'
 import { root } from '../scripts/support/command.mjs'
 import { MEASURES } from './measures.mjs'
+import { SERVE_MEASURES } from './serve/measures.mjs'
 import { VIDEO_MEASURES } from './video/measures.mjs'
 
 /**
- * What can be measured: the processes of the two sides (a script, a Python module), what has to be set up for them, and
- * the measures. Only the image reference may see the torchvision that is kept for it: where that does not fit torch,
+ * What can be measured: the processes of the two sides (a script, a Python module), what has to be set up for them, the
+ * weights where they are not the usual ones, and the measures. Only the image reference may see the torchvision that is kept for it: where that does not fit torch,
  * transformers' video models fail to import because of it.
  */
 export const SUITES = {
@@ -22,5 +23,13 @@ export const SUITES = {
     setup: 'test-packages',
     referenceEnv: {},
     measures: VIDEO_MEASURES,
+  },
+  serve: {
+    ours: 'bench/serve/ours.mjs',
+    reference: 'bench.serve.reference',
+    setup: 'bench-packages',
+    referenceEnv: { PYTHONPATH: path.join(root, 'bench/.cache/python') },
+    model: 'models/demo',
+    measures: SERVE_MEASURES,
   },
 }

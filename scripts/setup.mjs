@@ -17,7 +17,7 @@ import {
   projectTorch,
   TORCH_VERSION,
 } from './support/python.mjs'
-import { LINTERS } from './support/requirements.mjs'
+import { LINTERS, readRequirements } from './support/requirements.mjs'
 import { isStamped, report, runSteps, stamp } from './support/steps.mjs'
 import { bringChromium, bringCurl, bringDoctest, bringFfmpeg, bringIproute, bringRedis } from './support/test-tools.mjs'
 
@@ -200,16 +200,24 @@ const pythonPackages = (names) => async (context) => {
 
 /**
  * The reference of the benchmark resizes through torchvision. It is kept apart from the tests' environment, where a
- * torchvision for CUDA beside a torch for the CPU would break every import of transformers.
+ * torchvision for CUDA beside a torch for the CPU would break every import of transformers. So are the packages of the
+ * server that the service is compared with.
  */
-async function benchPackages({ python, torch }) {
+async function benchPackages({ python, pythonVersion, torch }) {
   const folder = 'bench/.cache/python'
-  const known = await run(python, ['-c', 'import torchvision'])
-  if (known.code === 0 || existsSync(path.join(root, folder, 'torchvision'))) return UP_TO_DATE
+  const service = readRequirements('bench/requirements.txt', pythonVersion).map(
+    ({ name, version }) => `${name}==${version}`,
+  )
+  const hasTorchvision = (await run(python, ['-c', 'import torchvision'])).code === 0
+  const inputs = { files: ['bench/requirements.txt'], values: [torch, pythonVersion, hasTorchvision] }
+  if (isStamped(folder, ['fastapi', 'uvicorn', ...(hasTorchvision ? [] : ['torchvision'])], inputs)) return UP_TO_DATE
+  const target = ['--upgrade', '--target', path.join(root, folder)]
   // torch 2.N belongs to torchvision 0.(N + 15).
   const [, minor] = torch.split('.').map(Number)
-  await pipInstall(python, ['--no-deps', '--target', path.join(root, folder), `torchvision==0.${minor + 15}.*`])
-  return 'installed torchvision'
+  if (!hasTorchvision) await pipInstall(python, ['--no-deps', ...target, `torchvision==0.${minor + 15}.*`])
+  await pipInstall(python, [...target, ...service])
+  stamp(folder, inputs)
+  return `installed ${[...(hasTorchvision ? [] : ['torchvision']), ...service].join(', ')}`
 }
 
 /** The sets of goldens: SAM 3's, and SAM 3.1's. What is packed in them, and what set-up makes besides. */
