@@ -60,7 +60,7 @@ export async function visit(options: ServeOptions = {}): Promise<Visit> {
   const complaints: string[] = []
   const open = async (viewport = DESKTOP) => {
     const page = await browser.newPage()
-    page.setDefaultTimeout(20_000)
+    page.setDefaultTimeout(30_000)
     page.on('request', (request) => asked.push(request.url()))
     page.on('pageerror', (error) => complaints.push(String(error)))
     page.on('console', (message) => {

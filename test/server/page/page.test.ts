@@ -48,7 +48,7 @@ describe.skipIf(without('chromium'))('the page', () => {
   /** The file that a button saves. */
   const saved = async (button: string, name: string): Promise<string> => {
     await page.click(button)
-    await expect.poll(() => readdirSync(tour.downloads), { timeout: 10_000 }).toContain(name)
+    await expect.poll(() => readdirSync(tour.downloads), { timeout: 30_000 }).toContain(name)
     return join(tour.downloads, name)
   }
 
