@@ -59,7 +59,8 @@ Napi::Value to_js(Napi::Env env, const sam3::Error& error);
 // Starts an engine call and returns its promise. `start` receives the callback to hand to the engine; `convert` makes
 // the JavaScript value of the result.
 template <class T, class Start, class Convert>
-Napi::Promise call_engine(Napi::Env env, std::initializer_list<Napi::Value> keep, Start&& start, Convert convert) {
+Napi::Promise call_engine(Napi::Env env, std::initializer_list<Napi::Value> keep, Start&& start,
+                          const Convert& convert) {
   Environment& environment = Environment::of(env);
   auto pending = std::make_shared<Pending>(env, keep);
   environment.begin_call();

@@ -72,7 +72,7 @@ Napi::Value Model::load(const Napi::CallbackInfo& info) {
         *holder = engine;
         environment.add(std::move(engine));
       },
-      [holder](Napi::Env env, sam3::ModelInfo info) {
+      [holder](Napi::Env env, const sam3::ModelInfo& info) {
         const auto object = Environment::of(env).model_class.New({});
         auto* model = Model::Unwrap(object);
         model->engine_ = holder->lock();
@@ -161,7 +161,7 @@ Napi::Value Model::dispose(const Napi::CallbackInfo& info) {
   struct Freed {};
   return call_engine<Freed>(
       info.Env(), {info.This()},
-      [&](sam3::Callback<Freed> done) { engine_->dispose(disposed(), [done] { done(Freed{}); }); },
+      [&](const sam3::Callback<Freed>& done) { engine_->dispose(disposed(), [done] { done(Freed{}); }); },
       [](Napi::Env env, Freed) {
         Environment::of(env).reap();
         return env.Undefined();

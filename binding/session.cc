@@ -212,7 +212,7 @@ Napi::Value Session::stats(const Napi::CallbackInfo& info) {
 Napi::Value Session::close(const Napi::CallbackInfo& info) {
   return call_engine<Nothing>(
       info.Env(), {info.This()},
-      [&](sam3::Callback<Nothing> done) { engine_->close_session(session_, [done] { done(Nothing{}); }); },
+      [&](const sam3::Callback<Nothing>& done) { engine_->close_session(session_, [done] { done(Nothing{}); }); },
       [](Napi::Env env, Nothing) { return env.Undefined(); });
 }
 

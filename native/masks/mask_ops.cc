@@ -1,6 +1,7 @@
 #include "masks/mask_ops.h"
 
 #include <ATen/Functions.h>
+#include <ATen/TensorOperators.h>
 
 #include <algorithm>
 #include <bit>
