@@ -3,6 +3,7 @@ import fastify, { type FastifyInstance, LogController } from 'fastify'
 import { Sam3InputError, type Sam3VideoModel } from 'sam3-node'
 import { Gauge, Registry } from 'prom-client'
 import type { ServeConfig } from '../config/schema.js'
+import { loadPackages } from '../jobs/store/packages.js'
 import { checkPlace } from '../jobs/store/queue.js'
 import { JobWorker } from '../jobs/store/worker.js'
 import { jobFilesOf, slotsOf } from './jobs.js'
@@ -26,6 +27,7 @@ export async function startWorker(config: ServeConfig): Promise<StartedWorker> {
     })
   }
   checkPlace({ url: redis, name: config.queueName })
+  await loadPackages() // what is missing is told before a model is loaded
   const files = jobFilesOf(config)
   const app = fastify({
     logger: { level: config.logLevel },

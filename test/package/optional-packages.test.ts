@@ -19,11 +19,13 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 beforeAll(() => {
   cpSync(path.join(repositoryRoot, 'package.json'), path.join(folder, 'package.json'))
   cpSync(path.join(repositoryRoot, 'dist'), path.join(folder, 'dist'), { recursive: true })
-  for (const name of Object.keys(manifest.dependencies)) {
-    mkdirSync(path.dirname(path.join(folder, 'node_modules', name)), { recursive: true })
-    symlinkSync(path.join(repositoryRoot, 'node_modules', name), path.join(folder, 'node_modules', name))
-  }
+  for (const name of Object.keys(manifest.dependencies)) install(name)
 })
+
+function install(name: string): void {
+  mkdirSync(path.dirname(path.join(folder, 'node_modules', name)), { recursive: true })
+  symlinkSync(path.join(repositoryRoot, 'node_modules', name), path.join(folder, 'node_modules', name))
+}
 
 const run = (...args: string[]) =>
   promisify(execFile)(process.execPath, args, { cwd: folder }).catch((error: { stderr: string; code: number }) => error)
@@ -55,4 +57,13 @@ it.each([
   const [, packages] = /Run: npm install (.*'prom-client.*)/.exec(stderr)!
   expect(packages).toContain(`'fastify@${manifest.peerDependencies.fastify}'`)
   expect(packages).not.toContain('bullmq')
+})
+
+it('a worker names those of its queue, when all others are there', async () => {
+  const own = ['bullmq', 'ioredis']
+  for (const name of Object.keys(manifest.peerDependencies)) if (!own.includes(name)) install(name)
+  const { stderr, ...outcome } = await run('dist/cli.js', 'work', '--redis', 'redis://127.0.0.1:1', '--port', '0')
+  expect(outcome).toMatchObject({ code: 1 })
+  const packages = own.map((name) => `'${name}@${manifest.peerDependencies[name]}'`)
+  expect(stderr).toContain(`Run: npm install ${packages.join(' ')}`)
 })
