@@ -2,15 +2,86 @@
 
 #include <ATen/Functions.h>
 
+#include <cstring>
+
 namespace sam3 {
+namespace {
+
+constexpr int64_t kAlignment = 64;  // bytes; of each tensor in a common upload
+
+at::Tensor pinned(at::IntArrayRef size, at::ScalarType dtype) {
+  return at::empty(size, at::TensorOptions(dtype).pinned_memory(true));
+}
+
+}  // namespace
+
+std::vector<at::Tensor> upload(const std::vector<at::Tensor>& tensors, c10::Device device) {
+  if (device.is_cpu()) return tensors;
+  std::vector<int64_t> begins;
+  int64_t total = 0;
+  for (const at::Tensor& tensor : tensors) {
+    begins.push_back(total);
+    total += (static_cast<int64_t>(tensor.nbytes()) + kAlignment - 1) / kAlignment * kAlignment;
+  }
+  const at::Tensor staged = pinned({total}, at::kByte);
+  for (size_t i = 0; i < tensors.size(); i++) {
+    const at::Tensor whole = tensors[i].contiguous();
+    if (whole.numel() > 0)
+      std::memcpy(staged.mutable_data_ptr<uint8_t>() + begins[i], whole.const_data_ptr(), whole.nbytes());
+  }
+  const at::Tensor sent = staged.to(device, at::kByte, /*non_blocking=*/true);
+  std::vector<at::Tensor> out;
+  for (size_t i = 0; i < tensors.size(); i++) {
+    const auto bytes = static_cast<int64_t>(tensors[i].nbytes());
+    out.push_back(sent.narrow(0, begins[i], bytes).view(tensors[i].scalar_type()).view(tensors[i].sizes()));
+  }
+  return out;
+}
+
+at::Tensor upload(const at::Tensor& tensor, c10::Device device) {
+  return upload(std::vector<at::Tensor>{tensor}, device)[0];
+}
+
+at::Tensor to_host(const at::Tensor& tensor) {
+  if (tensor.is_cpu()) return tensor;
+  at::Tensor out = pinned(tensor.sizes(), tensor.scalar_type());
+  out.copy_(tensor);
+  return out;
+}
+
+std::vector<at::Tensor> to_host(const std::vector<at::Tensor>& tensors) {
+  if (tensors.empty() || tensors[0].is_cpu()) return tensors;
+  std::vector<at::Tensor> flat;
+  for (const at::Tensor& tensor : tensors) flat.push_back(tensor.flatten());
+  const at::Tensor all = to_host(flat.size() == 1 ? flat[0] : at::cat(flat));
+  std::vector<at::Tensor> out;
+  int64_t next = 0;
+  for (const at::Tensor& tensor : tensors) {
+    out.push_back(all.narrow(0, next, tensor.numel()).view(tensor.sizes()));
+    next += tensor.numel();
+  }
+  return out;
+}
+
+std::vector<std::vector<float>> to_floats(const std::vector<at::Tensor>& tensors) {
+  std::vector<std::vector<float>> out;
+  for (const at::Tensor& host : to_host(tensors)) {
+    const at::Tensor values = host.to(at::kFloat).contiguous();
+    out.emplace_back(values.const_data_ptr<float>(), values.const_data_ptr<float>() + values.numel());
+  }
+  return out;
+}
 
 std::vector<float> to_floats(const at::Tensor& tensor) {
-  const auto flat = tensor.to(at::kCPU, at::kFloat).contiguous();
-  return {flat.const_data_ptr<float>(), flat.const_data_ptr<float>() + flat.numel()};
+  return std::move(to_floats(std::vector<at::Tensor>{tensor})[0]);
+}
+
+at::Tensor index_tensor(const std::vector<int64_t>& values) {
+  return at::tensor(values, at::TensorOptions().dtype(at::kLong));
 }
 
 at::Tensor index_tensor(const std::vector<int64_t>& values, c10::Device device) {
-  return at::tensor(values, at::TensorOptions().dtype(at::kLong)).to(device);
+  return upload(index_tensor(values), device);
 }
 
 }  // namespace sam3

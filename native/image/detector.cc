@@ -3,79 +3,109 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <tuple>
 
 #include "core/host_values.h"
 
 namespace sam3 {
 
-// Text and exemplar tokens [P, 32 + N + 1, C] of prompts, and which of them count [P, 32 + N + 1].
-std::pair<at::Tensor, at::Tensor> Detector::tokens(const std::vector<const ConceptPrompt*>& prompts,
-                                                   const at::Tensor& coarse, const at::Tensor& image_index) {
-  const auto count = static_cast<int64_t>(prompts.size());
-  std::vector<TextCache::Ids> ids;
-  int64_t most = 0;
-  for (const auto* prompt : prompts) {
-    ids.push_back(prompt->ids);
-    most = std::max(most, static_cast<int64_t>(prompt->labels.size()));
-  }
-  const auto [text, text_valid] = texts_.encode(program_, ids);
+namespace {
 
-  auto boxes = at::zeros({count, most, 4}, at::kFloat);
-  auto labels = at::zeros({count, most}, at::kLong);
-  auto valid = at::zeros({count, most}, at::kBool);
+// What prompts are made of, as tensors of the host: P prompts, N exemplars at most, L tokens of a text.
+struct PromptTensors {
+  at::Tensor boxes, labels, valid;  // fp32 [P,N,4] centre and size, int64 [P,N], bool [P,N]: not padding
+  at::Tensor text_valid;            // bool [P,L]
+};
+
+PromptTensors tensors_of(const std::vector<const ConceptPrompt*>& prompts) {
+  const auto count = static_cast<int64_t>(prompts.size());
+  int64_t most = 0;
+  for (const auto* prompt : prompts) most = std::max(most, static_cast<int64_t>(prompt->labels.size()));
+  const auto length = static_cast<int64_t>(prompts[0]->ids.size());
+  PromptTensors out{at::zeros({count, most, 4}, at::kFloat), at::zeros({count, most}, at::kLong),
+                    at::zeros({count, most}, at::kBool), at::empty({count, length}, at::kBool)};
   for (int64_t p = 0; p < count; p++) {
     const auto& prompt = *prompts[p];
+    bool* word = out.text_valid.mutable_data_ptr<bool>() + p * length;
+    for (const int64_t id : prompt.ids) *word++ = id != 0;
     const auto n = static_cast<int64_t>(prompt.labels.size());
     if (n == 0) continue;
-    float* centers = boxes.mutable_data_ptr<float>() + p * most * 4;
+    float* centers = out.boxes.mutable_data_ptr<float>() + p * most * 4;
     for (const double* box = prompt.boxes.data(); box != prompt.boxes.data() + prompt.boxes.size(); box += 4)
       for (const double x : {(box[0] + box[2]) / 2, (box[1] + box[3]) / 2, box[2] - box[0], box[3] - box[1]})
         *centers++ = static_cast<float>(x);
-    std::copy(prompt.labels.begin(), prompt.labels.end(), labels.mutable_data_ptr<int64_t>() + p * most);
-    std::fill_n(valid.mutable_data_ptr<bool>() + p * most, n, true);
+    std::copy(prompt.labels.begin(), prompt.labels.end(), out.labels.mutable_data_ptr<int64_t>() + p * most);
+    std::fill_n(out.valid.mutable_data_ptr<bool>() + p * most, n, true);
   }
-  const auto device = program_.target().device;
-  const auto geometry =
-      program_.encode_geometry(boxes.to(device), labels.to(device), valid.to(device), coarse, image_index);
-  return {at::cat({text, geometry.tokens}, 1), at::cat({text_valid, geometry.valid}, 1)};
+  return out;
 }
+
+at::Tensor tensor_of(const std::vector<TextCache::Ids>& rows, int64_t length) {
+  auto out = at::empty({static_cast<int64_t>(rows.size()), length}, at::kLong);
+  int64_t* next = out.mutable_data_ptr<int64_t>();
+  for (const auto& row : rows) next = std::copy(row.begin(), row.end(), next);
+  return out;
+}
+
+}  // namespace
 
 Detector::Found Detector::find(const std::vector<const ConceptPrompt*>& prompts, const std::vector<int64_t>& images,
                                const at::Tensor& coarse, const CancelProbe& cancel) {
   cancel.check();
-  const auto image_index = index_tensor(images, program_.target().device);
+  std::vector<TextCache::Ids> texts;
+  for (const auto* prompt : prompts) texts.push_back(prompt->ids);
+  const PromptTensors given = tensors_of(prompts);
+  const auto sent = upload({index_tensor(images), given.boxes, given.labels, given.valid, given.text_valid,
+                            tensor_of(texts_.unknown(texts), program_.architecture().text_context)},
+                           program_.target().device);
+  const at::Tensor& image_index = sent[0];
+  const auto text = texts_.encode(program_, texts, sent[5]);
+  const auto geometry = program_.encode_geometry(sent[1], sent[2], sent[3], coarse, image_index);
   Found out;
-  std::tie(out.prompt, out.valid) = tokens(prompts, coarse, image_index);
+  out.prompt = at::cat({text, geometry.tokens}, 1);
+  out.valid = at::cat({sent[4], geometry.valid}, 1);
   cancel.check();
   const auto found = program_.detect(coarse, image_index, out.prompt, out.valid);
   out.presence = found.presence.sigmoid();
   out.scores = found.logits.sigmoid() * out.presence;
-  out.boxes = to_floats(found.boxes);
+  out.boxes = found.boxes;
   out.queries = found.logits.size(1);
   out.query_features = found.queries;
   out.encoded = found.encoded;
   return out;
 }
 
-void Detector::masks(const Found& found, const Program::Levels& image, const std::vector<int64_t>& prompts,
+void Detector::masks(const Found& found, const std::vector<Wanted>& wanted,
                      const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel, const Take& take) const {
-  if (prompts.empty()) return;
-  cancel.check();
-  const auto device = program_.target().device;
-  const auto rows = index_tensor(prompts, device);
-  const auto maps = program_.pixel_embed(image, at::zeros_like(rows), found.encoded.index_select(0, rows),
-                                         found.prompt.index_select(0, rows), found.valid.index_select(0, rows));
-  for (size_t i = 0; i < prompts.size(); i++) {
-    cancel.check();
-    const int64_t p = prompts[i];
-    const auto row = static_cast<int64_t>(i);
-    at::Tensor logits;
-    if (!kept[p].empty()) {
-      const auto queries = found.query_features[p].index_select(0, index_tensor(kept[p], device)).unsqueeze(0);
-      logits = program_.masks(maps.instance.narrow(0, row, 1), queries)[0];
+  std::vector<int64_t> rows, queries;  // of all images, in order
+  for (const Wanted& one : wanted)
+    for (const int64_t p : one.prompts) {
+      rows.push_back(p);
+      for (const int64_t q : kept[p]) queries.push_back(p * found.queries + q);
     }
-    take(p, logits, maps.semantic[row]);
+  if (rows.empty()) return;
+  cancel.check();
+  const auto sent = upload({index_tensor(rows), index_tensor(queries)}, program_.target().device);
+  const auto chosen = found.query_features.flatten(0, 1).index_select(0, sent[1]);
+  int64_t row = 0, query = 0;
+  for (const Wanted& one : wanted) {
+    if (one.prompts.empty()) continue;
+    const auto count = static_cast<int64_t>(one.prompts.size());
+    const auto index = sent[0].narrow(0, row, count);
+    row += count;
+    // Where all prompts are wanted they are taken as they lie.
+    const auto rows_of = [&](const at::Tensor& all) { return all.size(0) == count ? all : all.index_select(0, index); };
+    const auto maps = program_.pixel_embed(*one.image, at::zeros_like(index), rows_of(found.encoded),
+                                           rows_of(found.prompt), rows_of(found.valid));
+    for (int64_t i = 0; i < count; i++) {
+      cancel.check();
+      const int64_t p = one.prompts[i];
+      const auto instances = static_cast<int64_t>(kept[p].size());
+      at::Tensor logits;
+      if (instances > 0)
+        logits = program_.masks(maps.instance.narrow(0, i, 1), chosen.narrow(0, query, instances).unsqueeze(0))[0];
+      query += instances;
+      take(p, logits, maps.semantic[i]);
+    }
   }
 }
 

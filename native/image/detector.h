@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <utility>
 #include <vector>
 
 #include "core/cancel.h"
@@ -19,9 +18,9 @@ class Detector {
  public:
   explicit Detector(const Program& program) : program_(program) {}
 
-  struct Found {
-    at::Tensor scores, presence;  // sigmoid(logit) * sigmoid(presence) [P,Q], sigmoid(presence) [P,1]; on the device
-    std::vector<float> boxes;     // P * Q * 4: x0 y0 x1 y1, 0..1
+  struct Found {                  // on the device
+    at::Tensor scores, presence;  // sigmoid(logit) * sigmoid(presence) [P,Q], sigmoid(presence) [P,1]
+    at::Tensor boxes;             // [P,Q,4]: x0 y0 x1 y1, 0..1
     int64_t queries = 0;          // Q
     at::Tensor query_features, encoded, prompt, valid;  // for masks()
   };
@@ -29,19 +28,20 @@ class Detector {
   Found find(const std::vector<const ConceptPrompt*>& prompts, const std::vector<int64_t>& images,
              const at::Tensor& coarse, const CancelProbe& cancel);
 
-  // Decodes masks of some prompts, all of one image with these features (batch 1). `kept`[p]: the queries of prompt p
-  // that masks are made of. `take(p, masks, semantic)` gets logits [K,4G,4G], undefined where none are kept, and the
-  // logits [1,4G,4G] of the semantic map.
+  // Prompts whose masks are decoded, all of one image with these features (batch 1). In the order of find().
+  struct Wanted {
+    const Program::Levels* image;
+    std::vector<int64_t> prompts;
+  };
+  // `kept`[p]: the queries of prompt p that masks are made of. `take(p, masks, semantic)` gets logits [K,4G,4G],
+  // undefined where none are kept, and the logits [1,4G,4G] of the semantic map.
   using Take = std::function<void(int64_t, const at::Tensor&, const at::Tensor&)>;
-  void masks(const Found& found, const Program::Levels& image, const std::vector<int64_t>& prompts,
-             const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel, const Take& take) const;
+  void masks(const Found& found, const std::vector<Wanted>& wanted, const std::vector<std::vector<int64_t>>& kept,
+             const CancelProbe& cancel, const Take& take) const;
 
   size_t cached_texts() const { return texts_.size(); }
 
  private:
-  std::pair<at::Tensor, at::Tensor> tokens(const std::vector<const ConceptPrompt*>& prompts, const at::Tensor& coarse,
-                                           const at::Tensor& image_index);
-
   const Program& program_;
   TextCache texts_{512};
 };

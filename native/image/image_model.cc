@@ -64,12 +64,10 @@ std::vector<int64_t> ImageModel::valid_input_sizes() const {
   return sizes_of(program_.architecture());
 }
 
-at::Tensor ImageModel::encode_batch(const RgbImage* images, size_t count, const CancelProbe& cancel) {
-  std::vector<at::Tensor> pixels;
-  for (size_t i = 0; i < count; i++)
-    pixels.push_back(translate(ERR_INFERENCE, "Preparing an image",
-                               [&] { return preprocess(images[i], input_size_, program_.target()); }));
-  return program_.encode_image(count == 1 ? pixels[0] : at::cat(pixels), [&] { cancel.check(); });
+at::Tensor ImageModel::encode_batch(const std::vector<RgbImage>& images, const CancelProbe& cancel) {
+  const auto pixels =
+      translate(ERR_INFERENCE, "Preparing images", [&] { return preprocess(images, input_size_, program_.target()); });
+  return program_.encode_image(pixels, [&] { cancel.check(); });
 }
 
 std::vector<ImageFeaturesPtr> ImageModel::encode(const std::vector<RgbImage>& images, const CancelProbe& cancel) {
@@ -77,7 +75,8 @@ std::vector<ImageFeaturesPtr> ImageModel::encode(const std::vector<RgbImage>& im
   for (size_t begin = 0; begin < images.size(); begin += max_batch_) {
     cancel.check();
     const size_t count = std::min<size_t>(max_batch_, images.size() - begin);
-    const auto vit = encode_batch(&images[begin], count, cancel);
+    const auto first = images.begin() + static_cast<std::ptrdiff_t>(begin);
+    const auto vit = encode_batch({first, first + static_cast<std::ptrdiff_t>(count)}, cancel);
     for (size_t i = 0; i < count; i++) {
       auto features = std::make_shared<ImageFeatures>();
       features->width = images[begin + i].width;

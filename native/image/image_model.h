@@ -94,15 +94,14 @@ class ImageModel {
   struct Group;  // images whose prompts share one decoder batch, see segment.cc
   struct Pair;   // one (image, prompt) of a group
 
-  at::Tensor encode_batch(const RgbImage* images, size_t count, const CancelProbe& cancel);
-  at::Tensor to_device(const at::Tensor& t) const { return t.to(program_.target().device); }
+  at::Tensor encode_batch(const std::vector<RgbImage>& images, const CancelProbe& cancel);
   Group make_group(const std::vector<SegmentItem>& items, size_t begin, size_t end, const CancelProbe& cancel);
   void segment_pairs(const Group& group, const Pair* pairs, int64_t count, const CancelProbe& cancel);
   void decode_masks(const Group& group, const Pair* pairs, int64_t count, const Detector::Found& found,
                     const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel) const;
-  void predict_batch(const Program::Levels& levels, const std::vector<ClickPrompt>& prompts,
-                     const std::vector<size_t>& members, bool multimask, at::Tensor& masks, at::Tensor& ious,
-                     at::Tensor& objects);
+  struct Answers;  // of clicks, see predict.cc
+  Answers predict_batch(const Program::Levels& levels, const std::vector<ClickPrompt>& prompts,
+                        const std::vector<size_t>& members, bool multimask);
 
   Program program_;
   int64_t input_size_, grid_, max_batch_, memory_budget_;

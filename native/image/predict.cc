@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "core/host_values.h"
 #include "image/image_model.h"
-#include "masks/connected_components.h"
+#include "masks/mask_ops.h"
 #include "network/mask_choice.h"
 
 namespace sam3 {
@@ -26,15 +26,20 @@ int64_t token_count(const ClickPrompt& p) {
 
 }  // namespace
 
-void ImageModel::predict_batch(const Program::Levels& levels, const std::vector<ClickPrompt>& prompts,
-                               const std::vector<size_t>& members, bool multimask, at::Tensor& masks, at::Tensor& ious,
-                               at::Tensor& objects) {
+// Of N prompts, M masks each; on the device, float32.
+struct ImageModel::Answers {
+  at::Tensor masks, ious, objects;  // [N,M,4G,4G], [N,M], [N,1]
+};
+
+ImageModel::Answers ImageModel::predict_batch(const Program::Levels& levels, const std::vector<ClickPrompt>& prompts,
+                                              const std::vector<size_t>& members, bool multimask) {
   const auto count = static_cast<int64_t>(members.size());
   const int64_t n = token_count(prompts[members[0]]), side = mask_side();
   auto points = at::zeros({count, n, 2}, at::kFloat);
   auto labels = at::zeros({count, n}, at::kLong);
-  auto mask = at::zeros({count, 1, side, side}, at::kFloat);
   auto use_mask = at::zeros({count}, at::kBool);
+  const bool masked = std::any_of(members.begin(), members.end(), [&](size_t i) { return !prompts[i].mask.empty(); });
+  auto mask = at::zeros({masked ? count : 0, 1, side, side}, at::kFloat);
   const auto in_pixels = [this](double x) { return static_cast<float>(x * static_cast<double>(input_size_)); };
   for (int64_t i = 0; i < count; i++) {
     const ClickPrompt& prompt = prompts[members[i]];
@@ -52,26 +57,20 @@ void ImageModel::predict_batch(const Program::Levels& levels, const std::vector<
       use_mask.mutable_data_ptr<bool>()[i] = true;
     }
   }
-  const auto dtype = program_.target().dtype;
-  auto tokens =
-      program_.prompt_encode(to_device(points), to_device(labels), to_device(mask).to(dtype), to_device(use_mask));
+  const auto sent = upload({points, labels, mask.to(program_.target().dtype), use_mask}, program_.target().device);
+  auto tokens = program_.prompt_encode(sent[0], sent[1], sent[2], sent[3]);
   // A mask alone has no sparse tokens at all, not even the padding one.
   if (n == 0) tokens.sparse = tokens.sparse.narrow(1, 0, 0);
 
   const auto expand = [&](const at::Tensor& t) { return t.expand({count, -1, -1, -1}); };
   const auto decoded =
       program_.mask_decode(expand(levels.fine), expand(levels.middle), expand(levels.coarse + no_memory_), tokens);
-  const auto all = decoded.masks.to(at::kFloat), iou = decoded.iou.to(at::kFloat);
-  objects = decoded.object.to(at::kFloat).flatten();
-  if (multimask) {
-    masks = all.narrow(1, 1, 3);
-    ious = iou.narrow(1, 1, 3);
-  } else {
-    const auto pick = choose_single_mask(all, iou);
-    const auto row = at::arange(count, pick.options());
-    masks = all.index({row, pick}).unsqueeze(1);
-    ious = iou.index({row, pick}).unsqueeze(1);
-  }
+  const auto all = decoded.masks.to(at::kFloat), iou = decoded.iou.to(at::kFloat),
+             objects = decoded.object.to(at::kFloat);
+  if (multimask) return {all.narrow(1, 1, 3), iou.narrow(1, 1, 3), objects};
+  const auto pick = choose_single_mask(all, iou);
+  const auto row = at::arange(count, pick.options());
+  return {all.index({row, pick}).unsqueeze(1), iou.index({row, pick}).unsqueeze(1), objects};
 }
 
 Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickPrompt>& prompts, bool multimask,
@@ -97,37 +96,49 @@ Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickP
     if (!no_memory_.defined()) no_memory_ = program_.tracker_constants(grid_).no_memory.view({1, -1, 1, 1});
     cancel.check();
 
-    const auto count = static_cast<int64_t>(prompts.size()), each = static_cast<int64_t>(multimask ? 3 : 1),
-               side = mask_side();
-    const auto options = at::TensorOptions().dtype(at::kFloat).device(program_.target().device);
-    auto masks = at::empty({count, each, side, side}, options);
-    auto ious = at::empty({count, each}, options);
-    auto objects = at::empty({count}, options);
-
     std::map<int64_t, std::vector<size_t>> by_tokens;
     for (size_t i = 0; i < prompts.size(); i++) by_tokens[token_count(prompts[i])].push_back(i);
     const auto limit = static_cast<size_t>(pairs_per_batch());
+    std::vector<size_t> order;        // prompts as the batches have them
+    std::vector<at::Tensor> answers;  // masks of all batches, then ious, then objects
+    std::vector<at::Tensor> ious, objects;
     for (const auto& [tokens, members] : by_tokens) {
       for (size_t begin = 0; begin < members.size(); begin += limit) {
         cancel.check();
         const std::vector<size_t> batch(members.begin() + begin,
                                         members.begin() + std::min(members.size(), begin + limit));
-        at::Tensor batch_masks, batch_ious, batch_objects;
-        predict_batch(levels, prompts, batch, multimask, batch_masks, batch_ious, batch_objects);
-        const auto rows = index_tensor({batch.begin(), batch.end()}, program_.target().device);
-        masks.index_copy_(0, rows, batch_masks);
-        ious.index_copy_(0, rows, batch_ious);
-        objects.index_copy_(0, rows, batch_objects);
+        Answers found = predict_batch(levels, prompts, batch, multimask);
+        order.insert(order.end(), batch.begin(), batch.end());
+        answers.push_back(std::move(found.masks));
+        ious.push_back(std::move(found.ious));
+        objects.push_back(std::move(found.objects));
       }
     }
+    const size_t batches = answers.size();
+    answers.insert(answers.end(), ious.begin(), ious.end());
+    answers.insert(answers.end(), objects.begin(), objects.end());
+    const auto values = to_floats(answers);
 
-    const auto flat = masks.flatten(0, 1);
+    const auto count = static_cast<int64_t>(prompts.size()), each = static_cast<int64_t>(multimask ? 3 : 1),
+               side = mask_side();
     Prediction out;
-    out.masks = runs_from_logits(fill_holes(flat, kMaxHoleArea, kHoleFill), features->width, features->height);
-    out.ious = to_floats(ious);
-    out.object_scores = to_floats(objects);
-    out.low_res = to_floats(flat.clamp(-kLogitClamp, kLogitClamp));
     out.low_res_size = side;
+    out.ious.resize(count * each);
+    out.object_scores.resize(count);
+    auto masks = at::empty({count * each, side, side}, at::kFloat);
+    auto next = order.begin();
+    for (size_t batch = 0; batch < batches; batch++) {
+      const auto &logits = values[batch], &scores = values[batches + batch], &seen = values[2 * batches + batch];
+      for (size_t i = 0; i < seen.size(); i++, next++) {
+        const auto place = static_cast<int64_t>(*next) * each, from = static_cast<int64_t>(i) * each;
+        std::copy_n(logits.begin() + from * side * side, each * side * side,
+                    masks.mutable_data_ptr<float>() + place * side * side);
+        std::copy_n(scores.begin() + from, each, out.ious.begin() + place);
+        out.object_scores[*next] = seen[i];
+      }
+    }
+    out.masks = runs_from_logits(fill_holes(masks, kMaxHoleArea, kHoleFill), features->width, features->height);
+    out.low_res = to_floats(masks.clamp_(-kLogitClamp, kLogitClamp));
     return out;
   });
 }

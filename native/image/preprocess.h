@@ -2,6 +2,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "network/device.h"
 
@@ -14,13 +15,12 @@ struct RgbImage {
   int64_t height = 0;
 };
 
-// The network's input [1, 3, size, size]: squashed to a square without padding, (x / 255 - 0.5) / 0.5.
+// The network's input [N, 3, size, size] of N images: squashed to a square without padding, (x / 255 - 0.5) / 0.5.
 // Source: Meta's image transform (torchvision v2.Resize on uint8, bilinear with antialias, rounded to uint8; then the
-// multiplication by fp32(1/255), not a division). Resized on the host, so equal to the
-// byte on every device.
-at::Tensor preprocess(const RgbImage& image, int64_t size, const Target& target);
+// multiplication by fp32(1/255), not a division). Resized on the host, so equal to the byte on every device.
+at::Tensor preprocess(const std::vector<RgbImage>& images, int64_t size, const Target& target);
 
-// The uint8 stage of the above [3, size, size], which the goldens record.
-at::Tensor resize_to_square(const RgbImage& image, int64_t size, c10::Device device);
+// The uint8 stage of the above for one image [3, size, size], which the goldens record. On the host.
+at::Tensor resize_to_square(const RgbImage& image, int64_t size);
 
 }  // namespace sam3

@@ -83,7 +83,7 @@ ImageModel::Group ImageModel::make_group(const std::vector<SegmentItem>& items, 
   at::Tensor vit;
   Program::Levels fresh;
   if (!raw.empty()) {
-    vit = encode_batch(raw.data(), raw.size(), cancel);
+    vit = encode_batch(raw, cancel);
     cancel.check();
     fresh = program_.neck_detect(vit);
   }
@@ -123,8 +123,8 @@ void ImageModel::segment_pairs(const Group& group, const Pair* pairs, int64_t co
       prompts.push_back(pairs[p].prompt);
     }
     const auto found = detector_.find(prompts, images, group.coarse, cancel);
-    const auto presence = to_floats(found.presence);
-    const auto scores = to_floats(found.scores);
+    const auto values = to_floats({found.presence, found.scores, found.boxes});
+    const auto &presence = values[0], &scores = values[1], &boxes = values[2];
     cancel.check();
 
     std::vector<std::vector<int64_t>> kept;
@@ -138,7 +138,7 @@ void ImageModel::segment_pairs(const Group& group, const Pair* pairs, int64_t co
       out.masks.width = image.width;
       out.masks.height = image.height;
       for (const int64_t q : kept.back()) {
-        const float* box = &found.boxes[(p * found.queries + q) * 4];
+        const float* box = &boxes[(p * found.queries + q) * 4];
         out.scores.push_back(own[q]);
         for (int i = 0; i < 4; i++)
           out.boxes.push_back(box[i] * static_cast<float>(i % 2 ? image.height : image.width));
@@ -152,27 +152,25 @@ void ImageModel::decode_masks(const Group& group, const Pair* pairs, int64_t cou
                               const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel) const {
   // The masks of all pairs are launched before the first one is waited for.
   PendingMasks pending;
-  for (int64_t begin = 0; begin < count;) {
-    int64_t end = begin;
-    std::vector<int64_t> wanted;  // pairs of this image that show anything
-    for (; end < count && pairs[end].image == pairs[begin].image; end++)
-      if (!kept[end].empty() || pairs[end].prompt->semantic) wanted.push_back(end);
-    const auto& image = *group.images[pairs[begin].image];
-    const auto& levels = group.levels[pairs[begin].image];
-    begin = end;
-    detector_.masks(found, levels, wanted, kept, cancel,
-                    [&](int64_t p, const at::Tensor& logits, const at::Tensor& semantic) {
-                      Segmentation& out = *pairs[p].out;
-                      if (logits.defined()) {
-                        if (pairs[p].prompt->logits) out.logits_size = logits.size(-1);
-                        pending.add(logits, 0.0f, out.masks, pairs[p].prompt->logits ? &out.logits : nullptr);
-                      }
-                      if (pairs[p].prompt->semantic) {
-                        out.semantic = MaskSet{image.width, image.height, {}};
-                        pending.add(semantic.to(at::kFloat).sigmoid(), 0.5f, *out.semantic);
-                      }
-                    });
+  std::vector<Detector::Wanted> wanted;  // pairs that show anything, by image
+  for (int64_t p = 0; p < count; p++) {
+    if (kept[p].empty() && !pairs[p].prompt->semantic) continue;
+    const Program::Levels* levels = &group.levels[pairs[p].image];
+    if (wanted.empty() || wanted.back().image != levels) wanted.push_back({levels, {}});
+    wanted.back().prompts.push_back(p);
   }
+  detector_.masks(found, wanted, kept, cancel, [&](int64_t p, const at::Tensor& logits, const at::Tensor& semantic) {
+    Segmentation& out = *pairs[p].out;
+    if (logits.defined()) {
+      if (pairs[p].prompt->logits) out.logits_size = logits.size(-1);
+      pending.add(logits, 0.0f, out.masks, pairs[p].prompt->logits ? &out.logits : nullptr);
+    }
+    if (pairs[p].prompt->semantic) {
+      const auto& image = *group.images[pairs[p].image];
+      out.semantic = MaskSet{image.width, image.height, {}};
+      pending.add(semantic.to(at::kFloat).sigmoid(), 0.5f, *out.semantic);
+    }
+  });
   cancel.check();
   pending.finish();
 }

@@ -1,6 +1,7 @@
 #include "masks/mask_ops.h"
 
 #include <ATen/Functions.h>
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 
 #include <algorithm>
@@ -121,8 +122,10 @@ bool boxes_meet(const MaskRuns& a, const MaskRuns& b) {
 
 }  // namespace
 
-LogitMasks::LogitMasks(const at::Tensor& device)
-    : device_(device), host_(device.to(at::kCPU, at::kFloat).contiguous()), bits_(MaskBits::above_zero(host_)) {
+LogitMasks::LogitMasks(const at::Tensor& device) : LogitMasks(device, to_host(device)) {}
+
+LogitMasks::LogitMasks(const at::Tensor& device, const at::Tensor& host)
+    : device_(device), host_(host.to(at::kFloat).contiguous()), bits_(MaskBits::above_zero(host_)) {
   if (device_.is_cpu()) device_ = host_;
 }
 
@@ -160,10 +163,8 @@ void LogitMasks::repair(int64_t max_area, bool fill_holes, bool remove_sprinkles
   if (device_.is_same(host_)) return;
   // On a device the order of writes to one pixel is not defined: send the final values.
   for (size_t i = 0; i < at.size(); i++) value[i] = pixel[at[i]];
-  const auto index = index_tensor(at, device_.device());
-  const auto values =
-      at::from_blob(value.data(), {static_cast<int64_t>(value.size())}, at::kFloat).to(device_.device());
-  device_.view(-1).index_copy_(0, index, values);
+  const auto sent = upload({index_tensor(at), at::tensor(value)}, device_.device());
+  device_.view(-1).index_copy_(0, sent[0], sent[1]);
 }
 
 void LogitMasks::set(int64_t mask, float logit) {
@@ -195,6 +196,19 @@ LogitMasks LogitMasks::select(const std::vector<int64_t>& masks) const {
   out.device_ = device_.is_same(host_) ? out.host_ : device_.index_select(0, index_tensor(masks, device_.device()));
   out.bits_ = bits_.select(masks);
   out.owned_ = true;
+  return out;
+}
+
+at::Tensor fill_holes(const at::Tensor& masks, int64_t max_area, float fill) {
+  at::Tensor out = masks.to(at::kCPU, at::kFloat, /*non_blocking=*/false, /*copy=*/true).contiguous();
+  const MaskBits bits = MaskBits::above_zero(out);
+  const int64_t h = bits.height(), w = bits.width();
+  float* pixels = out.mutable_data_ptr<float>();
+  at::parallel_for(0, bits.count(), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++)
+      for (const LineRun& run : repair_mask(rows_of(bits, i), h, w, max_area, true, /*remove_sprinkles=*/false).filled)
+        std::fill(pixels + (i * h + run.line) * w + run.begin, pixels + (i * h + run.line) * w + run.end, fill);
+  });
   return out;
 }
 

@@ -16,6 +16,8 @@ class LogitMasks {
   LogitMasks() = default;
   // [N, h, w] float32. The caller's tensor stays as it is.
   explicit LogitMasks(const at::Tensor& device);
+  // The same, where the host has them already; one tensor where the device is the CPU.
+  LogitMasks(const at::Tensor& device, const at::Tensor& host);
 
   int64_t count() const { return bits_.count(); }
   const at::Tensor& device() const { return device_; }
@@ -36,6 +38,11 @@ class LogitMasks {
   MaskBits bits_;
   bool owned_ = false;
 };
+
+// Holes of a mask: 8-connected components of logits <= 0 with at most `max_area` pixels are set to `fill`.
+// Source: Meta's postprocessing of clicked masks (at most 256 low-resolution pixels become +10).
+// `masks` [N, h, w] on the host, any float type; returns float32.
+at::Tensor fill_holes(const at::Tensor& masks, int64_t max_area, float fill);
 
 // One mask with its holes and sprinkles repaired.
 MaskRuns repaired(const MaskRuns& mask, int64_t height, int64_t max_area);

@@ -14,6 +14,7 @@
 #include <map>
 
 #include "core/error.h"
+#include "core/host_values.h"
 
 namespace sam3 {
 namespace {
@@ -224,7 +225,8 @@ void PendingMasks::finish() {
   if (entries_.empty()) return;
   std::vector<at::Tensor> maps;
   for (const Entry& entry : entries_) maps.push_back(entry.maps);
-  const auto all = at::cat(maps).transpose(1, 2).to(at::kFloat).contiguous().to(at::kCPU);
+  const auto joined = maps.size() == 1 ? maps[0] : at::cat(maps);
+  const auto all = to_host(joined.transpose(1, 2).contiguous()).to(at::kFloat);
   const int64_t n = all.size(0), w = all.size(1), h = all.size(2);
   const float* data = all.const_data_ptr<float>();
 

@@ -6,24 +6,20 @@
 
 namespace sam3 {
 
-std::pair<at::Tensor, at::Tensor> TextCache::encode(const Program& program, const std::vector<Ids>& texts) {
-  const int64_t length = program.architecture().text_context;
-  const auto to_tensor = [&](const std::vector<Ids>& rows) {
-    auto ids = at::empty({static_cast<int64_t>(rows.size()), length}, at::kLong);
-    for (size_t i = 0; i < rows.size(); i++)
-      std::copy(rows[i].begin(), rows[i].end(), ids.mutable_data_ptr<int64_t>() + i * length);
-    return ids.to(program.target().device);
-  };
-
+std::vector<TextCache::Ids> TextCache::unknown(const std::vector<Ids>& texts) const {
   std::set<Ids> unknown;
   for (const Ids& text : texts)
     if (!entries_.count(text)) unknown.insert(text);
+  return {unknown.begin(), unknown.end()};
+}
+
+at::Tensor TextCache::encode(const Program& program, const std::vector<Ids>& texts, const at::Tensor& ids) {
   std::map<Ids, at::Tensor> fresh;
-  if (!unknown.empty()) {
-    const std::vector<Ids> rows(unknown.begin(), unknown.end());
-    const auto ids = to_tensor(rows);
+  if (const std::vector<Ids> rows = unknown(texts); !rows.empty()) {
     const auto features = program.encode_text(ids, ids.ne(0));
-    for (size_t i = 0; i < rows.size(); i++) fresh[rows[i]] = features[static_cast<int64_t>(i)].clone();
+    // Copies of their own, or one entry would hold the memory of all.
+    for (size_t i = 0; i < rows.size(); i++)
+      fresh[rows[i]] = rows.size() == 1 ? features[0] : features[static_cast<int64_t>(i)].clone();
   }
 
   std::vector<at::Tensor> out;
@@ -44,7 +40,7 @@ std::pair<at::Tensor, at::Tensor> TextCache::encode(const Program& program, cons
       order_.pop_back();
     }
   }
-  return {at::stack(out), to_tensor(texts).ne(0)};
+  return at::stack(out);
 }
 
 }  // namespace sam3

@@ -18,8 +18,10 @@ class TextCache {
 
   explicit TextCache(size_t capacity) : capacity_(capacity) {}
 
-  // Features [T, L, C] and validity [T, L] of the texts, in order; only unknown texts are encoded, as one batch.
-  std::pair<at::Tensor, at::Tensor> encode(const Program& program, const std::vector<Ids>& texts);
+  // Those of the texts that have to be encoded, each once.
+  std::vector<Ids> unknown(const std::vector<Ids>& texts) const;
+  // Features [T, L, C] of the texts, in order. `ids` [N, L]: unknown(texts), on the network's device.
+  at::Tensor encode(const Program& program, const std::vector<Ids>& texts, const at::Tensor& ids);
 
   size_t size() const { return entries_.size(); }
 

@@ -22,7 +22,8 @@ void detect_batch(ImageModel& model, const Program::Levels& levels, const std::v
                   const ConceptOptions& options, const CancelProbe& cancel, ConceptDetections* out) {
   const auto count = static_cast<int64_t>(prompts.size());
   const auto found = model.detector().find(prompts, std::vector<int64_t>(prompts.size(), 0), levels.coarse, cancel);
-  const auto scores = to_floats(clamped(found.scores));
+  const auto values = to_floats({clamped(found.scores), found.boxes});
+  const auto &scores = values[0], &boxes = values[1];
   cancel.check();
 
   std::vector<std::vector<int64_t>> above(prompts.size());
@@ -32,17 +33,29 @@ void detect_batch(ImageModel& model, const Program::Levels& levels, const std::v
       if (scores[p * found.queries + q] > options.score_threshold_detection) above[p].push_back(q);
     if (!above[p].empty()) wanted.push_back(p);
   }
-  const auto take = [&](int64_t p, const at::Tensor& masks, const at::Tensor&) {
+  std::vector<at::Tensor> masks;  // of the wanted prompts
+  model.detector().masks(found, {{&levels, wanted}}, above, cancel,
+                         [&](int64_t, const at::Tensor& logits, const at::Tensor&) { masks.push_back(logits); });
+  if (masks.empty()) return;
+  const auto all = (masks.size() == 1 ? masks[0] : at::cat(masks)).to(at::kFloat);
+  const MaskBits bits = MaskBits::above_zero(all);  // fetched together
+  int64_t row = 0;
+  for (const int64_t p : wanted) {
     std::vector<float> kept;
     std::vector<std::array<float, 4>> corners;
+    std::vector<int64_t> rows;
     for (const int64_t q : above[p]) {
-      const float* box = &found.boxes[(p * found.queries + q) * 4];
+      const float* box = &boxes[(p * found.queries + q) * 4];
       kept.push_back(scores[p * found.queries + q]);
       corners.push_back({box[0], box[1], box[2], box[3]});
+      rows.push_back(row + static_cast<int64_t>(rows.size()));
     }
-    out[p] = keep_detections(std::move(kept), std::move(corners), masks.to(at::kFloat), options);
-  };
-  model.detector().masks(found, levels, wanted, above, cancel, take);
+    const auto count = static_cast<int64_t>(rows.size());
+    // A copy of its own, or one prompt's masks would hold the memory of all.
+    const auto own = count == all.size(0) ? all : all.narrow(0, row, count).clone();
+    out[p] = keep_detections(std::move(kept), std::move(corners), own, bits.select(rows), options);
+    row += count;
+  }
 }
 
 }  // namespace

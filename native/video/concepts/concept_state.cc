@@ -70,7 +70,7 @@ FramePlan ConceptState::step(int64_t frame, bool reverse, const ConceptDetection
     const Propagated propagated = tracker_.propagate(frame, reverse);
     plan.object_logits = to_floats(propagated.object_logits);
     plan.probabilities = to_floats(propagated.object_logits.sigmoid());
-    plan.masks = LogitMasks(propagated.masks);
+    plan.masks = LogitMasks(propagated.masks, propagated.host_masks);
     plan.masks.repair(options_.fill_hole_area);
   }
   plan.association = rules_->associate(detections, plan.masks.bits(), plan.masklets);

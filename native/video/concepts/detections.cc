@@ -18,7 +18,12 @@ ConceptDetections ConceptDetections::select(const std::vector<int64_t>& wanted) 
 
 ConceptDetections keep_detections(std::vector<float> scores, std::vector<std::array<float, 4>> boxes,
                                   const at::Tensor& masks, const ConceptOptions& options) {
-  ConceptDetections found{std::move(scores), std::move(boxes), masks, MaskBits::above_zero(masks)};
+  return keep_detections(std::move(scores), std::move(boxes), masks, MaskBits::above_zero(masks), options);
+}
+
+ConceptDetections keep_detections(std::vector<float> scores, std::vector<std::array<float, 4>> boxes,
+                                  const at::Tensor& masks, MaskBits bits, const ConceptOptions& options) {
+  ConceptDetections found{std::move(scores), std::move(boxes), masks, std::move(bits)};
   if (options.det_nms_thresh <= 0) return found;
   const auto keep = nms_masks(found.scores, found.bits, options.score_threshold_detection, options.det_nms_thresh);
   std::vector<int64_t> kept;

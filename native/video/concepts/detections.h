@@ -26,5 +26,8 @@ struct ConceptDetections {
 // Source: Meta's run_backbone_and_detection and nms_masks.
 ConceptDetections keep_detections(std::vector<float> scores, std::vector<std::array<float, 4>> boxes,
                                   const at::Tensor& masks, const ConceptOptions& options);
+// The same, where the bits of the masks are there already.
+ConceptDetections keep_detections(std::vector<float> scores, std::vector<std::array<float, 4>> boxes,
+                                  const at::Tensor& masks, MaskBits bits, const ConceptOptions& options);
 
 }  // namespace sam3

@@ -33,7 +33,8 @@ ImageFeatures& FrameStore::ensure(int64_t frame, const RgbImage* image, const Ca
   return translate(ERR_INFERENCE, "Encoding a frame", [&]() -> ImageFeatures& {
     const at::Tensor resized =
         kept != pixels_.end() ? kept->second : resize_frame(*image, model_.input_size(), filter_);
-    const auto input = normalize_frame(resized, filter_, model_.program().target());
+    if (!table_.defined()) table_ = byte_table(filter_, model_.program().target());
+    const auto input = normalize_frame(resized, table_);
     const auto features = model_.encode_pixels(input, model_.input_size(), model_.input_size(), cancel);
     model_.tracker_levels(*features);
     cancel.check();

@@ -51,6 +51,7 @@ class FrameStore {
   ImageModel& model_;
   FrameFilter filter_;
   bool full_history_;
+  at::Tensor table_;  // of normalize_frame, made with the first frame
   int64_t current_ = -1;
   std::map<int64_t, ImageFeaturesPtr> features_;
   std::map<int64_t, at::Tensor> pixels_;             // uint8 [3,S,S]

@@ -8,6 +8,8 @@
 #include <cmath>
 #include <vector>
 
+#include "core/host_values.h"
+
 namespace sam3 {
 namespace {
 
@@ -124,12 +126,15 @@ at::Tensor resize_frame(const RgbImage& image, int64_t size, FrameFilter filter)
   return out;
 }
 
-at::Tensor normalize_frame(const at::Tensor& resized, FrameFilter filter, const Target& target) {
-  // 256 values: what each byte becomes, computed in the dtype of the source and looked up on the device.
+at::Tensor byte_table(FrameFilter filter, const Target& target) {
   auto table = at::arange(256, at::kFloat) / 255.0f;
   if (filter == FrameFilter::bilinear) table = table.to(at::kHalf);
-  table = table.sub(0.5).div(0.5).to(target.device, target.dtype);
-  return table.index_select(0, resized.to(target.device).flatten().to(at::kInt)).view(resized.sizes()).unsqueeze(0);
+  return upload(table.sub(0.5).div(0.5).to(target.dtype), target.device);
+}
+
+at::Tensor normalize_frame(const at::Tensor& resized, const at::Tensor& table) {
+  const auto bytes = upload(resized.flatten(), table.device());
+  return table.index_select(0, bytes.to(at::kInt)).view(resized.sizes()).unsqueeze(0);
 }
 
 }  // namespace sam3

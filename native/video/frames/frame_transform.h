@@ -18,8 +18,11 @@ enum class FrameFilter { bilinear, bicubic };
 // (Pillow's src/libImaging/Resample.c is the source of the arithmetic.)
 at::Tensor resize_frame(const RgbImage& image, int64_t size, FrameFilter filter);
 
-// uint8 [3,S,S] -> the network's input [1,3,S,S] on the target's device, in its dtype, about -1..1:
-// bilinear ((x / 255 as float16) - 0.5) / 0.5 in float16, bicubic the same in float32.
-at::Tensor normalize_frame(const at::Tensor& resized, FrameFilter filter, const Target& target);
+// What each byte becomes, on the target's device and in its dtype, about -1..1 [256]: bilinear
+// ((x / 255 as float16) - 0.5) / 0.5 in float16, bicubic the same in float32.
+at::Tensor byte_table(FrameFilter filter, const Target& target);
+
+// uint8 [3,S,S] of the host -> the network's input [1,3,S,S] where the table is.
+at::Tensor normalize_frame(const at::Tensor& resized, const at::Tensor& table);
 
 }  // namespace sam3

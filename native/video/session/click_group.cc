@@ -74,12 +74,12 @@ void ClickGroup::step(int64_t frame, const ConceptDetections&) {
   const auto ids = tracker_.object_ids();
   const Propagated found = tracker_.propagate_some(frame, run_.reverse, ids);
   const StageTimer timer(context_.frames.clock(), &StageTimes::output);
-  auto masks = runs_from_logits(found.masks, stage_.rules().width, stage_.rules().height).masks;
+  auto masks = runs_from_logits(found.host_masks, stage_.rules().width, stage_.rules().height).masks;
   const auto logits = to_floats(found.object_logits), probabilities = to_floats(found.object_logits.sigmoid());
   FrameRecord record;
   record.tracked = static_cast<int64_t>(ids.size());
   for (size_t i = 0; i < ids.size(); i++) {
-    const at::Tensor low_res = found.masks[static_cast<int64_t>(i)];
+    const at::Tensor low_res = found.host_masks[static_cast<int64_t>(i)];
     record.objects[ids[i]] = object_record(std::move(masks[i]), low_res, logits[i], probabilities[i]);
   }
   stage_.store(frame, std::move(record));

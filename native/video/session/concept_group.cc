@@ -140,7 +140,7 @@ void ConceptGroup::track_clicked(int64_t frame) {
   const auto ids = tracker_.bucket_ids(objects);
   const Propagated found = tracker_.propagate_some(frame, run_.reverse, objects, /*encode_memory=*/true);
   const StageTimer timer(context_.frames.clock(), &StageTimes::output);
-  LogitMasks masks(found.masks);
+  LogitMasks masks(found.masks, found.host_masks);
   masks.repair(state_.options().fill_hole_area);
   const auto logits = to_floats(found.object_logits), probabilities = to_floats(found.object_logits.sigmoid());
   for (size_t i = 0; i < ids.size(); i++) {

@@ -97,18 +97,20 @@ Propagated BucketTracker::run(int64_t frame, bool reverse, const std::vector<siz
     views.push_back(buckets_[i].view(shared, frame, reverse));
   }
   TrackNetwork::Decoded decoded;
-  at::Tensor memory, scores;  // [N,G*G,D]; [N,2] object logits and IoUs, on the host
+  at::Tensor memory;                // [N,G*G,D]
+  std::vector<at::Tensor> fetched;  // masks, object logits [N,1] and IoUs [N], on the host
   if (!moving.empty()) {
     const Program::Levels image = frames_.tracker(frame);
     decoded = network_.decode(image, network_.attend(image, views, most_pointers(options_, num_frames_)));
     if (encode_memory) memory = tracked_memory(image, decoded.masks, decoded.object_logits);
-    scores = at::cat({decoded.object_logits, decoded.iou.unsqueeze(1)}, 1).to(at::kCPU);
+    fetched = to_host({decoded.masks, decoded.object_logits, decoded.iou});
   }
 
   // From here on nothing but copies: state changes only when all went well.
   const int64_t side = model_.mask_side();
   const auto options = at::TensorOptions().dtype(at::kFloat).device(device);
-  std::vector<at::Tensor> masks{at::empty({0, side, side}, options)}, logits{at::empty({0}, options)};
+  std::vector<at::Tensor> masks{at::empty({0, side, side}, options)}, logits{at::empty({0}, at::kFloat)},
+      host_masks{at::empty({0, side, side}, at::kFloat)};
   std::vector<FrameOutput> outputs;
   int64_t row = 0;
   size_t next = 0;
@@ -118,24 +120,28 @@ Propagated BucketTracker::run(int64_t frame, bool reverse, const std::vector<siz
       FrameOutput output;
       output.masks = rows(decoded.masks, row, count);
       output.pointers = rows(decoded.pointers, row, count);
-      output.object_logits = scores.narrow(0, row, count).narrow(1, 0, 1).clone();
-      output.iou = scores.narrow(0, row, count).select(1, 1).clone();
+      output.object_logits = fetched[1].narrow(0, row, count).clone();
+      output.iou = fetched[2].narrow(0, row, count).clone();
       output.score = cal_mem_score(output.object_logits, output.iou);
       if (memory.defined()) output.memory = rows(memory, row, count);
       masks.push_back(output.masks);
-      logits.push_back(decoded.object_logits.narrow(0, row, count).flatten());
+      host_masks.push_back(fetched[0].narrow(0, row, count));
+      logits.push_back(output.object_logits.flatten());
       outputs.push_back(std::move(output));
       row += count;
       next++;
     } else if (const FrameOutput* stored = buckets_[i].bank().conditioning(frame)) {
       masks.push_back(stored->masks.to(device));
-      logits.push_back(stored->object_logits.flatten().to(device));
+      host_masks.push_back(to_host(stored->masks));
+      logits.push_back(stored->object_logits.flatten());
     } else {
       masks.push_back(at::full({count, side, side}, kAbsent, options));
-      logits.push_back(at::full({count}, kAbsent, options));
+      host_masks.push_back(at::full({count, side, side}, kAbsent, at::kFloat));
+      logits.push_back(at::full({count}, kAbsent, at::kFloat));
     }
   }
-  Propagated result{at::cat(masks), at::cat(logits)};
+  Propagated result{at::cat(masks), at::cat(logits), {}};
+  result.host_masks = device.is_cpu() ? result.masks : at::cat(host_masks);
   for (size_t i = 0; i < moving.size(); i++) buckets_[moving[i]].store_tracked(frame, reverse, std::move(outputs[i]));
   for (const size_t i : chosen)
     if (std::find(moving.begin(), moving.end(), i) == moving.end() && buckets_[i].bank().conditioning(frame))

@@ -9,7 +9,8 @@ namespace sam3 {
 // What the tracker says about all its objects on one frame, in object order.
 struct Propagated {
   at::Tensor masks;          // [N,4G,4G] float32 logits on the device, before hole filling
-  at::Tensor object_logits;  // [N] float32 on the device: above 0 the object is present
+  at::Tensor object_logits;  // [N] float32 on the host: above 0 the object is present
+  at::Tensor host_masks;     // `masks` on the host; the same tensor where that is the device
 };
 
 // What the concept logic needs of the tracker. Objects keep their order: that of the buckets, then of the objects in

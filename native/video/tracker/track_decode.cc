@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 
 #include "core/error.h"
+#include "core/host_values.h"
 #include "network/in_parts.h"
 #include "network/mask_choice.h"
 #include "video/tracker/track_network.h"
@@ -22,12 +23,11 @@ Program::PromptTokens TrackNetwork::prompt_tokens(const Points& points, const at
   const bool none = points.labels.empty();
   const auto xy = none ? at::zeros({1, 1, 2}, at::kFloat) : at::tensor(points.xy, at::kFloat).view({1, -1, 2});
   const auto labels = none ? at::full({1, 1}, -1, at::kLong) : at::tensor(points.labels, at::kLong).unsqueeze(0);
-  const auto options =
-      at::TensorOptions().dtype(model_.program().target().dtype).device(model_.program().target().device);
-  const auto prompt =
-      mask.defined() ? mask.to(options).view({1, 1, side, side}) : at::zeros({1, 1, side, side}, options);
-  return model_.program().prompt_encode(to_device(xy), to_device(labels), prompt,
-                                        at::full({1}, mask.defined(), options.dtype(at::kBool)));
+  const Target& target = model_.program().target();
+  const auto sent = upload({xy, labels, at::full({1}, mask.defined(), at::kBool)}, target.device);
+  const auto prompt = mask.defined() ? mask.to(target.device, target.dtype).view({1, 1, side, side})
+                                     : at::empty({0, 1, side, side}, sent[0].options().dtype(target.dtype));
+  return model_.program().prompt_encode(sent[0], sent[1], prompt, sent[2]);
 }
 
 TrackNetwork::Decoded TrackNetwork::decode_batch(const Program::Levels& image, const at::Tensor& features,

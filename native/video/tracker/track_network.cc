@@ -43,6 +43,10 @@ const Program::TrackerConstants& TrackNetwork::constants() {
   return constants_;
 }
 
+at::Tensor TrackNetwork::to_device(const at::Tensor& t) const {
+  return t.is_cpu() ? upload(t, model_.program().target().device) : t;
+}
+
 int64_t TrackNetwork::memory_frames() {
   return constants().temporal_position.size(0);
 }
@@ -170,9 +174,8 @@ at::Tensor TrackNetwork::encode_memory(const Program::Levels& image, const MaskS
     translate(ERR_INFERENCE, "Encoding memory", [&] {
       at::Tensor mask = masks(begin, count).unsqueeze(1);
       if (mask.size(2) != side) mask = at::_upsample_bilinear2d_aa(mask, {side, side}, /*align_corners=*/false);
-      const at::Tensor memory =
-          model_.program().memory_encode(image.coarse, mask.to(image.coarse.scalar_type()),
-                                         object_logits.narrow(0, begin, count).to(image.coarse.device()));
+      const at::Tensor memory = model_.program().memory_encode(image.coarse, mask.to(image.coarse.scalar_type()),
+                                                               to_device(object_logits.narrow(0, begin, count)));
       parts.push_back(memory.flatten(2).transpose(1, 2).contiguous());
     });
   });

@@ -67,7 +67,7 @@ class TrackNetwork {
   Decoded decode_batch(const Program::Levels& image, const at::Tensor& features, const Program::PromptTokens& tokens,
                        bool multimask);
   Program::PromptTokens prompt_tokens(const Points& points, const at::Tensor& mask);
-  at::Tensor to_device(const at::Tensor& t) const { return t.to(model_.program().target().device); }
+  at::Tensor to_device(const at::Tensor& t) const;  // where it is not there
 
   ImageModel& model_;
   StageClock& clock_;

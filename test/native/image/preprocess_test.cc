@@ -42,14 +42,14 @@ std::vector<double> resize_axis(const std::vector<double>& line, int64_t to) {
 TEST_CASE("preprocess: an image of the right size is only normalised, channels first") {
   const auto pixels = noise(28 * 28 * 3);
   const RgbImage image{pixels.data(), 28, 28};
-  const at::Tensor out = preprocess(image, 28, {c10::kCPU, at::kFloat});
+  const at::Tensor out = preprocess({image}, 28, {c10::kCPU, at::kFloat});
   REQUIRE(out.sizes() == at::IntArrayRef({1, 3, 28, 28}));
   for (const auto& [c, y, x] : std::vector<std::array<int64_t, 3>>{{0, 0, 0}, {1, 5, 9}, {2, 27, 27}, {0, 13, 2}}) {
     const float byte = pixels[static_cast<size_t>((y * 28 + x) * 3 + c)];
     CHECK(out[0][c][y][x].item<float>() == (byte * (1.0f / 255.0f) - 0.5f) / 0.5f);
   }
-  const at::Tensor half = preprocess(image, 28, {c10::kCPU, at::kBFloat16});
-  CHECK(at::equal(half, out.to(at::kBFloat16)));
+  const at::Tensor half = preprocess({image, image}, 28, {c10::kCPU, at::kBFloat16});
+  CHECK(at::equal(half, out.to(at::kBFloat16).expand({2, -1, -1, -1})));
 }
 
 TEST_CASE("preprocess: the resize is the antialiased bilinear one, to within a rounding") {
@@ -58,7 +58,7 @@ TEST_CASE("preprocess: the resize is the antialiased bilinear one, to within a r
     CAPTURE(width);
     CAPTURE(height);
     const auto pixels = noise(width * height * 3);
-    const at::Tensor out = resize_to_square({pixels.data(), width, height}, 28, c10::kCPU);
+    const at::Tensor out = resize_to_square({pixels.data(), width, height}, 28);
     REQUIRE(out.sizes() == at::IntArrayRef({3, 28, 28}));
     double worst = 0;
     for (int64_t c = 0; c < 3; c++) {

@@ -77,7 +77,8 @@ TEST_CASE("concept detector: nothing asked, nothing found, and a cancelled call"
   const GoldenTensors tensors(test_model(), "text_video");
   const auto loaded = test_model().load();
   ImageModel& model = *loaded;
-  const auto pixels = normalize_frame(tensors.at("frames_u8")[0], FrameFilter::bilinear, model.program().target());
+  const auto table = byte_table(FrameFilter::bilinear, model.program().target());
+  const auto pixels = normalize_frame(tensors.at("frames_u8")[0], table);
   const auto encoded = model.encode_pixels(pixels, 160, 120, {});
   const auto& image = model.detector_levels(*encoded);
   CHECK(detect_concepts(model, image, {}, {}, {}).empty());

@@ -56,11 +56,11 @@ TEST_CASE("golden frame transform: bilinear frames are normalised in float16, bi
   const GoldenTensors text(golden_model(), "text_video");
   const at::Tensor half = text.at("frames_f16_first2"), frames = text.at("frames_u8");
   for (int64_t t = 0; t < half.size(0); t++) {
-    const at::Tensor got = normalize_frame(frames[t], FrameFilter::bilinear, {c10::kCPU, at::kFloat});
+    const at::Tensor got = normalize_frame(frames[t], byte_table(FrameFilter::bilinear, {c10::kCPU, at::kFloat}));
     CHECK(at::equal(got, half[t].unsqueeze(0).to(at::kFloat)));
     const at::Tensor exact = (frames[t].to(at::kFloat) / 255.0f - 0.5f) / 0.5f;
-    CHECK(at::equal(normalize_frame(frames[t], FrameFilter::bicubic, {c10::kCPU, at::kFloat})[0], exact));
-    CHECK(at::equal(normalize_frame(frames[t], FrameFilter::bicubic, {c10::kCPU, at::kBFloat16})[0],
+    CHECK(at::equal(normalize_frame(frames[t], byte_table(FrameFilter::bicubic, {c10::kCPU, at::kFloat}))[0], exact));
+    CHECK(at::equal(normalize_frame(frames[t], byte_table(FrameFilter::bicubic, {c10::kCPU, at::kBFloat16}))[0],
                     exact.to(at::kBFloat16)));
   }
 }

@@ -68,7 +68,8 @@ class DrawnTracker final : public MaskletTracker {
       logits.push_back(real(given.at(0)));
       masks.push_back(drawn(given.at(1)));
     }
-    return {at::stack(masks), at::tensor(at::ArrayRef<float>(logits))};
+    const at::Tensor all = at::stack(masks);
+    return {all, at::tensor(at::ArrayRef<float>(logits)), all};
   }
   void recondition(int64_t, int64_t object, const at::Tensor&) override { reconditioned.push_back(object); }
   void update_memories(int64_t, const at::Tensor&) override {}

@@ -58,7 +58,7 @@ class CraftedTracker final : public MaskletTracker {
       masks[static_cast<int64_t>(i)] = logits_of(one(".bits"), one(".values"), side_)[0];
       scores[static_cast<int64_t>(i)] = one(".scores")[0];
     }
-    return {masks, scores};
+    return {masks, scores, masks};
   }
   // The mask that a detection corrects is encoded again with all the others of its state.
   void recondition(int64_t, int64_t object, const at::Tensor&) override {

@@ -36,7 +36,8 @@ class CraftedTracker final : public MaskletTracker {
       masks.push_back(golden_.read(key + ".masks")[frame].to(at::kFloat));
       scores.push_back(golden_.read(key + ".scores")[frame]);
     }
-    return {at::stack(masks), at::stack(scores)};
+    const at::Tensor all = at::stack(masks);
+    return {all, at::stack(scores), all};
   }
   void recondition(int64_t, int64_t object, const at::Tensor& mask) override {
     CHECK(mask.dim() == 2);

@@ -1,4 +1,4 @@
-#include "masks/connected_components.h"
+#include "masks/mask_ops.h"
 
 #include <ATen/Functions.h>
 #include <doctest/doctest.h>
@@ -42,7 +42,7 @@ at::Tensor fill_by_flood(const at::Tensor& mask, int64_t max_area, float fill) {
 
 }  // namespace
 
-TEST_CASE("connected_components: holes are filled as by a flood fill") {
+TEST_CASE("fill_holes: holes are filled as by a flood fill") {
   at::manual_seed(7);
   for (const auto& [h, w] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {1, 40}, {40, 1}, {17, 23}, {48, 48}})
     for (const float shift : {-1.0f, 0.0f, 0.4f, 1.0f, 2.0f})
@@ -54,7 +54,7 @@ TEST_CASE("connected_components: holes are filled as by a flood fill") {
       }
 }
 
-TEST_CASE("connected_components: neighbours count across corners") {
+TEST_CASE("fill_holes: neighbours count across corners") {
   const at::Tensor mask = at::ones({1, 4, 4});
   mask[0][1][1] = -1;
   mask[0][2][2] = -1;
@@ -62,7 +62,7 @@ TEST_CASE("connected_components: neighbours count across corners") {
   CHECK(fill_holes(mask, 2, 10.0f)[0][2][2].item<float>() == 10.0f);
 }
 
-TEST_CASE("connected_components: the caller's masks stay as they are, and zero is background") {
+TEST_CASE("fill_holes: the caller's masks stay as they are, and zero is background") {
   const at::Tensor mask = at::zeros({1, 1, 2}).to(at::kBFloat16);
   const at::Tensor filled = fill_holes(mask, 2, 10.0f);
   CHECK(at::equal(mask, at::zeros_like(mask)));
