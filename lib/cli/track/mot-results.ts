@@ -1,9 +1,8 @@
 /** Writes what `track` found in the formats of the MOT challenge. */
-import { createWriteStream } from 'node:fs'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join, parse } from 'node:path'
-import { finished } from 'node:stream/promises'
 import { MotText } from '../../video/export/mot.js'
+import { MotFile } from '../../video/export/mot-file.js'
 import { motSequenceInfo } from '../../video/export/mot-sequence.js'
 import type { Sink, TrackSettings } from './sink.js'
 
@@ -36,22 +35,16 @@ export async function motGroundTruthSink(folder: string, settings: TrackSettings
 }
 
 function textSink(path: string, mot: MotText): Sink {
-  const stream = createWriteStream(`${path}.part`)
-  const done = finished(stream)
-  done.catch(() => {}) // told by the call that comes next
+  const lines = new MotFile(`${path}.part`, mot)
   return {
     path,
-    add: async (_frame, result) => {
-      if (stream.write(mot.lines(result))) return
-      await Promise.race([done, new Promise<void>((go) => stream.once('drain', () => go()))])
-    },
+    add: (_frame, result) => lines.add(result),
     close: async () => {
-      stream.end()
-      await done
+      await lines.close()
       await rename(`${path}.part`, path)
     },
     abort: async () => {
-      stream.destroy()
+      lines.abort()
       await rm(`${path}.part`, { force: true })
     },
   }

@@ -55,6 +55,22 @@ export function imagesOf(
 }
 
 /**
+ * The image of a request that is about one.
+ * @param what Says so, for the error where several came.
+ */
+export function imageOf(
+  input: Pick<RequestInput, 'files'>,
+  asked: { image?: ImageReference; images?: readonly ImageReference[] },
+  service: Service,
+  what: string,
+  fix = 'Send a request for each image.',
+): Buffer | ImageReference {
+  const [image, ...more] = imagesOf(input, asked, service)
+  if (more.length > 0) throw new Sam3ServiceError('ERR_BAD_REQUEST', `${what}, and several came.`, { fix })
+  return image!
+}
+
+/**
  * Brings one image into memory.
  * @throws Sam3ServiceError `ERR_TOO_LARGE`, `ERR_BAD_REQUEST`, `ERR_NOT_FOUND`; Sam3InputError `ERR_INVALID_IMAGE`
  */

@@ -2,6 +2,7 @@
 import type { FastifyRequest } from 'fastify'
 import { Sam3ServiceError } from 'sam3-node'
 import type { ServeConfig } from '../../config/schema.js'
+import type { Running } from '../running-requests.js'
 import { badField, fromQuery, fromTexts } from './texts.js'
 
 /** What a request brought. */
@@ -14,6 +15,22 @@ export interface RequestInput {
 
 /** Names under which files are taken. */
 const FILES: ReadonlySet<string> = new Set(['image', 'images', 'file'])
+
+/**
+ * Reads a request and checks it; from then on its own time limit holds.
+ * @throws as {@link readInput}, and what `check` throws
+ */
+export async function readAsked<T extends { timeoutMs?: number }>(
+  request: FastifyRequest,
+  config: ServeConfig,
+  check: (value: unknown) => T,
+  limit: Running['limit'],
+): Promise<{ input: RequestInput; asked: T }> {
+  const input = await readInput(request, config)
+  const asked = check(input.fields)
+  limit(asked.timeoutMs)
+  return { input, asked }
+}
 
 /** @throws Sam3ServiceError `ERR_BAD_REQUEST`, `ERR_TOO_LARGE`, `ERR_UNSUPPORTED_MEDIA_TYPE`; what Fastify's parsers throw */
 export async function readInput(request: FastifyRequest, config: ServeConfig): Promise<RequestInput> {

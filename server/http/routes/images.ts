@@ -1,11 +1,10 @@
 /** `POST /v1/images`: keeps an image on the device, so that each question costs a fraction. `DELETE` forgets it. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { Sam3ServiceError } from 'sam3-node'
 import Type from 'typebox'
 import { featureBytes } from '../../pool/kept-images.js'
 import { checker } from '../input/check.js'
-import { imagesOf, openPixels } from '../input/images.js'
-import { readInput } from '../input/read.js'
+import { imageOf, openPixels } from '../input/images.js'
+import { readAsked } from '../input/read.js'
 import { describe, PROBLEMS } from '../openapi.js'
 import type { Running } from '../running-requests.js'
 import { KeepAnswerSchema, KeepSchema } from '../schemas.js'
@@ -36,16 +35,9 @@ async function keep(
   { signal, limit }: Running,
   service: Service,
 ): Promise<FastifyReply> {
-  const input = await readInput(request, service.config)
-  const asked = check(input.fields)
-  limit(asked.timeoutMs)
-  const sources = imagesOf(input, asked, service)
-  if (sources.length > 1) {
-    throw new Sam3ServiceError('ERR_BAD_REQUEST', 'Images are kept one by one, and several came.', {
-      fix: 'Send a request for each image.',
-    })
-  }
-  const pixels = await openPixels(sources[0]!, service, signal)
+  const { input, asked } = await readAsked(request, service.config, check, limit)
+  const source = imageOf(input, asked, service, 'Images are kept one by one')
+  const pixels = await openPixels(source, service, signal)
   const ticket = { client: request.client, signal, priority: asked.priority }
   const kept = await service.pool.run(ticket, async (model) => {
     service.images.checkFits(featureBytes(model.info))

@@ -5,8 +5,8 @@ import { chooseFormat, type Format, PNG_TYPE } from '../formats/choose.js'
 import { predictionJson } from '../formats/json.js'
 import { labelsPng, overlayPng } from '../formats/png.js'
 import { checker } from '../input/check.js'
-import { askImage, imagesOf, openImage } from '../input/images.js'
-import { readInput } from '../input/read.js'
+import { askImage, imageOf, openImage } from '../input/images.js'
+import { readAsked } from '../input/read.js'
 import { PredictAnswerSchema, type PredictInput, PredictSchema } from '../schemas.js'
 import { describe } from '../openapi.js'
 import type { Running } from '../running-requests.js'
@@ -27,21 +27,14 @@ async function predict(
   { signal, limit }: Running,
   service: Service,
 ): Promise<FastifyReply> {
-  const input = await readInput(request, service.config)
-  const asked = check(input.fields)
-  limit(asked.timeoutMs)
+  const { input, asked } = await readAsked(request, service.config, check, limit)
   const format = chooseFormat(request, asked.format)
   if (format === 'ndjson') {
     throw new Sam3ServiceError('ERR_NOT_ACCEPTABLE', 'Clicks are not answered line by line.', { fix: 'Ask for JSON.' })
   }
   const prompts = promptsOf(asked, service)
-  const sources = imagesOf(input, asked, service)
-  if (sources.length > 1) {
-    throw new Sam3ServiceError('ERR_BAD_REQUEST', 'Clicks are on one image, and several came.', {
-      fix: 'Send a request for each image.',
-    })
-  }
-  const image = await openImage(sources[0]!, service, signal)
+  const source = imageOf(input, asked, service, 'Clicks are on one image')
+  const image = await openImage(source, service, signal)
   const ticket = { client: request.client, signal, priority: asked.priority }
   const predictions = await askImage(image, ticket, service, (model, of) => model.predict(of, prompts, { signal }))
   return service.metrics.time('encode_output', () => send(reply, image.pixels, predictions, format, asked))

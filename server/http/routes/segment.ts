@@ -8,7 +8,7 @@ import { labelsPng, overlayPng } from '../formats/png.js'
 import { inTurn } from '../in-turn.js'
 import { checker } from '../input/check.js'
 import { askImage, imagesOf, openImage } from '../input/images.js'
-import { readInput } from '../input/read.js'
+import { readAsked } from '../input/read.js'
 import { SegmentAnswerSchema, type SegmentInput, SegmentSchema } from '../schemas.js'
 import { describe } from '../openapi.js'
 import type { Running } from '../running-requests.js'
@@ -38,9 +38,7 @@ async function segment(
   { signal, limit }: Running,
   service: Service,
 ): Promise<FastifyReply> {
-  const input = await readInput(request, service.config)
-  const asked = check(input.fields)
-  limit(asked.timeoutMs)
+  const { input, asked } = await readAsked(request, service.config, check, limit)
   const format = chooseFormat(request, asked.format)
   const prompts = promptsOf(asked, service)
   const sources = imagesOf(input, asked, service)

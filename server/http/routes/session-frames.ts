@@ -4,8 +4,8 @@ import { Sam3ServiceError } from 'sam3-node'
 import Type from 'typebox'
 import { abortable } from '../../../lib/base/wake.js'
 import { checker } from '../input/check.js'
-import { imagesOf, openPixels } from '../input/images.js'
-import { readInput } from '../input/read.js'
+import { imageOf, openPixels } from '../input/images.js'
+import { readAsked } from '../input/read.js'
 import { describe, PROBLEMS } from '../openapi.js'
 import type { Running } from '../running-requests.js'
 import { KeepSchema } from '../schemas.js'
@@ -38,16 +38,9 @@ async function push(
   { signal, limit }: Running,
   service: Service,
 ): Promise<FastifyReply> {
-  const input = await readInput(request, service.config)
-  const asked = check(input.fields)
-  limit(asked.timeoutMs)
-  const [source, ...more] = imagesOf(input, asked, service)
-  if (more.length > 0) {
-    throw new Sam3ServiceError('ERR_BAD_REQUEST', 'A frame is one image, and several came.', {
-      fix: 'Send a request for each frame.',
-    })
-  }
-  const pixels = await openPixels(source!, service, signal)
+  const { input, asked } = await readAsked(request, service.config, check, limit)
+  const source = imageOf(input, asked, service, 'A frame is one image', 'Send a request for each frame.')
+  const pixels = await openPixels(source, service, signal)
   const { maxFrames } = service.config
   const kept = await service.sessions.use(id, async (open) => {
     if (open.pushed !== undefined && open.pushed++ >= maxFrames) {

@@ -1,16 +1,7 @@
 /** What a job of a video writes, frame by frame. */
-import { createWriteStream } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { finished } from 'node:stream/promises'
-import {
-  CocoVideo,
-  type FrameResult,
-  MotText,
-  overlayFrame,
-  type SourceFrame,
-  type VideoSession,
-  VideoWriter,
-} from 'sam3-node'
+import { CocoVideo, type FrameResult, overlayFrame, type SourceFrame, type VideoSession, VideoWriter } from 'sam3-node'
+import { MotFile } from '../../../lib/video/export/mot-file.js'
 import type { TrackJob } from '../job/request.js'
 
 /** One output. */
@@ -62,20 +53,11 @@ function cocoSink(path: string, session: VideoSession, fileName: string, texts: 
 }
 
 function motSink(path: string): Sink {
-  const mot = new MotText()
-  const stream = createWriteStream(path)
-  const done = finished(stream)
-  done.catch(() => {}) // told by the call that comes next
+  const lines = new MotFile(path)
   return {
-    add: async (_frame, result) => {
-      if (stream.write(mot.lines(result))) return
-      await Promise.race([done, new Promise<void>((go) => stream.once('drain', () => go()))])
-    },
-    close: async () => {
-      stream.end()
-      await done
-    },
-    abort: async () => void stream.destroy(),
+    add: (_frame, result) => lines.add(result),
+    close: () => lines.close(),
+    abort: async () => lines.abort(),
   }
 }
 
