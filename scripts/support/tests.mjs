@@ -1,4 +1,5 @@
-// What `npm test` does once everything is set up: lint, and the three runners one after the other.
+// What `npm test` does once everything is set up: lint, and the three runners. Those of native code and Python each leave a
+// core idle most of the time, so they run beside each other; vitest has two workers and needs both cores.
 
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import os from 'node:os'
@@ -34,8 +35,10 @@ async function runPython({ python }, { words }, scratch) {
   const files = chosen(PYTHON, words, /^test_.*\.py$/)
   if (files.length === 0) return { code: 0, counts: { passed: 0, failed: 0, skipped: 0 } }
   const args = ['-m', 'pytest', ...files, '-q', '-p', 'no:cacheprovider', `--junitxml=${junit}`]
-  const { code } = await run(python, args, { show: true })
-  return { code, counts: readJunit(junit) }
+  // Shown once it is over, not between the lines of the native tests; two programs with a thread a core each would wait
+  // for one another.
+  const { code, output } = await run(python, args, { env: { OMP_NUM_THREADS: '1' } })
+  return { code, counts: readJunit(junit), output }
 }
 
 async function runNode(_context, { words, without, long }, scratch) {
@@ -48,23 +51,38 @@ async function runNode(_context, { words, without, long }, scratch) {
   return { code, counts: readJunit(junit) }
 }
 
-const RUNNERS = { native: runNative, python: runPython, node: runNode }
+/** What runs beside each other, one group after the other; only the first of a group shows its output as it comes. */
+const GROUPS = [{ native: runNative, python: runPython }, { node: runNode }]
+
+/** Runs one runner. @returns the row of the summary, and the output that it kept for later */
+async function rowOf(name, runTests, context, options, scratch) {
+  const begun = performance.now()
+  const { code, counts, output } = await runTests(context, options, scratch).catch((error) => ({
+    code: 1,
+    counts: { passed: 0, failed: 0, skipped: 0 },
+    output: error.message,
+  }))
+  // A runner that failed, or ran nothing though nobody chose, without naming a test is a failure of its own.
+  const ranNothing = counts.passed + counts.failed + counts.skipped === 0 && options.words.length === 0
+  if ((code !== 0 && counts.failed === 0) || ranNothing) counts.failed += 1
+  return { row: { name, ...counts, seconds: ((performance.now() - begun) / 1000).toFixed(1), code }, output }
+}
 
 /** One row of the summary for each runner. */
 async function runAll(context, options) {
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'sam3-test-'))
   const rows = []
-  for (const [name, runTests] of Object.entries(RUNNERS)) {
-    console.log(`\n=== ${name} tests`)
-    const begun = performance.now()
-    const { code, counts } = await runTests(context, options, scratch).catch((error) => {
-      console.log(error.message)
-      return { code: 1, counts: { passed: 0, failed: 0, skipped: 0 } }
-    })
-    // A runner that failed, or ran nothing though nobody chose, without naming a test is a failure of its own.
-    const ranNothing = counts.passed + counts.failed + counts.skipped === 0 && options.words.length === 0
-    if ((code !== 0 && counts.failed === 0) || ranNothing) counts.failed += 1
-    rows.push({ name, ...counts, seconds: ((performance.now() - begun) / 1000).toFixed(1), code })
+  for (const group of GROUPS) {
+    const running = Object.entries(group).map(([name, runTests]) => [
+      name,
+      rowOf(name, runTests, context, options, scratch),
+    ])
+    for (const [name, pending] of running) {
+      console.log(`\n=== ${name} tests`)
+      const { row, output } = await pending
+      if (output) console.log(output)
+      rows.push(row)
+    }
   }
   rmSync(scratch, { recursive: true, force: true })
   return rows
