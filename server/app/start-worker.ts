@@ -3,6 +3,8 @@ import fastify, { type FastifyInstance, LogController } from 'fastify'
 import { Sam3InputError, type Sam3VideoModel } from 'sam3-node'
 import { Gauge, Registry } from 'prom-client'
 import type { ServeConfig } from '../config/schema.js'
+import type { JobModel } from '../jobs/work/tools.js'
+import { Device } from '../pool/device.js'
 import { loadPackages } from '../jobs/store/packages.js'
 import { checkPlace } from '../jobs/store/queue.js'
 import { JobWorker } from '../jobs/store/worker.js'
@@ -34,17 +36,25 @@ export async function startWorker(config: ServeConfig): Promise<StartedWorker> {
     logController: new LogController({ disableRequestLogging: true }),
   })
   const stop = new AbortController()
-  let model: Sam3VideoModel | undefined
+  let device: Device | undefined
   let worker: JobWorker | undefined
-  probes(app, () => ({ model, worker, isClosing: stop.signal.aborted }))
+  probes(app, () => ({ device, worker, isClosing: stop.signal.aborted }))
   await app.listen({ host: config.host, port: config.port })
 
+  let ending: Promise<void> | undefined
+  const endWork = () => (ending ??= worker?.close(AbortSignal.timeout(config.shutdownTimeoutMs)))
   const load = async () => {
     const loaded = (await loadModel(config, stop.signal)) as Sam3VideoModel
-    model = loaded
+    const { info } = loaded
+    const own = new Device(info.device, loaded, config.deviceTimeoutMs)
+    own.onOut = () => {
+      app.log.error({ device: own.name, err: own.failure }, `device ${own.state}`)
+      void endWork() // others take the jobs
+    }
+    device = own
     if (config.warmup) await warmUp(loaded)
     worker = await JobWorker.start(
-      { model: loaded, files, slots: slotsOf(config) },
+      { model: watched(loaded, own), files, slots: slotsOf(config) },
       {
         url: redis,
         name: config.queueName,
@@ -54,7 +64,7 @@ export async function startWorker(config: ServeConfig): Promise<StartedWorker> {
       },
       app.log,
     )
-    app.log.info({ model: loaded.info }, 'takes jobs')
+    app.log.info({ model: info }, 'takes jobs')
   }
   const ready = load()
   ready.catch(() => {}) // whoever waits for it is told
@@ -62,15 +72,33 @@ export async function startWorker(config: ServeConfig): Promise<StartedWorker> {
   const close = async () => {
     stop.abort()
     await ready.catch(() => {})
-    await worker?.close(AbortSignal.timeout(config.shutdownTimeoutMs))
-    await model?.dispose()
+    await endWork()
+    device?.stop()
+    const freed = device?.model.dispose()
+    if (device?.state !== 'stalled') await freed
     await app.close()
   }
   return { app, ready, close: () => (closing ??= close()) }
 }
 
+/** A model whose device is taken out where it says nothing any more: its jobs fail then, and are tried elsewhere. */
+function watched(model: Sam3VideoModel, device: Device): JobModel {
+  const run = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await device.watch(work)
+    } catch (error) {
+      await device.isLost(error)
+      throw error
+    }
+  }
+  return {
+    segment: (image, prompts, options) => run(model.segment(image, prompts, options)),
+    startSession: (video, options) => run(model.startSession(video, options)),
+  }
+}
+
 interface State {
-  model: Sam3VideoModel | undefined
+  device: Device | undefined
   worker: JobWorker | undefined
   isClosing: boolean
 }
@@ -78,19 +106,16 @@ interface State {
 /** `/livez`, `/readyz` and `/metrics`, as the service has them. */
 function probes(app: FastifyInstance, state: () => State): void {
   const isAlive = () => {
-    try {
-      state().model?.stats()
-      return true
-    } catch {
-      return state().isClosing
-    }
+    const { device, isClosing } = state()
+    return isClosing || !device || (!device.failure && device.stats !== undefined)
   }
   app.get('/livez', (_request, reply) => {
-    return reply.code(isAlive() ? 200 : 503).send({ status: isAlive() ? 'alive' : 'device lost' })
+    return reply.code(isAlive() ? 200 : 503).send({ status: isAlive() ? 'alive' : `device ${state().device!.state}` })
   })
   app.get('/readyz', (_request, reply) => {
     const { worker, isClosing } = state()
-    const status = isClosing ? 'draining' : !worker ? 'loading' : worker.isConnected ? 'ready' : 'no queue'
+    const open = worker?.isConnected ? 'ready' : 'no queue'
+    const status = isClosing ? 'draining' : !worker ? 'loading' : isAlive() ? open : `device ${state().device!.state}`
     return reply.code(status === 'ready' ? 200 : 503).send({ status })
   })
   const registry = new Registry()

@@ -75,9 +75,10 @@ async function makeServer(
   }
   const app = await buildApp(service, logger ?? { level: config.logLevel })
   log = app.log
-  pool.onLost = ({ name, model, failure }) => {
-    app.log.error({ device: name, err: failure }, 'device lost')
+  pool.onLost = ({ name, model, failure, state }) => {
+    app.log.error({ device: name, err: failure }, `device ${state}`)
     images.clear(model)
+    sessions.abandon(model)
   }
   let closing: Promise<void> | undefined
   const close = async () => {

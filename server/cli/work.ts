@@ -9,7 +9,7 @@ import { flagOf, LAST_RESORT, type ServiceFlags } from './flags.js'
 /** Groups of options that a worker has. */
 const GROUPS = ['Listening', 'Model', 'Jobs', 'Operation']
 /** Those of other groups. */
-const MORE = ['maxBatchSize', 'maxPayloadBytes', 'urlHosts', 'urlTimeoutMs']
+const MORE = ['maxBatchSize', 'deviceTimeoutMs', 'maxPayloadBytes', 'urlHosts', 'urlTimeoutMs']
 
 export function workCommand(): Command {
   const command = new Command('work')

@@ -74,6 +74,14 @@ export const ServeSchema = Type.Object(
     ),
     maxQueueSize: whole({ description: 'requests that may wait; further ones get 429', group: QUEUE }, 256),
     timeoutMs: whole({ description: 'a request that takes longer is stopped, and gets 504', group: QUEUE }, 60_000),
+    deviceTimeoutMs: Type.Optional(
+      Type.Integer({
+        description:
+          'a device that has work and says nothing for so long is taken out; 0: never (default: 30000 for a GPU, never for a CPU)',
+        group: QUEUE,
+        minimum: 0,
+      }),
+    ),
 
     maxPayloadBytes: whole({ description: 'bytes of a request', group: LIMITS }, 64 * 2 ** 20),
     maxPixels: whole({ description: 'pixels of an image', group: LIMITS }, 100_000_000),

@@ -38,6 +38,8 @@ export class Metrics {
   readonly stages = this.#histogram('sam3_stage_duration_seconds', 'Where the time of a request goes.', ['stage'])
   readonly cache = this.#counter('sam3_cache_requests_total', 'Images asked for by their handle.', ['cache', 'outcome'])
   readonly cacheBytes = this.#gauge('sam3_cache_bytes', 'Bytes that kept images take, an estimate.', ['cache'])
+  readonly deviceUp = this.#gauge('sam3_device_up', '1 while a device works, 0 once it was taken out.', ['device'])
+  readonly devicesLost = this.#counter('sam3_devices_lost_total', 'Devices that were taken out.', ['reason'])
   readonly sessions = this.#gauge('sam3_sessions', 'Video sessions that are open.')
   readonly info = this.#gauge('sam3_model_info', 'Always 1; its labels say what runs.', [
     'device',
@@ -50,6 +52,7 @@ export class Metrics {
     // Series exist from the start, so that a rate over the first event is right.
     for (const reason of REASONS) this.rejected.inc({ reason }, 0)
     for (const outcome of OUTCOMES) this.cache.inc({ cache: 'images', outcome }, 0)
+    for (const reason of ['failed', 'stalled']) this.devicesLost.inc({ reason }, 0)
     for (const stage of STAGES) this.stages.zero({ stage })
   }
 

@@ -19,6 +19,8 @@ export interface PoolOptions {
   maxQueueDelayMs: number
   /** Most pieces of work that wait. */
   maxQueueSize: number
+  /** Milliseconds after which a device that says nothing is taken out; 0: never. Default: 30 s of a GPU, never of a CPU. */
+  deviceTimeoutMs?: number
 }
 
 /** On whose behalf work is done, and what it takes. */
@@ -61,7 +63,6 @@ export class Pool {
   readonly #options: PoolOptions
   readonly #metrics: Metrics
   readonly #devices: Device[] = []
-  readonly #lost = new Set<Device>()
   readonly #queue = new FairQueue<Waiting>()
   readonly #rate = new RateMeter()
   #timer: NodeJS.Timeout | undefined
@@ -102,8 +103,12 @@ export class Pool {
     const { device, dtype, inputSize } = model.info
     const before = this.#devices.filter(({ model }) => model.info.device === device).length
     const name = before === 0 ? device : `${device} (${before + 1})`
-    this.#devices.push(new Device(name, model))
+    const added = new Device(name, model, this.#options.deviceTimeoutMs)
+    added.onOut = () => this.#takeOut(added)
+    added.onUsable = () => this.#pump()
+    this.#devices.push(added)
     this.#metrics.info.set({ device: name, dtype, input_size: inputSize }, 1)
+    this.#metrics.deviceUp.set({ device: name }, 1)
     this.#pump()
   }
 
@@ -148,6 +153,19 @@ export class Pool {
     }
   }
 
+  /**
+   * Waits for work that a model does beside the queue, such as the next frame of a session.
+   * @throws Sam3ServiceError `ERR_NOT_FOUND` where its device is taken out first; what the work throws
+   */
+  async watch<T>(model: Sam3ImageModel, work: Promise<T>): Promise<T> {
+    const device = this.#devices.find((one) => one.model === model)!
+    try {
+      return await device.watch(work)
+    } catch (error) {
+      throw error === device.failure ? gone() : error
+    }
+  }
+
   /** Brings what is read, not counted, up to date: before metrics are told. */
   observe(): void {
     const waiting = new Map<Priority, number>(PRIORITIES.map((priority) => [priority, 0]))
@@ -172,8 +190,10 @@ export class Pool {
     this.#isDraining = true
     this.#isDisposed = true
     for (const one of [...this.#queue]) this.#leave(one, notReady('draining'))
-    // What a lost device says to it is no news.
-    await Promise.allSettled(this.#devices.map(({ model }) => model.dispose()))
+    for (const device of this.#devices) device.stop()
+    const freed = this.#devices.map(({ model, state }) => ({ state, disposed: model.dispose() }))
+    // What a lost device says to it is no news, and one that says nothing is not waited for.
+    await Promise.allSettled(freed.map(({ state, disposed }) => state !== 'stalled' && disposed))
   }
 
   /** Waits for the turn of a ticket, and charges it to the device that takes it. */
@@ -216,9 +236,9 @@ export class Pool {
   async #runOn<T>(device: Device, { share = 0 }: Ticket, work: (model: Sam3ImageModel) => Promise<T>): Promise<T> {
     this.#rate.begin()
     try {
-      return await this.#metrics.time('engine', () => work(device.model))
+      return await this.#metrics.time('engine', () => device.watch(work(device.model)))
     } catch (error) {
-      throw (await this.#isLost(device, error)) ? new DeviceLost() : error
+      throw !this.#isDisposed && (await device.isLost(error)) ? new DeviceLost() : error
     } finally {
       this.#rate.end()
       device.load -= costOf(share)
@@ -226,14 +246,10 @@ export class Pool {
     }
   }
 
-  async #isLost(device: Device, error: unknown): Promise<boolean> {
-    const isLost = !this.#isDisposed && (await device.isLost(error))
-    if (isLost && !this.#lost.has(device)) this.#takeOut(device)
-    return isLost
-  }
-
   #takeOut(device: Device): void {
-    this.#lost.add(device)
+    const { name, state } = device
+    this.#metrics.deviceUp.set({ device: name }, 0)
+    this.#metrics.devicesLost.inc({ reason: state === 'stalled' ? 'stalled' : 'failed' })
     this.onLost(device)
     for (const one of [...this.#queue]) {
       if (one.model === device.model) this.#leave(one, gone())

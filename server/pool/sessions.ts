@@ -1,6 +1,6 @@
 /** Video sessions that clients have open: not more than the service holds, and none that nobody uses any more. */
 import { randomUUID } from 'node:crypto'
-import { type Sam3VideoModel, Sam3ServiceError, type VideoSession } from 'sam3-node'
+import { type Sam3ImageModel, type Sam3VideoModel, Sam3ServiceError, type VideoSession } from 'sam3-node'
 
 /** An open session. */
 export interface OpenSession {
@@ -84,6 +84,17 @@ export class Sessions {
   /** Closes all of them. */
   async closeAll(): Promise<void> {
     await Promise.all([...this.#entries].map(([id, entry]) => this.#close(id, entry)))
+  }
+
+  /** Forgets those of a model that was lost: nobody waits for what it says to it. */
+  abandon(lost: Sam3ImageModel): void {
+    for (const [id, entry] of this.#entries) {
+      if (entry.model !== lost) continue
+      this.#entries.delete(id)
+      clearTimeout(entry.timer)
+      entry.session.close().catch(() => {})
+      entry.cleanUp().catch(() => {})
+    }
   }
 
   #entry(id: string): Entry {

@@ -1,6 +1,6 @@
 /** `POST /v1/sessions/{id}/propagate`: follows the objects, a line for each frame; the network works as fast as lines are taken. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { type PropagateOptions, Sam3ServiceError, type VideoSession } from 'sam3-node'
+import { type FrameResult, Sam3ServiceError } from 'sam3-node'
 import Type from 'typebox'
 import { NDJSON_TYPE } from '../formats/choose.js'
 import { frameJson } from '../formats/frame.js'
@@ -31,19 +31,37 @@ function propagate(
   id: string,
   reply: FastifyReply,
   running: Running,
-  { sessions, config }: Service,
+  { sessions, pool, config }: Service,
 ): Promise<FastifyReply> {
   const { format = 'rle', tolerance, ...options } = check(request.body ?? {})
   const { signal } = running
-  return sessions.use(id, ({ session }) => {
-    const lines = frames(session, { ...options, signal }, { form: format, tolerance })
+  return sessions.use(id, ({ session, model }) => {
+    const results = watched(session.propagate({ ...options, signal }), (work) => pool.watch(model, work))
+    const lines = frames(results, { form: format, tolerance })
     return sendLines(reply, paced(lines, running, config.sessionIdleMs), signal)
   })
 }
 
-async function* frames(session: VideoSession, options: PropagateOptions, form: MaskForm) {
+/** Results as they come; a device that does not answer any more ends them. */
+async function* watched<T>(results: AsyncIterable<T>, watch: <R>(work: Promise<R>) => Promise<R>): AsyncGenerator<T> {
+  const steps = results[Symbol.asyncIterator]()
+  let isOver = false
+  try {
+    for (;;) {
+      const { value, done } = await watch(steps.next())
+      isOver = done === true
+      if (isOver) return
+      yield value
+    }
+  } finally {
+    // Behind a step that is never done, the end would never come either.
+    if (!isOver) steps.return?.().catch(() => {})
+  }
+}
+
+async function* frames(results: AsyncIterable<FrameResult>, form: MaskForm) {
   let count = 0
-  for await (const result of session.propagate(options)) {
+  for await (const result of results) {
     count++
     yield { type: 'frame', ...frameJson(result, form) }
   }
