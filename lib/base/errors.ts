@@ -104,6 +104,7 @@ export type AccessReason = (typeof ACCESS_REASONS)[number]
 export const SERVICE_CODES = [
   'ERR_BAD_REQUEST',
   'ERR_UNAUTHORIZED',
+  'ERR_FORBIDDEN',
   'ERR_NOT_FOUND',
   'ERR_NOT_ACCEPTABLE',
   'ERR_TOO_LARGE',

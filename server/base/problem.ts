@@ -12,6 +12,7 @@ const STATUSES: Readonly<Partial<Record<Sam3ErrorCode, number>>> = {
   ABORT_ERR: CLIENT_GONE,
   ERR_BAD_REQUEST: 400,
   ERR_UNAUTHORIZED: 401,
+  ERR_FORBIDDEN: 403,
   ERR_NOT_FOUND: 404,
   ERR_SESSION_CLOSED: 404,
   ERR_NOT_ACCEPTABLE: 406,
@@ -41,6 +42,7 @@ const STATUSES: Readonly<Partial<Record<Sam3ErrorCode, number>>> = {
 const TITLES: Readonly<Record<number, string>> = {
   400: 'Bad request',
   401: 'Unauthorized',
+  403: 'Forbidden',
   404: 'Not found',
   406: 'Not acceptable',
   409: 'Conflict',

@@ -128,6 +128,14 @@ export const ServeSchema = Type.Object(
         secret: true,
       }),
     ),
+    allowedHosts: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        description:
+          'without tokens: names in the Host header that are answered, separated by commas, besides those of this machine ' +
+          '(default: on a loopback address none, else any)',
+        group: ACCESS,
+      }),
+    ),
     urlHosts: Type.Optional(
       Type.Array(Type.String({ minLength: 1 }), {
         description:

@@ -1,4 +1,4 @@
-/** Who is let in, and how often: bearer tokens, compared in constant time; without any, everyone. */
+/** Who is let in, and how often: bearer tokens, compared in constant time; without any, everyone but pages of other sites. */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import bearerAuth from '@fastify/bearer-auth'
@@ -6,6 +6,7 @@ import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance } from 'fastify'
 import { Sam3InputError, Sam3ServiceError } from 'sam3-node'
 import type { ServeConfig } from '../config/schema.js'
+import { guardOrigin } from './origin.js'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -51,6 +52,7 @@ export async function guardAccess(app: FastifyInstance, config: ServeConfig): Pr
     request.client = request.ip
   })
   if (keys.length > 0) await checkTokens(app, keys)
+  else guardOrigin(app, config)
   if (config.rateLimit === 0) return
   await app.register(rateLimit, {
     max: config.rateLimit,

@@ -52,7 +52,13 @@ export async function visit(options: ServeOptions = {}): Promise<Visit> {
     launch({
       executablePath: chromium(),
       downloadBehavior: { policy: 'allow', downloadPath: downloads },
-      args: ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu'],
+      args: [
+        '--no-sandbox',
+        '--disable-dev-shm-usage',
+        '--disable-gpu',
+        // A name of somebody else's that leads to this machine.
+        '--host-resolver-rules=MAP evil.example 127.0.0.1',
+      ],
     }),
   ])
   await server.ready
