@@ -150,6 +150,7 @@ Napi::Object to_js(Napi::Env env, const sam3::ModelInfo& info) {
   out.Set("inputSize", static_cast<double>(info.input_size));
   out.Set("maskSide", static_cast<double>(info.mask_side));
   out.Set("textContext", static_cast<double>(info.text_context));
+  out.Set("featureBytes", static_cast<double>(info.feature_bytes));
   out.Set("parameters", static_cast<double>(info.parameters));
   out.Set("weightBytes", static_cast<double>(info.weight_bytes));
   auto sizes = Napi::Array::New(env, info.valid_input_sizes.size());
@@ -216,6 +217,35 @@ Napi::Object to_js(Napi::Env env, const sam3::EngineStats& stats) {
   out.Set("sessions", static_cast<double>(stats.sessions));
   out.Set("batches", static_cast<double>(stats.batches));
   out.Set("calls", static_cast<double>(stats.calls));
+  out.Set("imageBytes", static_cast<double>(stats.image_bytes));
+  out.Set("uptime", stats.uptime);
+  out.Set("deviceBusy", stats.device_busy);
+  auto stages = Napi::Object::New(env);
+  for (size_t i = 0; i < stats.stages.size(); i++) stages.Set(sam3::kStageNames[i], stats.stages[i]);
+  out.Set("stages", stages);
+  if (stats.device_memory) {
+    auto memory = Napi::Object::New(env);
+    memory.Set("allocated", static_cast<double>(stats.device_memory->allocated));
+    memory.Set("reserved", static_cast<double>(stats.device_memory->reserved));
+    out.Set("deviceMemory", memory);
+  }
+  return out;
+}
+
+Napi::Object to_js(Napi::Env env, const sam3::CallStages& of) {
+  auto out = Napi::Object::New(env);
+  out.Set("batch", static_cast<double>(of.batch));
+  out.Set("calls", static_cast<double>(of.calls));
+  out.Set("images", static_cast<double>(of.images));
+  auto stages = Napi::Array::New(env, of.stages.size());
+  for (uint32_t i = 0; i < stages.Length(); i++) {
+    auto span = Napi::Object::New(env);
+    span.Set("stage", sam3::kStageNames[static_cast<size_t>(of.stages[i].stage)]);
+    span.Set("start", of.stages[i].begin);
+    span.Set("end", of.stages[i].end);
+    stages[i] = span;
+  }
+  out.Set("stages", stages);
   return out;
 }
 

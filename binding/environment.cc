@@ -14,7 +14,14 @@ Pending::Pending(Napi::Env env, std::initializer_list<Napi::Value> keep)
   }
 }
 
+void Pending::listen(const Napi::Value& listener) {
+  if (!listener.IsFunction()) return;
+  listener_ = Napi::Persistent(listener.As<Napi::Function>());
+  listener_.SuppressDestruct();
+}
+
 void Pending::let_go() {
+  listener_.Reset();
   for (auto& reference : kept_) reference.Reset();
   kept_.clear();
 }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <type_traits>
 #include <vector>
 
 #include "engine/engine.h"
@@ -14,6 +15,10 @@ namespace binding {
 class Pending {
  public:
   Pending(Napi::Env env, std::initializer_list<Napi::Value> keep);
+  // `listener`: told of the call's stages, if it is a function.
+  void listen(const Napi::Value& listener);
+  bool has_listener() const { return !listener_.IsEmpty(); }
+  void tell(Napi::Value stages) { listener_.Call({stages}); }
   Napi::Promise promise() const { return deferred_.Promise(); }
   void resolve(Napi::Value value);
   void reject(Napi::Value error);
@@ -22,6 +27,7 @@ class Pending {
   void let_go();
   Napi::Promise::Deferred deferred_;
   std::vector<Napi::ObjectReference> kept_;
+  Napi::FunctionReference listener_;
 };
 
 // What one JavaScript environment (the main thread, or a Worker) owns: the way back from engine threads, and the
@@ -53,18 +59,21 @@ class Environment {
   std::vector<std::shared_ptr<sam3::Engine>> engines_;
 };
 
+Napi::Object to_js(Napi::Env env, const sam3::CallStages& stages);
+
 // An Error with code, and with fix where there is one; the message is the cause alone.
 Napi::Value to_js(Napi::Env env, const sam3::Error& error);
 
-// Starts an engine call and returns its promise. `start` receives the callback to hand to the engine; `convert` makes
-// the JavaScript value of the result.
+// Starts an engine call and returns its promise. `start` receives the callback to hand to the engine and, if it takes
+// that, what is to be told of the call's stages for `listener`; `convert` makes the JavaScript value of the result.
 template <class T, class Start, class Convert>
-Napi::Promise call_engine(Napi::Env env, std::initializer_list<Napi::Value> keep, Start&& start,
-                          const Convert& convert) {
+Napi::Promise call_engine(Napi::Env env, std::initializer_list<Napi::Value> keep, Start&& start, const Convert& convert,
+                          const Napi::Value& listener = {}) {
   Environment& environment = Environment::of(env);
   auto pending = std::make_shared<Pending>(env, keep);
+  pending->listen(listener);
   environment.begin_call();
-  start(sam3::Callback<T>([&environment, pending, convert](sam3::Outcome<T> outcome) {
+  sam3::Callback<T> done([&environment, pending, convert](sam3::Outcome<T> outcome) {
     auto result = std::make_shared<sam3::Outcome<T>>(std::move(outcome));
     environment.run_in_js([&environment, pending, convert, result](Napi::Env env) {
       environment.end_call();
@@ -77,7 +86,17 @@ Napi::Promise call_engine(Napi::Env env, std::initializer_list<Napi::Value> keep
         pending->reject(error.Value());
       }
     });
-  }));
+  });
+  if constexpr (std::is_invocable_v<Start, sam3::Callback<T>, sam3::OnStages>) {
+    sam3::OnStages on_stages;
+    if (pending->has_listener())
+      on_stages = [&environment, pending](const sam3::CallStages& stages) {
+        environment.run_in_js([pending, stages](Napi::Env env) { pending->tell(to_js(env, stages)); });
+      };
+    start(std::move(done), std::move(on_stages));
+  } else {
+    start(std::move(done));
+  }
   return pending->promise();
 }
 

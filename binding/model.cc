@@ -76,7 +76,7 @@ Napi::Value Model::load(const Napi::CallbackInfo& info) {
         const auto object = Environment::of(env).model_class.New({});
         auto* model = Model::Unwrap(object);
         model->engine_ = holder->lock();
-        model->feature_bytes_ = info.host_feature_bytes;
+        model->host_feature_bytes_ = info.device == "cpu" ? info.feature_bytes : 0;
         object.Set("info", to_js(env, info));
         return Napi::Value(object);
       });
@@ -96,13 +96,16 @@ Napi::Value Model::encode(const Napi::CallbackInfo& info) {
   for (uint32_t i = 0; i < list.Length(); i++) images.push_back(rgb_image(list.Get(i)));
   return call_engine<std::vector<sam3::ImageFeaturesPtr>>(
       info.Env(), {info.This(), list, info[1]},
-      [&](auto done) { engine_->encode(std::move(images), CancelToken::take(info[1], engine_), std::move(done)); },
-      [weak = std::weak_ptr<sam3::Engine>(engine_), bytes = feature_bytes_](
+      [&](sam3::Callback<std::vector<sam3::ImageFeaturesPtr>> done, sam3::OnStages on_stages) {
+        engine_->encode(std::move(images), CancelToken::take(info[1], engine_), std::move(done), std::move(on_stages));
+      },
+      [weak = std::weak_ptr<sam3::Engine>(engine_), bytes = host_feature_bytes_](
           Napi::Env env, std::vector<sam3::ImageFeaturesPtr> features) {
         auto out = Napi::Array::New(env, features.size());
         for (uint32_t i = 0; i < features.size(); i++) out[i] = Image::make(env, std::move(features[i]), weak, bytes);
         return Napi::Value(out);
-      });
+      },
+      info[2]);
 }
 
 Napi::Value Model::segment(const Napi::CallbackInfo& info) {
@@ -120,7 +123,9 @@ Napi::Value Model::segment(const Napi::CallbackInfo& info) {
   }
   return call_engine<Results>(
       info.Env(), {info.This(), list, info[1]},
-      [&](auto done) { engine_->segment(std::move(items), CancelToken::take(info[1], engine_), std::move(done)); },
+      [&](sam3::Callback<Results> done, sam3::OnStages on_stages) {
+        engine_->segment(std::move(items), CancelToken::take(info[1], engine_), std::move(done), std::move(on_stages));
+      },
       [](Napi::Env env, Results results) {
         auto out = Napi::Array::New(env, results.size());
         for (uint32_t i = 0; i < results.size(); i++) {
@@ -129,7 +134,8 @@ Napi::Value Model::segment(const Napi::CallbackInfo& info) {
           out[i] = row;
         }
         return Napi::Value(out);
-      });
+      },
+      info[2]);
 }
 
 Napi::Value Model::predict(const Napi::CallbackInfo& info) {
@@ -141,11 +147,11 @@ Napi::Value Model::predict(const Napi::CallbackInfo& info) {
   const bool multimask = flag_or(info[2].As<Napi::Object>(), "multimask", true);
   return call_engine<sam3::Prediction>(
       info.Env(), {info.This(), info[0], info[3]},
-      [&](auto done) {
+      [&](sam3::Callback<sam3::Prediction> done, sam3::OnStages on_stages) {
         engine_->predict(std::move(image), std::move(prompts), multimask, CancelToken::take(info[3], engine_),
-                         std::move(done));
+                         std::move(done), std::move(on_stages));
       },
-      [](Napi::Env env, const sam3::Prediction& result) { return Napi::Value(to_js(env, result)); });
+      [](Napi::Env env, const sam3::Prediction& result) { return Napi::Value(to_js(env, result)); }, info[4]);
 }
 
 // openSession(options, token?): Promise<NativeSession>

@@ -59,7 +59,7 @@ class Model : public Napi::ObjectWrap<Model> {
   Napi::Value dispose(const Napi::CallbackInfo& info);
   sam3::ImageInput image_input(const Napi::Value& value) const;
   std::shared_ptr<sam3::Engine> engine_;
-  int64_t feature_bytes_ = 0;  // of one encoded image, an estimate for the garbage collector
+  int64_t host_feature_bytes_ = 0;  // of one encoded image, an estimate for the garbage collector
 };
 
 }  // namespace binding

@@ -6,7 +6,16 @@
 // Models and images
 export { buildSam3ImageModel } from './model/build.js'
 export { type BatchImage, type BatchItem, type BatchPrompts, Sam3ImageModel } from './model/image-model.js'
-export type { ModelInfo, ModelParts, ModelStats } from './native/contract.js'
+export type {
+  CallReport,
+  CallSpan,
+  CallStage,
+  DeviceMemory,
+  EngineTimes,
+  ModelInfo,
+  ModelParts,
+  ModelStats,
+} from './native/contract.js'
 export { EncodedImage } from './model/encoded-image.js'
 export type { Dtype, ImageModelOptions, LoadProgress } from './model/options.js'
 export { ProcessorState, Sam3Processor } from './model/processor.js'

@@ -4,6 +4,7 @@ import { decodeImage } from '../image/decode.js'
 import type { ImageInput } from '../image/source.js'
 import type { NativeImage, RgbImage } from '../native/contract.js'
 import { checkKeys, checkSignal } from '../base/checks.js'
+import { shown } from '../base/shown.js'
 import { preparePointPrompt } from '../prompt/point-prompt.js'
 import { expandPrompts, preparePrompt } from '../prompt/text-prompt.js'
 import type { CallOptions, PointPrompt, Prompt, PromptInput, PromptList, Prompts } from '../prompt/types.js'
@@ -16,13 +17,18 @@ const IMAGES_AT_A_TIME = 8
 /** While the engine works on some images, the next ones are decoded. */
 const CHUNKS_AT_A_TIME = 2
 
-const CALL_KEYS = ['signal'] as const
+const CALL_KEYS = ['signal', 'onStages'] as const
 
 /** Checks the options of a call before any work is done for it. */
 export function checkCall(runtime: Runtime, options: CallOptions): void {
   checkKeys(options, CALL_KEYS, 'The options of a call')
   runtime.checkAlive()
   checkSignal(options.signal)
+  if (options.onStages !== undefined && typeof options.onStages !== 'function') {
+    throw new Sam3InputError('ERR_INVALID_ARGUMENT', `onStages must be a function, not ${shown(options.onStages)}.`, {
+      fix: 'Pass a function that takes a CallReport, or leave it out.',
+    })
+  }
 }
 
 type EngineImage = NativeImage | RgbImage
@@ -161,7 +167,7 @@ function segmentChunk(
     const asked = prepared.filter(({ prompts }) => prompts.length > 0)
     const request = asked.map(({ image, prompts }) => ({ image, prompts: prompts.map(({ native }) => native) }))
     const answers =
-      request.length === 0 ? [] : await runtime.run(options, (token) => runtime.native.segment(request, token))
+      request.length === 0 ? [] : await runtime.run(options, (...more) => runtime.native.segment(request, ...more))
     return prepared.map(({ image, prompts }) => {
       if (prompts.length === 0) return []
       const answer = answers.shift()!
@@ -204,8 +210,8 @@ function predictAll(
       const sets = prepared.filter((prompt) => prompt.multimask === multimask)
       if (sets.length === 0) continue
       const request = sets.map(({ native }) => native)
-      const answer = await runtime.run(options, (token) =>
-        runtime.native.predict(engineImage, request, { multimask }, token),
+      const answer = await runtime.run(options, (...more) =>
+        runtime.native.predict(engineImage, request, { multimask }, ...more),
       )
       for (const [at, prediction] of toPredictions(answer, engineImage.width, engineImage.height).entries()) {
         results[sets[at]!.index] = prediction
@@ -219,6 +225,6 @@ function predictAll(
 export async function encodeImage(runtime: Runtime, image: ImageInput, options: CallOptions): Promise<NativeImage> {
   checkCall(runtime, options)
   const decoded: RgbImage = await decodeImage(image)
-  const [native] = await runtime.run(options, (token) => runtime.native.encode([decoded], token))
+  const [native] = await runtime.run(options, (...more) => runtime.native.encode([decoded], ...more))
   return native!
 }

@@ -83,14 +83,15 @@ export interface NativeLoadOptions {
 /** A loaded model with its own engine thread. */
 export interface NativeModel {
   readonly info: NativeModelInfo
-  encode(images: RgbImage[], token?: NativeCancelToken): Promise<NativeImage[]>
+  encode(images: RgbImage[], token?: NativeCancelToken, onStages?: OnStages): Promise<NativeImage[]>
   /** Result: [item][prompt]. */
-  segment(items: SegmentItem[], token?: NativeCancelToken): Promise<NativeSegmentation[][]>
+  segment(items: SegmentItem[], token?: NativeCancelToken, onStages?: OnStages): Promise<NativeSegmentation[][]>
   predict(
     image: NativeImage | RgbImage,
     prompts: ClickPrompt[],
     options: PredictOptions,
     token?: NativeCancelToken,
+    onStages?: OnStages,
   ): Promise<NativePrediction>
   openSession(options: NativeSessionOptions, token?: NativeCancelToken): Promise<NativeSession>
   stats(): ModelStats
@@ -111,6 +112,8 @@ export interface ModelInfo {
   parameters: number
   /** Bytes of weights on the device. */
   weightBytes: number
+  /** Bytes that an encoded image takes where the network runs, an estimate. */
+  featureBytes: number
   /** What the weights can be asked for. Fine-tuned ones often lack a part. */
   parts: ModelParts
 }
@@ -149,7 +152,65 @@ export interface ModelStats {
   batches: number
   /** Calls served by them; more than `batches` when calls were joined. */
   calls: number
+  /** Bytes that the features of the encoded images take: on the device, on a CPU in the host's memory. */
+  imageBytes: number
+  /** Milliseconds since the model was loaded. */
+  uptime: number
+  /**
+   * Of them, those in which the device had work: `deviceBusy / uptime` is its load. On a GPU the time from the first to the
+   * last kernel of a stage counts, and a call of a video session counts as a whole.
+   */
+  deviceBusy: number
+  /** Milliseconds spent in each stage, over all batches; those in the queue over all calls. */
+  stages: EngineTimes
+  /** What LibTorch holds of a GPU's memory; absent on a CPU. */
+  deviceMemory?: DeviceMemory
 }
+
+/**
+ * What the engine does for a call: it waits; pixels are resized and sent; the image encoder; the network's answer to the
+ * prompts; masks are decoded, fetched and turned into runs.
+ */
+export type CallStage = 'queue' | 'prepare' | 'encode' | 'detect' | 'masks'
+
+/** Milliseconds in each stage. */
+export interface EngineTimes extends Record<CallStage, number> {
+  /** Calls of video sessions, each as a whole; `SessionStats` has their parts. */
+  video: number
+}
+
+/** Bytes of a GPU's memory. */
+export interface DeviceMemory {
+  /** For tensors that are there. */
+  allocated: number
+  /** With what is kept for reuse. */
+  reserved: number
+}
+
+/** When a stage began and ended: milliseconds on the clock of `performance.now()`. */
+export interface CallSpan {
+  stage: CallStage
+  start: number
+  end: number
+}
+
+/** Where the time of one call of the engine went. */
+export interface CallReport {
+  /** The number of the batch that the call was part of, among the batches of this model. */
+  batch: number
+  /** Calls that shared the batch. */
+  calls: number
+  /** Images in the batch. */
+  images: number
+  /**
+   * In the order in which they began. A stage comes several times where the images or prompts did not fit into one pass of
+   * the network, and not at all where there was nothing to do.
+   */
+  stages: CallSpan[]
+}
+
+/** Told right before the promise of a call settles, if the call ran; times are those of `process.hrtime()`. */
+export type OnStages = (report: CallReport) => void
 
 // ------------------------------------------------------------------------------------------- images and prompts
 

@@ -1,5 +1,6 @@
 /** What a user can ask for. */
 import type { BoxInput, MaskLogits, PointInput, NumberArray } from '../geometry/types.js'
+import type { CallReport } from '../native/contract.js'
 
 /** Whether a box or a point says "this" (`'positive'`, 1) or "not this" (`'negative'`, 0). */
 export type PromptLabel = 'positive' | 'negative' | 1 | 0
@@ -69,4 +70,9 @@ export interface PointPrompt {
 export interface CallOptions {
   /** Takes the call out of the queue, or stops it between two steps. The promise rejects with a `Sam3AbortError`. */
   signal?: AbortSignal
+  /**
+   * Told where the time went, before the promise settles: once for each call of the engine, of which a large batch takes
+   * several; also where the call failed while it ran. What it throws rejects the promise.
+   */
+  onStages?: (report: CallReport) => void
 }

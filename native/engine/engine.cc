@@ -21,16 +21,19 @@ Error disposed() {
 
 // The one kind of call that is joined with its neighbours.
 struct Engine::SegmentCall : Job {
-  SegmentCall(Engine& e, std::vector<SegmentItem> i, Token t, Callback<std::vector<std::vector<Segmentation>>> d)
-      : Job(std::move(t)), engine(e), items(std::move(i)), done(std::move(d)) {}
+  SegmentCall(Engine& e, std::vector<SegmentItem> i, Token t, Callback<std::vector<std::vector<Segmentation>>> d,
+              OnStages s)
+      : Job(std::move(t)), engine(e), items(std::move(i)), done(std::move(d)), asked{now_ms(), std::move(s)} {}
   void run() override {
-    settle(done, [&] { return engine.model_->segment(items, engine.probe({token()})); });
+    engine.run_alone(asked, items.size(), done,
+                     [&](StageLog* log) { return engine.model_->segment(items, engine.probe({token()}), log); });
   }
   void fail(const Error& reason) override { done(reason); }
   int64_t share() const override { return static_cast<int64_t>(items.size()); }
   Engine& engine;
   std::vector<SegmentItem> items;
   Callback<std::vector<std::vector<Segmentation>>> done;
+  Reported asked;
 };
 
 std::shared_ptr<Engine> Engine::start(ProgramFiles files, EngineOptions options,
@@ -46,25 +49,30 @@ Engine::~Engine() {
   join();
 }
 
-void Engine::encode(std::vector<RgbImage> images, Token token, Callback<std::vector<ImageFeaturesPtr>> done) {
-  post<std::vector<ImageFeaturesPtr>>(std::move(token), std::move(done),
-                                      [this, images = std::move(images)](const CancelProbe& cancel) {
-                                        auto features = model_->encode(images, cancel);
+void Engine::encode(std::vector<RgbImage> images, Token token, Callback<std::vector<ImageFeaturesPtr>> done,
+                    OnStages on_stages) {
+  const size_t count = images.size();
+  post<std::vector<ImageFeaturesPtr>>(std::move(token), std::move(done), count, std::move(on_stages),
+                                      [this, images = std::move(images)](const CancelProbe& cancel, StageLog* log) {
+                                        auto features = model_->encode(images, cancel, log);
                                         features_.insert(features_.end(), features.begin(), features.end());
                                         return features;
                                       });
 }
 
-void Engine::segment(std::vector<SegmentItem> items, Token token,
-                     Callback<std::vector<std::vector<Segmentation>>> done) {
-  queue_.push(std::make_unique<SegmentCall>(*this, std::move(items), std::move(token), std::move(done)));
+void Engine::segment(std::vector<SegmentItem> items, Token token, Callback<std::vector<std::vector<Segmentation>>> done,
+                     OnStages on_stages) {
+  queue_.push(
+      std::make_unique<SegmentCall>(*this, std::move(items), std::move(token), std::move(done), std::move(on_stages)));
 }
 
 void Engine::predict(ImageInput image, std::vector<ClickPrompt> prompts, bool multimask, Token token,
-                     Callback<Prediction> done) {
-  post<Prediction>(std::move(token), std::move(done),
-                   [this, image = std::move(image), prompts = std::move(prompts), multimask](
-                       const CancelProbe& cancel) { return model_->predict(image, prompts, multimask, cancel); });
+                     Callback<Prediction> done, OnStages on_stages) {
+  post<Prediction>(std::move(token), std::move(done), 1, std::move(on_stages),
+                   [this, image = std::move(image), prompts = std::move(prompts), multimask](const CancelProbe& cancel,
+                                                                                             StageLog* log) {
+                     return model_->predict(image, prompts, multimask, cancel, log);
+                   });
 }
 
 EngineStats Engine::stats() const {
@@ -72,6 +80,10 @@ EngineStats Engine::stats() const {
   const std::lock_guard<std::mutex> lock(stats_mutex_);
   EngineStats stats = stats_;
   stats.queued = queued;
+  if (loaded_at_) {
+    stats.uptime = now_ms() - *loaded_at_;
+    stats.device_memory = device_memory(*device_);
+  }
   return stats;
 }
 
@@ -119,12 +131,15 @@ bool Engine::load(const ProgramFiles& files, const std::function<void(uint64_t, 
     info.input_size = model_->input_size();
     info.mask_side = 4 * model_->grid();
     info.text_context = program.architecture().text_context;
-    info.host_feature_bytes = program.target().device.is_cpu() ? model_->feature_bytes() : 0;
+    info.feature_bytes = model_->feature_bytes();
     info.parameters = program.parameters();
     info.weight_bytes = program.weight_bytes();
     info.parts = program.parts();
     info.valid_input_sizes = model_->valid_input_sizes();
     ok = true;
+    const std::lock_guard<std::mutex> lock(stats_mutex_);
+    device_ = program.target().device;
+    loaded_at_ = now_ms();
     return info;
   });
   return ok;
@@ -141,8 +156,12 @@ void Engine::serve() {
 
     features_.erase(std::remove_if(features_.begin(), features_.end(), [](const auto& f) { return f.expired(); }),
                     features_.end());
+    int64_t bytes = 0;
+    for (const auto& kept : features_)
+      if (const auto features = kept.lock()) bytes += features->bytes();
     const std::lock_guard<std::mutex> lock(stats_mutex_);
     stats_.images = features_.size();
+    stats_.image_bytes = bytes;
     stats_.cached_texts = model_->cached_texts();
     stats_.batches++;
     stats_.calls += jobs.size();
@@ -153,19 +172,23 @@ void Engine::serve() {
 void Engine::run_segment_batch(const Jobs& jobs) {
   std::vector<SegmentItem> items;
   std::vector<Token> tokens;
+  std::vector<Reported> reported;
   for (const auto& job : jobs) {
-    const auto& own = static_cast<SegmentCall&>(*job).items;
-    items.insert(items.end(), own.begin(), own.end());
+    const auto& call = static_cast<SegmentCall&>(*job);
+    items.insert(items.end(), call.items.begin(), call.items.end());
     tokens.push_back(job->token());
+    reported.push_back(call.asked);
   }
+  BatchLog batch = begin_batch(items.size());
   std::vector<std::vector<Segmentation>> results;
   try {
-    results = model_->segment(items, probe(tokens));
+    results = model_->segment(items, probe(tokens), batch.log.get());
   } catch (const std::exception&) {
     // One bad call must not fail its neighbours: each runs alone and meets its own error.
     for (const auto& job : jobs) job->run();
     return;
   }
+  end_batch(batch, reported);
   auto next = results.begin();
   for (const auto& job : jobs) {
     const auto end = next + job->share();
@@ -177,7 +200,35 @@ void Engine::run_segment_batch(const Jobs& jobs) {
   }
 }
 
+Engine::BatchLog Engine::begin_batch(size_t images) {
+  return {next_batch_++, images, now_ms(), std::make_unique<StageLog>(model_->program().target().device)};
+}
+
+void Engine::end_batch(BatchLog& batch, const std::vector<Reported>& calls) {
+  const bool settled = batch.log->settle();
+  const auto spans = batch.log->spans();
+  {
+    const std::lock_guard<std::mutex> lock(stats_mutex_);
+    const auto total = [&](Stage stage) -> double& { return stats_.stages[static_cast<size_t>(stage)]; };
+    for (const StageSpan& span : spans) total(span.stage) += span.end - span.begin;
+    for (const Reported& call : calls) total(Stage::queue) += batch.begin - call.created;
+    if (settled) stats_.device_busy += batch.log->device_busy();
+    while (!unsettled_.empty() && unsettled_.front()->settle()) {
+      stats_.device_busy += unsettled_.front()->device_busy();
+      unsettled_.pop_front();
+    }
+  }
+  for (const Reported& call : calls) {
+    if (!call.on_stages) continue;
+    CallStages report{batch.number, calls.size(), batch.images, {{Stage::queue, call.created, batch.begin}}};
+    report.stages.insert(report.stages.end(), spans.begin(), spans.end());
+    call.on_stages(report);
+  }
+  if (!settled) unsettled_.push_back(std::move(batch.log));
+}
+
 void Engine::free_everything() {
+  unsettled_.clear();
   for (const auto& session : sessions_) session->session_.reset();
   sessions_.clear();
   for (auto& features : features_)
@@ -191,6 +242,7 @@ void Engine::free_everything() {
   }
   const std::lock_guard<std::mutex> lock(stats_mutex_);
   stats_ = {};
+  loaded_at_.reset();
 }
 
 }  // namespace sam3

@@ -1,12 +1,16 @@
 #pragma once
+#include <array>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/cancel.h"
 #include "core/outcome.h"
+#include "core/stage_log.h"
 #include "engine/job_queue.h"
 #include "engine/session_handle.h"
 #include "image/image_model.h"
@@ -22,7 +26,7 @@ struct EngineOptions {
 struct ModelInfo {
   std::string device, dtype, tokenizer_json;
   int64_t input_size = 0, mask_side = 0, text_context = 0, parameters = 0, weight_bytes = 0;
-  int64_t host_feature_bytes = 0;  // of an encoded image, an estimate; 0 where features lie on a GPU
+  int64_t feature_bytes = 0;  // of an encoded image, an estimate
   WeightParts parts;
   std::vector<int64_t> valid_input_sizes;
 };
@@ -34,6 +38,12 @@ struct EngineStats {
   size_t sessions = 0;      // video sessions that are open
   uint64_t batches = 0;     // times the engine thread took work from the queue
   uint64_t calls = 0;       // calls served by them: more than batches when calls were joined
+  int64_t image_bytes = 0;  // of the features of those images, where the network runs
+  // Milliseconds since the model was loaded, and of them those in which the device had work, as far as that is known:
+  // on a GPU the time between the first and the last kernel of a stage counts.
+  double uptime = 0, device_busy = 0;
+  std::array<double, kStageNames.size()> stages{};  // milliseconds in each; of `queue`, for every call
+  std::optional<DeviceMemory> device_memory;
 };
 
 // One model and the one thread that runs it. Calls only enqueue; callbacks run on the engine thread (or on the calling
@@ -49,10 +59,12 @@ class Engine {
                                        std::function<void(uint64_t, uint64_t)> progress, Callback<ModelInfo> loaded);
   ~Engine();
 
-  void encode(std::vector<RgbImage> images, Token token, Callback<std::vector<ImageFeaturesPtr>> done);
-  void segment(std::vector<SegmentItem> items, Token token, Callback<std::vector<std::vector<Segmentation>>> done);
+  void encode(std::vector<RgbImage> images, Token token, Callback<std::vector<ImageFeaturesPtr>> done,
+              OnStages on_stages = {});
+  void segment(std::vector<SegmentItem> items, Token token, Callback<std::vector<std::vector<Segmentation>>> done,
+               OnStages on_stages = {});
   void predict(ImageInput image, std::vector<ClickPrompt> prompts, bool multimask, Token token,
-               Callback<Prediction> done);
+               Callback<Prediction> done, OnStages on_stages = {});
 
   void open_session(VideoOptions options, Token token, Callback<SessionPtr> done);
   // Runs `work` with the session. ERR_SESSION_CLOSED once it is being closed, also for work that is under way.
@@ -81,13 +93,39 @@ class Engine {
 
  private:
   struct SegmentCall;
+  struct BatchLog {
+    uint64_t number;
+    size_t images;
+    double begin;
+    std::unique_ptr<StageLog> log;
+  };
+  // A call of a batch: when it came, and who asks for its stages.
+  struct Reported {
+    double created;
+    OnStages on_stages;
+  };
   using SessionWork = std::function<void(VideoSession&, const CancelProbe&)>;
 
   explicit Engine(EngineOptions options) : options_(std::move(options)), queue_(options_.queue_limit) {}
+  // `images`: how many the call is about.
   template <class T>
-  void post(Token token, Callback<T> done, std::function<T(const CancelProbe&)> work) {
-    auto run = [this, token, done, work = std::move(work)] { settle(done, [&] { return work(probe({token})); }); };
+  void post(Token token, Callback<T> done, size_t images, OnStages on_stages,
+            std::function<T(const CancelProbe&, StageLog*)> work) {
+    auto run = [this, token, done, images, asked = Reported{now_ms(), std::move(on_stages)}, work = std::move(work)] {
+      run_alone(asked, images, done, [&](StageLog* log) { return work(probe({token}), log); });
+    };
     queue_.push(std::make_unique<Call>(std::move(token), std::move(run), done));
+  }
+  // Runs what a call is about as a batch of its own.
+  template <class T, class Body>
+  void run_alone(const Reported& call, size_t images, const Callback<T>& done, Body&& body) {
+    BatchLog batch = begin_batch(images);
+    settle<T>(
+        [&](Outcome<T> outcome) {
+          end_batch(batch, {call});
+          done(std::move(outcome));
+        },
+        [&] { return body(batch.log.get()); });
   }
   void post_session_call(SessionPtr session, Token token, Queueing queueing, SessionWork run,
                          std::function<void(const Error&)> fail);
@@ -99,6 +137,9 @@ class Engine {
             const Callback<ModelInfo>& loaded);
   void serve();
   void run_segment_batch(const Jobs& jobs);
+  BatchLog begin_batch(size_t images);
+  // Counts the stages of a batch and reports them to its calls.
+  void end_batch(BatchLog& batch, const std::vector<Reported>& calls);
   void free_session(SessionHandle& session);
   void count_sessions();
   CancelProbe probe(const std::vector<Token>& tokens);
@@ -109,9 +150,13 @@ class Engine {
   std::unique_ptr<ImageModel> model_;
   std::vector<std::weak_ptr<ImageFeatures>> features_;  // what dispose() must release
   std::vector<SessionPtr> sessions_;                    // open ones
+  uint64_t next_batch_ = 1;
+  std::deque<std::unique_ptr<StageLog>> unsettled_;  // of batches that the host did not wait for
 
   mutable std::mutex stats_mutex_;
   EngineStats stats_;
+  std::optional<double> loaded_at_;
+  std::optional<c10::Device> device_;  // known from then on
   JobQueue queue_;
 };
 

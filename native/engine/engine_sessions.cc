@@ -13,27 +13,33 @@ Error session_closed() {
 }  // namespace
 
 void Engine::open_session(VideoOptions options, Token token, Callback<SessionPtr> done) {
-  post<SessionPtr>(std::move(token), std::move(done), [this, options = std::move(options)](const CancelProbe&) {
+  const auto open = [this, options = std::move(options)](const CancelProbe&, StageLog*) {
     auto session = std::make_shared<SessionHandle>();
     session->session_ = std::make_unique<VideoSession>(*model_, options);
     sessions_.push_back(session);
     count_sessions();
     return session;
-  });
+  };
+  post<SessionPtr>(std::move(token), std::move(done), 0, {}, open);
 }
 
 void Engine::post_session_call(SessionPtr session, Token token, Queueing queueing, SessionWork work,
                                std::function<void(const Error&)> fail) {
   if (session->closing_.load()) return fail(session_closed());
   const void* owner = session.get();
-  auto run = [this, session = std::move(session), token, work = std::move(work), fail] {
+  auto run = [this, session = std::move(session), token, created = now_ms(), work = std::move(work), fail] {
     if (!session->session_) return fail(session_closed());
     const auto others = probe({token});
-    work(*session->session_, CancelProbe([&] {
-      if (session->closing_.load()) throw session_closed();
-      others.check();
-      return false;
-    }));
+    BatchLog batch = begin_batch(0);
+    {
+      const auto stage = StageLog::on_device(batch.log.get(), Stage::video);
+      work(*session->session_, CancelProbe([&] {
+        if (session->closing_.load()) throw session_closed();
+        others.check();
+        return false;
+      }));
+    }
+    end_batch(batch, {{created, {}}});
   };
   queue_.push(std::make_unique<Call>(std::move(token), std::move(run), std::move(fail), owner), queueing);
 }

@@ -64,19 +64,23 @@ std::vector<int64_t> ImageModel::valid_input_sizes() const {
   return sizes_of(program_.architecture());
 }
 
-at::Tensor ImageModel::encode_batch(const std::vector<RgbImage>& images, const CancelProbe& cancel) {
-  const auto pixels =
-      translate(ERR_INFERENCE, "Preparing images", [&] { return preprocess(images, input_size_, program_.target()); });
+at::Tensor ImageModel::encode_batch(const std::vector<RgbImage>& images, const CancelProbe& cancel, StageLog* log) {
+  const auto pixels = translate(ERR_INFERENCE, "Preparing images", [&] {
+    const auto stage = StageLog::on_host(log, Stage::prepare);
+    return preprocess(images, input_size_, program_.target());
+  });
+  const auto stage = StageLog::on_device(log, Stage::encode);
   return program_.encode_image(pixels, [&] { cancel.check(); });
 }
 
-std::vector<ImageFeaturesPtr> ImageModel::encode(const std::vector<RgbImage>& images, const CancelProbe& cancel) {
+std::vector<ImageFeaturesPtr> ImageModel::encode(const std::vector<RgbImage>& images, const CancelProbe& cancel,
+                                                 StageLog* log) {
   std::vector<ImageFeaturesPtr> out;
   for (size_t begin = 0; begin < images.size(); begin += max_batch_) {
     cancel.check();
     const size_t count = std::min<size_t>(max_batch_, images.size() - begin);
     const auto first = images.begin() + static_cast<std::ptrdiff_t>(begin);
-    const auto vit = encode_batch({first, first + static_cast<std::ptrdiff_t>(count)}, cancel);
+    const auto vit = encode_batch({first, first + static_cast<std::ptrdiff_t>(count)}, cancel, log);
     for (size_t i = 0; i < count; i++) {
       auto features = std::make_shared<ImageFeatures>();
       features->width = images[begin + i].width;

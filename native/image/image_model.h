@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/cancel.h"
+#include "core/stage_log.h"
 #include "image/detector.h"
 #include "image/preprocess.h"
 #include "image/prompts.h"
@@ -51,7 +52,7 @@ struct ImageModelOptions {
 };
 
 // The image path: encode, segment by concept, predict by clicks. Not thread-safe: everything but the constructor is
-// called on the engine thread.
+// called on the engine thread. `log`, where there is one, gets the stages of a call.
 class ImageModel {
  public:
   ImageModel(const ProgramFiles& files, const ImageModelOptions& options,
@@ -60,15 +61,17 @@ class ImageModel {
   ImageModel& operator=(const ImageModel&) = delete;
 
   // Image features, kept for many questions. Images run in encoder batches of at most `max_batch`.
-  std::vector<ImageFeaturesPtr> encode(const std::vector<RgbImage>& images, const CancelProbe& cancel);
+  std::vector<ImageFeaturesPtr> encode(const std::vector<RgbImage>& images, const CancelProbe& cancel,
+                                       StageLog* log = nullptr);
 
   // Every (image, prompt) pair of all items runs in one decoder batch, split by the memory budget. Result
   // [item][prompt].
-  std::vector<std::vector<Segmentation>> segment(const std::vector<SegmentItem>& items, const CancelProbe& cancel);
+  std::vector<std::vector<Segmentation>> segment(const std::vector<SegmentItem>& items, const CancelProbe& cancel,
+                                                 StageLog* log = nullptr);
 
   // Prompts with the same number of points run as one batch.
   Prediction predict(const ImageInput& image, const std::vector<ClickPrompt>& prompts, bool multimask,
-                     const CancelProbe& cancel);
+                     const CancelProbe& cancel, StageLog* log = nullptr);
 
   // Features of one image from the network's input [1,3,S,S], for callers with a transform of their own (video).
   // `width` and `height` are those of the image, pixels. Throws ERR_INFERENCE, ERR_OUT_OF_MEMORY, ABORT_ERR.
@@ -94,11 +97,12 @@ class ImageModel {
   struct Group;  // images whose prompts share one decoder batch, see segment.cc
   struct Pair;   // one (image, prompt) of a group
 
-  at::Tensor encode_batch(const std::vector<RgbImage>& images, const CancelProbe& cancel);
-  Group make_group(const std::vector<SegmentItem>& items, size_t begin, size_t end, const CancelProbe& cancel);
-  void segment_pairs(const Group& group, const Pair* pairs, int64_t count, const CancelProbe& cancel);
+  at::Tensor encode_batch(const std::vector<RgbImage>& images, const CancelProbe& cancel, StageLog* log);
+  Group make_group(const std::vector<SegmentItem>& items, size_t begin, size_t end, const CancelProbe& cancel,
+                   StageLog* log);
+  void segment_pairs(const Group& group, const Pair* pairs, int64_t count, const CancelProbe& cancel, StageLog* log);
   void decode_masks(const Group& group, const Pair* pairs, int64_t count, const Detector::Found& found,
-                    const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel) const;
+                    const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel, StageLog* log) const;
   struct Answers;  // of clicks, see predict.cc
   Answers predict_batch(const Program::Levels& levels, const std::vector<ClickPrompt>& prompts,
                         const std::vector<size_t>& members, bool multimask);

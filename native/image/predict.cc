@@ -74,7 +74,7 @@ ImageModel::Answers ImageModel::predict_batch(const Program::Levels& levels, con
 }
 
 Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickPrompt>& prompts, bool multimask,
-                               const CancelProbe& cancel) {
+                               const CancelProbe& cancel, StageLog* log) {
   cancel.check();
   program_.parts().require_clicks();
   const auto low_res_size = static_cast<size_t>(mask_side() * mask_side());
@@ -86,12 +86,13 @@ Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickP
                                             " logits or none.");
   ImageFeaturesPtr features;
   if (const auto* raw = std::get_if<RgbImage>(&image))
-    features = encode({*raw}, cancel)[0];
+    features = encode({*raw}, cancel, log)[0];
   else
     features = std::get<ImageFeaturesPtr>(image);
   if (features->released()) throw Error(ERR_DISPOSED, "This image was disposed; encode it again.");
 
   return translate(ERR_INFERENCE, "Predicting masks", [&] {
+    std::optional<StageLog::Running> stage(std::in_place, log, Stage::detect, /*on_device=*/true);
     const auto& levels = tracker_levels(*features);
     if (!no_memory_.defined()) no_memory_ = program_.tracker_constants(grid_).no_memory.view({1, -1, 1, 1});
     cancel.check();
@@ -114,6 +115,8 @@ Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickP
         objects.push_back(std::move(found.objects));
       }
     }
+    stage.reset();
+    const auto on_host = StageLog::on_host(log, Stage::masks);
     const size_t batches = answers.size();
     answers.insert(answers.end(), ious.begin(), ious.end());
     answers.insert(answers.end(), objects.begin(), objects.end());

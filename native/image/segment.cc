@@ -48,7 +48,7 @@ int64_t ImageModel::pairs_per_batch() const {
 }
 
 std::vector<std::vector<Segmentation>> ImageModel::segment(const std::vector<SegmentItem>& items,
-                                                           const CancelProbe& cancel) {
+                                                           const CancelProbe& cancel, StageLog* log) {
   program_.parts().require_detector();
   std::vector<std::vector<Segmentation>> out;
   const auto context = static_cast<size_t>(program_.architecture().text_context);
@@ -62,19 +62,19 @@ std::vector<std::vector<Segmentation>> ImageModel::segment(const std::vector<Seg
 
   for (size_t begin = 0; begin < items.size(); begin += max_batch_) {
     const size_t end = std::min(items.size(), begin + static_cast<size_t>(max_batch_));
-    Group group = make_group(items, begin, end, cancel);
+    Group group = make_group(items, begin, end, cancel, log);
     for (size_t i = begin; i < end; i++)
       for (size_t p = 0; p < items[i].prompts.size(); p++)
         group.pairs.push_back({static_cast<int64_t>(i - begin), &items[i].prompts[p], &out[i][p]});
     const auto total = static_cast<int64_t>(group.pairs.size());
     in_parts(total, pairs_per_batch(), program_.target().device,
-             [&](int64_t first, int64_t count) { segment_pairs(group, &group.pairs[first], count, cancel); });
+             [&](int64_t first, int64_t count) { segment_pairs(group, &group.pairs[first], count, cancel, log); });
   }
   return out;
 }
 
 ImageModel::Group ImageModel::make_group(const std::vector<SegmentItem>& items, size_t begin, size_t end,
-                                         const CancelProbe& cancel) {
+                                         const CancelProbe& cancel, StageLog* log) {
   cancel.check();
   Group group;
   std::vector<RgbImage> raw;
@@ -83,8 +83,9 @@ ImageModel::Group ImageModel::make_group(const std::vector<SegmentItem>& items, 
   at::Tensor vit;
   Program::Levels fresh;
   if (!raw.empty()) {
-    vit = encode_batch(raw, cancel);
+    vit = encode_batch(raw, cancel, log);
     cancel.check();
+    const auto stage = StageLog::on_device(log, Stage::encode);
     fresh = program_.neck_detect(vit);
   }
   int64_t next = 0;
@@ -114,7 +115,8 @@ ImageModel::Group ImageModel::make_group(const std::vector<SegmentItem>& items, 
   return group;
 }
 
-void ImageModel::segment_pairs(const Group& group, const Pair* pairs, int64_t count, const CancelProbe& cancel) {
+void ImageModel::segment_pairs(const Group& group, const Pair* pairs, int64_t count, const CancelProbe& cancel,
+                               StageLog* log) {
   translate(ERR_INFERENCE, "Segmenting", [&] {
     std::vector<int64_t> images;
     std::vector<const ConceptPrompt*> prompts;
@@ -122,7 +124,10 @@ void ImageModel::segment_pairs(const Group& group, const Pair* pairs, int64_t co
       images.push_back(pairs[p].image);
       prompts.push_back(pairs[p].prompt);
     }
-    const auto found = detector_.find(prompts, images, group.coarse, cancel);
+    const auto found = [&] {
+      const auto stage = StageLog::on_device(log, Stage::detect);
+      return detector_.find(prompts, images, group.coarse, cancel);
+    }();
     const auto values = to_floats({found.presence, found.scores, found.boxes});
     const auto &presence = values[0], &scores = values[1], &boxes = values[2];
     cancel.check();
@@ -144,12 +149,14 @@ void ImageModel::segment_pairs(const Group& group, const Pair* pairs, int64_t co
           out.boxes.push_back(box[i] * static_cast<float>(i % 2 ? image.height : image.width));
       }
     }
-    decode_masks(group, pairs, count, found, kept, cancel);
+    decode_masks(group, pairs, count, found, kept, cancel, log);
   });
 }
 
 void ImageModel::decode_masks(const Group& group, const Pair* pairs, int64_t count, const Detector::Found& found,
-                              const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel) const {
+                              const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel,
+                              StageLog* log) const {
+  std::optional<StageLog::Running> stage(std::in_place, log, Stage::masks, /*on_device=*/true);
   // The masks of all pairs are launched before the first one is waited for.
   PendingMasks pending;
   std::vector<Detector::Wanted> wanted;  // pairs that show anything, by image
@@ -172,6 +179,8 @@ void ImageModel::decode_masks(const Group& group, const Pair* pairs, int64_t cou
     }
   });
   cancel.check();
+  stage.reset();
+  const auto on_host = StageLog::on_host(log, Stage::masks);
   pending.finish();
 }
 

@@ -101,6 +101,19 @@ int64_t free_device_memory([[maybe_unused]] c10::Device device) {
   return 0;
 }
 
+std::optional<DeviceMemory> device_memory([[maybe_unused]] c10::Device device) {
+#if SAM3_HAS_DEVICE_ALLOCATOR
+  if (device.is_cpu()) return std::nullopt;
+  try {
+    const auto stats = c10::getDeviceAllocator(device.type())->getDeviceStats(device.index());
+    constexpr auto kAll = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    return DeviceMemory{stats.allocated_bytes[kAll].current, stats.reserved_bytes[kAll].current};
+  } catch (const std::exception&) {  // the device failed: whoever asks it for work learns it
+  }
+#endif
+  return std::nullopt;
+}
+
 std::string cpu_capability() {
   return at::get_cpu_capability();
 }

@@ -2,6 +2,8 @@
 #include <c10/core/Device.h>
 #include <c10/core/ScalarType.h>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +30,13 @@ void release_cached_memory(c10::Device device);
 
 // Free memory of a GPU in bytes, or 0 where LibTorch cannot tell.
 int64_t free_device_memory(c10::Device device);
+
+// What LibTorch holds of a GPU's memory for this process, in bytes: for tensors that are there, and with what it keeps
+// for reuse. None on a CPU, or where LibTorch cannot tell.
+struct DeviceMemory {
+  int64_t allocated, reserved;
+};
+std::optional<DeviceMemory> device_memory(c10::Device device);
 
 // Instruction set that LibTorch's CPU kernels were dispatched to, for bug reports.
 std::string cpu_capability();

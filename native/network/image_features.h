@@ -16,6 +16,14 @@ struct ImageFeatures {
   Program::Levels detector;       // batch 1
   Program::Levels tracker;        // batch 1
 
+  // Of memory that lies where the network runs.
+  int64_t bytes() const {
+    int64_t sum = 0;
+    for (const at::Tensor* one :
+         {&vit, &detector.fine, &detector.middle, &detector.coarse, &tracker.fine, &tracker.middle, &tracker.coarse})
+      if (one->defined()) sum += static_cast<int64_t>(one->nbytes());
+    return sum;
+  }
   void release() { *this = ImageFeatures{width, height, {}, {}, {}}; }
   bool released() const { return !vit.defined() && !detector.coarse.defined() && !tracker.coarse.defined(); }
 };

@@ -1,5 +1,5 @@
 /** The models that answer, one for each device, and what waits for them. */
-import { type ModelStats, type Sam3ImageModel, Sam3RuntimeError, Sam3ServiceError } from 'sam3-node'
+import { type Sam3ImageModel, Sam3RuntimeError, Sam3ServiceError } from 'sam3-node'
 import { abortable } from '../../lib/base/wake.js'
 import { registerBatchSize } from '../observe/batch-size.js'
 import type { Metrics } from '../observe/metrics.js'
@@ -78,7 +78,7 @@ export class Pool {
   }
 
   /** Of all devices. */
-  #count(what: keyof ModelStats): number {
+  #count(what: 'calls' | 'batches' | 'sessions'): number {
     return this.#devices.reduce((sum, { stats }) => sum + (stats?.[what] ?? 0), 0)
   }
 

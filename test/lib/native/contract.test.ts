@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type {
+  CallReport,
   ClickPrompt,
   ConceptPrompt,
   NativeEngine,
@@ -105,7 +106,10 @@ describe('structs', () => {
     check('NativeEngineInfo', engine.info())
     for (const option of engine.videoOptions) check('NativeVideoOption', option)
     check('ModelParts', check('NativeModelInfo', model.info).parts)
-    check('ModelStats', model.stats())
+    const stats = check('ModelStats', model.stats())
+    check('EngineTimes', stats.stages)
+    if (stats.deviceMemory) check('DeviceMemory', stats.deviceMemory)
+    expect(stats.deviceMemory !== undefined).toBe(model.info.device !== 'cpu')
     const whole = await engine.load({ weights: goldenModels.checkpoint, ...here })
     check('NativeModelInfo', whole.info) // with its tokenizer
     await whole.dispose()
@@ -129,6 +133,19 @@ describe('structs', () => {
       'NativePrediction',
       await model.predict(encoded, [clicks({ box })], watched('PredictOptions', { multimask: true })),
     )
+  })
+
+  it('of where the time of a call goes', async () => {
+    const reports: CallReport[] = []
+    const note = (report: CallReport) => reports.push(check('CallReport', report))
+    const box = Float64Array.of(10, 10, 60, 50)
+    await model.segment([{ image: image(), prompts: [concept()] }], undefined, note)
+    await model.predict(encoded, [clicks({ box })], { multimask: true }, undefined, note)
+    await model.encode([image(), image()], undefined, note)
+    const told = reports.map(({ stages }) => stages.map((span) => check('CallSpan', span).stage))
+    expect(told[0]).toEqual(['queue', 'prepare', 'encode', 'detect', 'masks'])
+    expect(told[1]).toEqual(['queue', 'detect', 'masks'])
+    expect(told[2]!.slice(0, 3)).toEqual(['queue', 'prepare', 'encode'])
   })
 
   it('of a video', async () => {
@@ -161,6 +178,10 @@ describe('structs', () => {
   })
 
   it('have no key that is not returned, or not read', () => {
+    if (model.info.device === 'cpu') {
+      noted(returned, 'ModelStats').add('deviceMemory')
+      for (const key of keys('DeviceMemory')) noted(returned, 'DeviceMemory').add(key)
+    }
     for (const [type, names] of returned) expect([type, sorted(names)]).toEqual([type, sorted(keys(type))])
     const heuristics = engine.videoOptions.map(({ name }) => name)
     for (const [type, names] of read) {

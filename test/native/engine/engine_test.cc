@@ -52,6 +52,50 @@ TEST_CASE("engine: concepts and clicks, from pixels and from an encoded image") 
   CHECK(prediction.low_res.size() == 3 * 48 * 48);
 }
 
+TEST_CASE("engine: each call is told where its time went, and it adds up") {
+  const GoldenModel& golden = test_model();
+  const Running running(golden);
+  const auto before = running.engine->stats();
+  std::vector<CallStages> reports(4);
+  std::vector<Waiter<Segmentations>> waiters(4);
+  for (size_t i = 0; i < 4; i++)
+    running.engine->segment({{image(), {prompt(1000)}}}, nullptr, waiters[i].callback(),
+                            [&, i](const CallStages& report) { reports[i] = report; });
+  for (auto& waiter : waiters) waiter.value();
+  Waiter<std::vector<ImageFeaturesPtr>> encoded;  // behind it all is counted
+  running.engine->encode({image()}, nullptr, encoded.callback());
+  const auto features = encoded.value();
+  Waiter<Segmentations> last;
+  running.engine->segment({{features[0], {prompt(1000)}}}, nullptr, last.callback());
+  last.value();
+
+  std::array<double, kStageNames.size()> sums{};
+  uint64_t number = 0;
+  for (const CallStages& report : reports) {
+    REQUIRE(report.stages.size() == 5);
+    const bool first = report.batch != number;
+    CHECK(report.batch >= number);
+    CHECK(report.images == report.calls);  // one each
+    double from = report.stages[0].begin;
+    for (size_t i = 0; i < 5; i++) {
+      const StageSpan& span = report.stages[i];
+      CHECK(span.stage == static_cast<Stage>(i));
+      CHECK(span.begin >= from - 1e-6);
+      CHECK(span.end >= span.begin);
+      from = span.begin;
+      if (first || span.stage == Stage::queue) sums[i] += span.end - span.begin;  // a batch counts once
+    }
+    number = report.batch;
+  }
+  const auto after = running.engine->stats();
+  for (size_t i = 0; i < 5; i++) CHECK(after.stages[i] - before.stages[i] >= sums[i] - 1e-6);
+  CHECK(after.device_busy > before.device_busy);
+  CHECK(after.device_busy - before.device_busy <= after.uptime - before.uptime);
+  CHECK(after.images == 1);
+  CHECK(after.image_bytes == features[0]->bytes());
+  CHECK(after.device_memory.has_value() == (test_device() != "cpu"));
+}
+
 TEST_CASE("engine: a full queue refuses, and serves what it took") {
   const GoldenModel& golden = test_model();
   const Running running(golden, 2);

@@ -11,6 +11,7 @@
 
 #include <set>
 
+#include "standin/clock.h"
 #include "standin/counters.h"
 #include "standin/memory.h"
 #include "standin/operators.h"
@@ -47,6 +48,7 @@ void copy_on_device(at::Tensor& to, const at::Tensor& from) {
     // A part that varies makes the whole vary.
     if (varies || to.nbytes() == to.storage().nbytes()) memory.set_varies(to, varies);
   }
+  ask(0, bytes_of(to) + bytes_of(from));
   if (kernels() == Kernels::shapes) return;
   at::Tensor target = alias_of(to);
   target.copy_(alias_of(from));
@@ -55,6 +57,8 @@ void copy_on_device(at::Tensor& to, const at::Tensor& from) {
 // One piece that lies in both places alike. Only copies from and to pinned memory let the host go on.
 void transfer(at::Tensor& to, const at::Tensor& from, bool non_blocking) {
   const bool upload = on_device(to);
+  ask_for_copy(static_cast<double>(to.nbytes()));
+  bool waits = false;
   {
     const std::lock_guard guard(mutex());
     Counts& counts = here();
@@ -63,10 +67,12 @@ void transfer(at::Tensor& to, const at::Tensor& from, bool non_blocking) {
     if (!non_blocking || !Memory::get().is_pinned((upload ? from : to).storage().data())) {
       std::string sizes;
       for (const auto size : to.sizes()) sizes += (sizes.empty() ? "" : ",") + std::to_string(size);
+      waits = true;
       count_wait(std::string(upload ? "upload " : "download ") + c10::toString(to.scalar_type()) + " [" + sizes + "]");
     }
     if (upload) Memory::get().set_varies(to, is_loaded());
   }
+  if (waits) wait_until(asked_until());
   if (kernels() == Kernels::shapes) {
     if (!upload && reader()) reader()(to);
     return;
@@ -109,6 +115,7 @@ at::Scalar local_scalar_dense(const at::Tensor& self) {
     here().downloaded_bytes += static_cast<int64_t>(self.element_size());
     count_wait("item()");
   }
+  wait_until(asked_until());
   if (kernels() == Kernels::shapes) return 0;
   return at::_local_scalar_dense(alias_of(self));
 }
@@ -132,6 +139,9 @@ AttentionResults attention(const at::Tensor& q, const at::Tensor& k, const at::T
   for (const at::Tensor* tensor : {&q, &k, &v})
     if (!on_device(*tensor)) mixed(name, "q, k or v", *tensor);
   if (masked && !on_device(*mask)) mixed(name, "mask", *mask);
+  const double scores = 2.0 * static_cast<double>(q.size(0) * q.size(1) * q.size(2) * k.size(2));
+  ask(scores * static_cast<double>(q.size(3) + v.size(3)),
+      bytes_of(q) * 2 + bytes_of(k) + bytes_of(v) + (masked ? bytes_of(*mask) : 0));
   at::Tensor out;
   if (kernels() == Kernels::shapes) {
     out = at::empty({q.size(0), q.size(2), q.size(1), v.size(3)}, q.options()).transpose(1, 2);
@@ -163,7 +173,12 @@ at::Tensor convolution(const at::Tensor& x, const at::Tensor& weight, const std:
       size.push_back(transposed ? (side - 1) * step - 2 * pad + reach + output_padding[d].expect_int()
                                 : (side + 2 * pad - reach) / step + 1);
     }
-    return marked(at::empty(size, x.options()), varies);
+    at::Tensor out = at::empty(size, x.options());
+    const auto taps = static_cast<double>(weight.numel() / weight.size(0));
+    ask(2 * taps * static_cast<double>(transposed ? x.numel() : out.numel()),
+        bytes_of(x) + bytes_of(weight) + bytes_of(out));
+    if (biased) ask(0, 2 * bytes_of(out));
+    return marked(std::move(out), varies);
   }
   Call call;
   std::optional<at::Tensor> seen;

@@ -32,6 +32,7 @@ class Memory {
   void set_varies(const at::Tensor& tensor, bool varies);
 
   size_t used() const { return used_; }
+  size_t reserved() const { return top_; }
   size_t peak() const { return peak_; }
   void reset_peak() { peak_ = used_; }
 

@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <set>
 
+#include "standin/clock.h"
 #include "standin/counters.h"
 #include "standin/memory.h"
 
@@ -63,6 +65,24 @@ bool count_operator(const c10::FunctionSchema& schema, const c10::IValue* argume
     counts.by_constant[name]++;
   }
   return varies;
+}
+
+// Asks the device for the time of an operator: its tensors are read and written, a product is computed.
+void ask_for(const c10::FunctionSchema& schema, const std::vector<at::Tensor>& inputs, const c10::IValue* results) {
+  if (kViews.contains(schema.name())) return;
+  static const std::map<std::string, size_t> kProducts{
+      {"aten::mm", 0}, {"aten::bmm", 0}, {"aten::addmm", 1}, {"aten::baddbmm", 1}};  // which input has the inner side
+  double bytes = 0, flops = 0;
+  for (const at::Tensor& input : inputs) bytes += bytes_of(input);
+  for (size_t i = 0; i < schema.returns().size(); i++)
+    each_tensor(results[i], [&](const at::Tensor& result) {
+      if (!result.defined()) return;
+      bytes += bytes_of(result);
+      const auto product = kProducts.find(schema.name());
+      if (product != kProducts.end())
+        flops += 2.0 * static_cast<double>(result.numel() * inputs.at(product->second).size(-1));
+    });
+  ask(flops, bytes);
 }
 
 void mark_results(const c10::FunctionSchema& schema, const c10::IValue* results, bool varies) {
@@ -198,6 +218,11 @@ void run_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
     if (tensor.device().is_cpu()) admit_host_tensor(schema, argument, tensor, indexes && element);
     return shapes ? at::empty_strided(tensor.sizes(), tensor.strides(), tensor.options().device(c10::kMeta)) : tensor;
   };
+  std::vector<at::Tensor> inputs;
+  for (size_t i = 0; i < schema.arguments().size(); i++)
+    each_tensor((*stack)[begin + i], [&](const at::Tensor& tensor) {
+      if (on_device(tensor)) inputs.push_back(tensor);
+    });
   // Arguments on the host are refused or counted before anything is computed.
   std::vector<c10::IValue> converted;
   for (size_t i = 0; i < schema.arguments().size(); i++) {
@@ -219,7 +244,10 @@ void run_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
       converted.push_back(value);
     }
   }
-  if (shapes && infer_shapes(schema, stack)) return mark_results(schema, results(), varies);
+  if (shapes && infer_shapes(schema, stack)) {
+    ask_for(schema, inputs, results());
+    return mark_results(schema, results(), varies);
+  }
   std::move(converted.begin(), converted.end(), stack->begin() + static_cast<std::ptrdiff_t>(begin));
   op.callBoxed(stack);
   for (size_t i = stack->size() - schema.returns().size(); i < stack->size(); i++) {
@@ -232,6 +260,7 @@ void run_on_cpu(const c10::OperatorHandle& op, torch::jit::Stack* stack) {
       value = std::move(list);
     }
   }
+  ask_for(schema, inputs, results());
   mark_results(schema, results(), varies);
 }
 

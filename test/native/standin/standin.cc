@@ -6,6 +6,10 @@
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/library.h>
 
+#include <algorithm>
+
+#include "core/stages.h"
+#include "standin/clock.h"
 #include "standin/counters.h"
 #include "standin/memory.h"
 #include "standin/operators.h"
@@ -14,6 +18,28 @@ namespace sam3::standin {
 namespace {
 
 Kernels current = Kernels::run;
+
+// One stream; an event is the instant at which all that was asked for before it has ended.
+struct Guard final : c10::impl::NoOpDeviceGuardImpl<kType> {
+  void record(void** event, const c10::Stream&, const c10::DeviceIndex, const c10::EventFlag) const override {
+    if (!*event) *event = new double;
+    at(*event) = std::max(asked_until(), now_ms());
+  }
+  void block(void*, const c10::Stream&) const override {}
+  bool queryEvent(void* event) const override { return at(event) <= now_ms(); }
+  void synchronizeEvent(void* event) const override {
+    {
+      const std::lock_guard guard(mutex());
+      count_wait("event");
+    }
+    wait_until(at(event));
+  }
+  double elapsedTime(void* from, void* to, const c10::DeviceIndex) const override { return at(to) - at(from); }
+  void destroyEvent(void* event, const c10::DeviceIndex) const noexcept override { delete &at(event); }
+
+ private:
+  static double& at(void* event) { return *static_cast<double*>(event); }
+};
 
 struct Hooks final : at::PrivateUse1HooksInterface {
   bool isBuilt() const override { return true; }
@@ -61,7 +87,7 @@ void set_kernels(Kernels kernels) {
 }
 
 void install() {
-  static const c10::impl::DeviceGuardImplRegistrar guard(kType, new c10::impl::NoOpDeviceGuardImpl<kType>);
+  static const c10::impl::DeviceGuardImplRegistrar guard(kType, new Guard);
   c10::SetAllocator(kType, &allocator(), /*priority=*/1);
   at::RegisterPrivateUse1HooksInterface(new Hooks);
   c10::register_privateuse1_backend("standin");

@@ -9,7 +9,7 @@
 // A device that is not there: a backend of LibTorch in host memory that the host may not touch. Each kernel runs on the
 // CPU, or only its shapes are computed; what a GPU would be asked for is counted. It finds what a CPU forgives: host
 // reads of device memory (SIGSEGV), host tensors among device tensors (an error), memory that is read before it is
-// written (NaN). Of time, streams and the numerics of another device it knows nothing.
+// written (NaN). Time passes by a model (clock.h); of streams and the numerics of another device it knows nothing.
 namespace sam3::standin {
 
 // Registers the device "standin" with LibTorch, for the whole process; once.

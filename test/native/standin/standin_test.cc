@@ -7,6 +7,11 @@
 
 #include <csignal>
 #include <limits>
+#include <memory>
+
+#include "core/stage_log.h"
+#include "network/device.h"
+#include "standin/clock.h"
 
 using namespace sam3;
 
@@ -153,5 +158,56 @@ TEST_SUITE("standin") {
     standin::set_reader([](at::Tensor& host) { host.fill_(5); });
     CHECK(at::zeros({3}, kFloats).cpu().sum().item<float>() == 15);
     standin::set_reader({});
+  }
+
+  TEST_CASE("the device works on while the host asks for more, and stages are told by its events") {
+    const Shapes shapes;
+    const auto x = at::ones({1024, 1024}, kFloats);
+    standin::Card card;
+    card.scale = 1000;  // the product takes some milliseconds
+    standin::set_card(card);
+    const auto product = [&] { return at::matmul(x, x); };
+    product();
+    const double each = standin::asked_busy();
+    CHECK(each == doctest::Approx(1000 * 1e3 * 2.0 * 1024 * 1024 * 1024 / card.flops));
+
+    StageLog log(kFloats.device());
+    const double before = now_ms();
+    standin::reset();
+    {
+      const auto stage = StageLog::on_device(&log, Stage::encode);
+      for (int i = 0; i < 100; i++) product();
+    }
+    {
+      const auto stage = StageLog::on_device(&log, Stage::detect);
+      for (int i = 0; i < 10; i++) product();
+    }
+    CHECK(log.spans()[1].end < standin::asked_until());  // when it was asked for
+    CHECK_FALSE(log.settle());                           // the device is not there
+    CHECK(standin::total().waits == 0);
+    standin::wait_until(standin::asked_until());
+    CHECK(log.settle());
+    CHECK(standin::total().waits == 0);
+    const auto spans = log.spans();
+    REQUIRE(spans.size() == 2);
+    CHECK(spans[0].stage == Stage::encode);
+    CHECK(spans[0].begin >= before);
+    CHECK(spans[0].end - spans[0].begin == doctest::Approx(100 * each));
+    CHECK(spans[1].end - spans[1].begin == doctest::Approx(10 * each));
+    CHECK(spans[1].begin == doctest::Approx(spans[0].end));
+    CHECK(log.device_busy() == doctest::Approx(110 * each));
+    standin::set_card({});
+  }
+
+  TEST_CASE("memory of the device that is in use") {
+    const auto before = device_memory(kFloats.device());
+    REQUIRE(before);
+    auto tensor = std::make_unique<at::Tensor>(at::empty({1 << 20}, kFloats));
+    const auto with = device_memory(kFloats.device());
+    CHECK(with->allocated - before->allocated == 4 << 20);
+    CHECK(with->reserved >= with->allocated);
+    tensor.reset();
+    CHECK(device_memory(kFloats.device())->allocated == before->allocated);
+    CHECK_FALSE(device_memory(c10::Device(c10::kCPU)));
   }
 }
