@@ -1,7 +1,7 @@
 /**
  * SAM 3 (Segment Anything with Concepts) for Node.js: text, exemplar boxes, clicks and masks, on images and videos.
  *
- * @packageDocumentation
+ * @module sam3-node
  */
 // Models and images
 export { buildSam3ImageModel } from './model/build.js'

@@ -1,14 +1,14 @@
 /**
  * SAM 3 as an HTTP service: `npx sam3-node serve` within a program. Its packages are optional peers of sam3-node.
  *
- * @packageDocumentation
+ * @module sam3-node/server
  */
 import type { Sam3ImageModel } from 'sam3-node'
 import type { Server, ServerContext, StartedServer } from './app/start.js'
 import { loadService } from './load-service.js'
-import type { ServeOptions } from './config/schema.js'
+import type { ServeConfig, ServeOptions } from './config/schema.js'
 
-export type { Server, ServerContext, ServeOptions, StartedServer }
+export type { ServeConfig, Server, ServerContext, ServeOptions, StartedServer }
 
 /**
  * Loads a model and serves it. It listens at once: `/readyz` says when the model is there.

@@ -158,9 +158,9 @@ export const ServeSchema = Type.Object(
   { additionalProperties: false },
 )
 
-/** The options of the service, each with its value. */
+/** The options of the service, each with its value. `npx sam3-node serve --help` says what each is: `--max-queue-size` there is `maxQueueSize` here. */
 export type ServeConfig = Static<typeof ServeSchema>
-/** Options as a caller gives them: what is left out has its default. */
+/** Options as a caller gives them: those of {@link ServeConfig}; what is left out has its default. */
 export type ServeOptions = Partial<ServeConfig>
 export type OptionName = keyof ServeConfig
 
