@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 from pathlib import Path
 
 import torch
@@ -23,6 +24,8 @@ from .world import HELD_OUT_GROUNDS
 FILE = Path(__file__).with_name("examples.json")
 TEXTURE = 256
 FRAME_QUALITY, SCENE_QUALITY = 80, 90
+# Frames a second, and VP9's constant quality.
+CLIP_RATE, CLIP_QUALITY = 10, 26
 
 
 def _atlas(vocabulary: Vocabulary, data: dict, cache: Path) -> tuple[Atlas, dict[str, int]]:
@@ -103,7 +106,7 @@ def paint_examples(cache: Path = CACHE) -> dict[str, Scenes]:
 
 
 def write_examples(out: Path = ROOT / "examples", cache: Path = CACHE) -> None:
-    """Writes scene.jpg and the frames of the clip, clip/00.jpg and so on."""
+    """Writes scene.jpg, the frames of the clip, clip/00.jpg and so on, and clip.webm, which is made of them."""
     from PIL import Image
 
     painted = paint_examples(cache)
@@ -112,3 +115,6 @@ def write_examples(out: Path = ROOT / "examples", cache: Path = CACHE) -> None:
     Image.fromarray(pictures["scene"][0].numpy()).save(out / "scene.jpg", quality=SCENE_QUALITY, optimize=True)
     for t, frame in enumerate(pictures["clip"]):
         Image.fromarray(frame.numpy()).save(out / "clip" / f"{t:02}.jpg", quality=FRAME_QUALITY, optimize=True)
+    frames = ["-framerate", str(CLIP_RATE), "-i", str(out / "clip" / "%02d.jpg")]
+    vp9 = ["-c:v", "libvpx-vp9", "-b:v", "0", "-crf", str(CLIP_QUALITY), "-deadline", "best", "-map_metadata", "-1"]
+    subprocess.run(["ffmpeg", "-v", "error", "-y", *frames, *vp9, str(out / "clip.webm")], check=True)

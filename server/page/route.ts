@@ -45,6 +45,7 @@ export const pageRoute: Route = (app, { config }) => {
     for (const name of readdirSync(folder).filter((file) => file !== 'index.html'))
       scope.get(`/page/${name}`, OPEN, (_request, reply) => send(reply, name))
     scope.get('/page/example.jpg', OPEN, (_request, reply) => send(reply, 'scene.jpg', examples))
+    scope.get('/page/example.webm', OPEN, (_request, reply) => send(reply, 'clip.webm', examples))
     const about = aboutModel(config)
     scope.get('/page/about.json', OPEN, () => about)
   })

@@ -189,7 +189,7 @@ async function open(opening) {
       } else render()
     }
   }
-  offerWords(part('suggestions', HTMLUListElement), next.isExample ? EXAMPLE_WORDS : [], findWords)
+  offerWords(part('suggestions', HTMLUListElement), next.isExample ? wordsOfExample(next) : [], findWords)
   say(`${next.name}, ${next.width} × ${next.height}.`)
   render()
   // On a touch screen the keyboard would cover the picture.
@@ -199,7 +199,8 @@ async function open(opening) {
 }
 
 watchFiles((file, name) => void open(openFile(file, name)), showProblem)
-button('example').addEventListener('click', () => void open(openExample()))
+button('example').addEventListener('click', () => void open(openExample('example.jpg', 'scene.jpg')))
+button('example-video').addEventListener('click', () => void open(openExample('example.webm', 'clip.webm')))
 addEventListener('pagehide', () => subject?.close())
 
 // ----------------------------------------------------------------------------------------------------------------- marks
@@ -276,8 +277,10 @@ button('clear').addEventListener('click', () => {
 
 // ------------------------------------------------------------------------------------------------------------ the panel
 
-/** What is in the example, for a start. */
-const EXAMPLE_WORDS = ['dog', 'cup', 'red car', 'cat', 'vehicle']
+/** What is in an example, for a start. @param {Subject} of */
+function wordsOfExample({ isVideo }) {
+  return isVideo ? ['dog', 'soccer ball'] : ['dog', 'cup', 'red car', 'cat', 'vehicle']
+}
 
 function findWords() {
   find.words = typedWords()

@@ -12,7 +12,7 @@ import { openVideo } from './video.js'
  * @throws {Problem} for what the browser cannot show
  */
 export async function openFile(file, name, isExample = false) {
-  if (file.type.startsWith('video/')) return openVideo(file, name)
+  if (file.type.startsWith('video/')) return openVideo(file, name, isExample)
   try {
     return new Picture(file, name, await createImageBitmap(file), isExample)
   } catch {
@@ -24,10 +24,10 @@ export async function openFile(file, name, isExample = false) {
   }
 }
 
-/** The picture that comes with the service. */
-export async function openExample() {
-  const answer = await fetch(addressOf('page/example.jpg'))
-  return openFile(await answer.blob(), 'scene.jpg', true)
+/** What comes with the service. @param {'example.jpg' | 'example.webm'} file @param {string} name */
+export async function openExample(file, name) {
+  const answer = await fetch(addressOf(`page/${file}`))
+  return openFile(await answer.blob(), name, true)
 }
 
 /**

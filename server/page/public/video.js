@@ -19,14 +19,13 @@ const PICKED = 1000
 const FORMAT = { format: 'polygons', tolerance: Number(TOLERANCE) }
 
 /** @param {Blob} file @param {string} name @throws {Problem} for what the browser cannot play */
-export async function openVideo(file, name) {
-  return new Video(file, name, await openMovie(file, name))
+export async function openVideo(file, name, isExample = false) {
+  return new Video(file, name, await openMovie(file, name), isExample)
 }
 
 /** @implements {Subject} */
 export class Video {
   isVideo = /** @type {const} */ (true)
-  isExample = false
   #file
   /** Its name at the service. @type {string | undefined} */
   #id
@@ -46,9 +45,10 @@ export class Video {
   #tidying = Promise.resolve()
 
   /** @param {Blob} file @param {string} name @param {import('./movie.js').Movie} movie */
-  constructor(file, name, movie) {
+  constructor(file, name, movie, isExample = false) {
     this.#file = file
     this.name = name
+    this.isExample = isExample
     this.movie = movie
     this.pixels = movie.element
     this.width = movie.width

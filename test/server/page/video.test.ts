@@ -88,6 +88,24 @@ describe.skipIf(without('chromium') || without('ffmpeg'))('the page with a video
     await screenshot(page, 'phone-dark-video', true)
   })
 
+  it('has a video of its own to try, and says what is in it', async () => {
+    const fresh = await tour.open()
+    await screenshot(fresh, 'desktop-light-empty')
+    const names = await fresh.$$eval('#empty button', (buttons) => buttons.map((button) => button.textContent?.trim()))
+    expect(names).toEqual(['Choose a file', 'Example picture', 'Example video'])
+    expect(await barriers(fresh)).toEqual([])
+    await asking(fresh, 'v1/sessions', () => fresh.click('#example-video'))
+    const suggested = await fresh.$$eval('#suggestions button', (words) => words.map(({ textContent }) => textContent))
+    expect(suggested).toEqual(['dog', 'soccer ball'])
+    expect(await textOf(fresh, '#frame-number')).toBe(`1 / ${clip.objects[0]!.masks.length}`)
+    for (const [at, object] of [dog, ball].entries()) {
+      await asking(fresh, '/prompts', () => fresh.click(`#suggestions li:nth-child(${at + 1}) button`))
+      expect(await masksAt(fresh, middleOf(object, 0)), object.shows).toBe(1)
+    }
+    await screenshot(fresh, 'desktop-light-example-video')
+    await fresh.close()
+  })
+
   it('follows what is clicked on, forward and backward, until it is taken back', async () => {
     await page.click('[value="pick"]')
     await seek(4)
