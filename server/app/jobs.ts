@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Gauge, type Registry } from 'prom-client'
-import { Sam3Error, type Sam3ImageModel, Sam3ModelError, Sam3VideoModel } from 'sam3-node'
+import { Sam3Error, Sam3ModelError, Sam3VideoModel } from 'sam3-node'
 import type { ServeConfig } from '../config/schema.js'
 import { JobFiles, type Remote } from '../jobs/files/job-files.js'
 import { Roots } from '../jobs/files/roots.js'
@@ -12,7 +12,7 @@ import { EmbeddedStore } from '../jobs/store/embedded-store.js'
 import { RedisStore } from '../jobs/store/redis-store.js'
 import { Slots } from '../jobs/work/slots.js'
 import type { JobModel, JobTools } from '../jobs/work/tools.js'
-import type { Pool } from '../pool/pool.js'
+import type { Pool, Work } from '../pool/pool.js'
 import { checkUrl, fetchImage } from '../url/fetch-image.js'
 import { fetchFile, sendFile } from '../url/files.js'
 import { HostList } from '../url/hosts.js'
@@ -94,11 +94,7 @@ const PAUSE = 500
 
 /** The pool as jobs use it: they come behind the requests of clients, and wait where these are refused. */
 function modelOf(pool: Pool): JobModel {
-  const run = async <T>(
-    share: number,
-    signal = new AbortController().signal,
-    work: (model: Sam3ImageModel) => Promise<T>,
-  ): Promise<T> => {
+  const run = async <T>(share: number, signal = new AbortController().signal, work: Work<T>): Promise<T> => {
     for (;;) {
       try {
         return await pool.run({ client: JOBS, priority: 'low', share, signal }, work)
@@ -110,7 +106,7 @@ function modelOf(pool: Pool): JobModel {
   }
   return {
     segment: (image, prompts, options = {}) =>
-      run(1, options.signal, (model) => model.segment(image, prompts, options)),
+      run(1, options.signal, (model, own) => model.segment(image, prompts, own)),
     startSession: (video, options = {}) =>
       run(0, options.signal, async (model) => {
         if (model instanceof Sam3VideoModel) return model.startSession(video, options)

@@ -13,7 +13,7 @@ import {
   trace,
 } from '@opentelemetry/api'
 
-const tracer = () => trace.getTracer('sam3-node')
+export const tracer = () => trace.getTracer('sam3-node')
 
 /** The span of a request, and the context in which its work runs. */
 export interface RequestTrace {

@@ -1,6 +1,6 @@
 /** Images whose features stay on the device, under names that cannot be guessed; the one used longest ago goes first. */
 import { randomUUID } from 'node:crypto'
-import { type EncodedImage, type ModelInfo, type Sam3ImageModel, Sam3ServiceError } from 'sam3-node'
+import { type EncodedImage, type Sam3ImageModel, Sam3ServiceError } from 'sam3-node'
 import type { Metrics } from '../observe/metrics.js'
 
 /** An image, and the model that has its features. */
@@ -18,14 +18,6 @@ interface Entry extends KeptImage {
   bytes: number
   uses: number
   isGone: boolean
-}
-
-/** Patches, and numbers for each of them: the image encoder's map and three levels, as facebook/sam3 has them. */
-const [PATCH, NUMBERS] = [14, 1024 + (1 + 4 + 16) * 256]
-
-/** Bytes that the features of one image take, an estimate; those of a smaller network are fewer. */
-export function featureBytes({ inputSize, dtype }: Pick<ModelInfo, 'inputSize' | 'dtype'>): number {
-  return NUMBERS * Math.ceil(inputSize / PATCH) ** 2 * (dtype === 'float32' ? 4 : 2)
 }
 
 export class KeptImages {
@@ -54,14 +46,14 @@ export class KeptImages {
 
   /** Keeps an image; others may have to go for it. @returns its name */
   add(kept: KeptImage): string {
-    const bytes = featureBytes(kept.model.info)
+    const bytes = kept.model.info.featureBytes
     for (const [id, entry] of this.#entries) {
       if (this.#bytes + bytes <= this.#budget) break
       this.#drop(id, entry)
     }
     const id = randomUUID()
     this.#entries.set(id, { ...kept, bytes, uses: 0, isGone: false })
-    this.#count(bytes)
+    this.#bytes += bytes
     return id
   }
 
@@ -94,14 +86,9 @@ export class KeptImages {
 
   #drop(id: string, entry: Entry): void {
     this.#entries.delete(id)
-    this.#count(-entry.bytes)
+    this.#bytes -= entry.bytes
     entry.isGone = true
     if (entry.uses === 0) entry.image.dispose()
-  }
-
-  #count(bytes: number): void {
-    this.#bytes += bytes
-    this.#metrics.cacheBytes.set({ cache: 'images' }, this.#bytes)
   }
 }
 

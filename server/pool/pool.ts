@@ -1,6 +1,7 @@
 /** The models that answer, one for each device, and what waits for them. */
-import { type Sam3ImageModel, Sam3RuntimeError, Sam3ServiceError } from 'sam3-node'
+import { type CallOptions, type Sam3ImageModel, Sam3RuntimeError, Sam3ServiceError } from 'sam3-node'
 import { abortable } from '../../lib/base/wake.js'
+import { Batches } from '../observe/batches.js'
 import { registerBatchSize } from '../observe/batch-size.js'
 import type { Metrics } from '../observe/metrics.js'
 import { beginSpan } from '../observe/trace.js'
@@ -37,6 +38,9 @@ export interface Ticket {
   signal: AbortSignal
 }
 
+/** What is to be done on a model, with the options of its calls: its ticket's signal, and where their stages are told. */
+export type Work<T> = (model: Sam3ImageModel, options: CallOptions) => Promise<T>
+
 interface Waiting extends Queued {
   readonly share: number
   readonly model: Sam3ImageModel | undefined
@@ -62,6 +66,7 @@ const LOADING_RETRY = 5
 export class Pool {
   readonly #options: PoolOptions
   readonly #metrics: Metrics
+  readonly #batches: Batches
   readonly #devices: Device[] = []
   readonly #queue = new FairQueue<Waiting>()
   readonly #rate = new RateMeter()
@@ -74,11 +79,12 @@ export class Pool {
   constructor(options: PoolOptions, metrics: Metrics) {
     this.#options = options
     this.#metrics = metrics
+    this.#batches = new Batches(metrics)
     registerBatchSize(metrics.registry, () => ({ calls: this.#count('calls'), batches: this.#count('batches') }))
   }
 
   /** Of all devices. */
-  #count(what: 'calls' | 'batches' | 'sessions'): number {
+  #count(what: 'calls' | 'batches' | 'sessions' | 'imageBytes'): number {
     return this.#devices.reduce((sum, { stats }) => sum + (stats?.[what] ?? 0), 0)
   }
 
@@ -138,7 +144,7 @@ export class Pool {
    * where that of the ticket's model was taken out;
    * the signal's reason, or a Sam3AbortError with it; what `work` throws
    */
-  async run<T>(ticket: Ticket, work: (model: Sam3ImageModel) => Promise<T>): Promise<T> {
+  async run<T>(ticket: Ticket, work: Work<T>): Promise<T> {
     this.#checkQueue()
     ticket.signal.throwIfAborted()
     for (let tries = 1; ; tries++) {
@@ -172,6 +178,13 @@ export class Pool {
     for (const { priority } of this.#queue) waiting.set(priority, waiting.get(priority)! + 1)
     for (const [priority, count] of waiting) this.#metrics.queueSize.set({ priority }, count)
     this.#metrics.sessions.set(this.#count('sessions'))
+    this.#metrics.cacheBytes.set({ cache: 'images' }, this.#count('imageBytes'))
+    this.#metrics.deviceBusy.reset()
+    for (const { name: device, stats } of this.#devices) {
+      this.#metrics.deviceBusy.inc({ device }, (stats?.deviceBusy ?? 0) / 1000)
+      for (const [kind, bytes] of Object.entries(stats?.deviceMemory ?? {}))
+        this.#metrics.gpuMemory.set({ device, kind }, bytes)
+    }
   }
 
   /** Whether a model is alive, or still loading: asks them, and waits for no work. */
@@ -233,10 +246,13 @@ export class Pool {
   }
 
   /** Also where nobody waits for it any more, the work counts until it has ended. */
-  async #runOn<T>(device: Device, { share = 0 }: Ticket, work: (model: Sam3ImageModel) => Promise<T>): Promise<T> {
+  async #runOn<T>(device: Device, { share = 0, signal }: Ticket, work: Work<T>): Promise<T> {
     this.#rate.begin()
     try {
-      return await this.#metrics.time('engine', () => device.watch(work(device.model)))
+      return await this.#metrics.time('engine', () => {
+        const options = { signal, onStages: this.#batches.listener(device.name) }
+        return device.watch(work(device.model, options))
+      })
     } catch (error) {
       throw !this.#isDisposed && (await device.isLost(error)) ? new DeviceLost() : error
     } finally {

@@ -1,13 +1,12 @@
 /** Images that stay on the device between requests. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { featureBytes } from '../../server/pool/kept-images.js'
 import { inside, scene } from '../support/demo.js'
 import { demoService, form, picture, type TestService } from './support.js'
 
 let service: TestService
 beforeAll(async () => {
   // Room for two.
-  service = await demoService({ imageCacheBytes: 2.5 * featureBytes({ inputSize: 224, dtype: 'float32' }) })
+  service = await demoService({}, ({ featureBytes }) => ({ imageCacheBytes: 2.5 * featureBytes }))
 })
 afterAll(() => service.server.close())
 

@@ -1,6 +1,6 @@
 /** A service with the demo model, for tests: one model, and a service around it for each set of options. */
 import { readFileSync } from 'node:fs'
-import type { Sam3VideoModel } from '../../lib/index.js'
+import type { ModelInfo, Sam3VideoModel } from '../../lib/index.js'
 import { buildServer, type Server, type ServeOptions } from '../../server/index.js'
 import { buildDemoModel, scene } from '../support/demo.js'
 
@@ -13,11 +13,19 @@ export interface TestService {
   log: Record<string, unknown>[]
 }
 
-export async function demoService(options: ServeOptions = {}): Promise<TestService> {
+/** @param byModel Options that follow from the model. */
+export async function demoService(
+  options: ServeOptions = {},
+  byModel: (info: ModelInfo) => ServeOptions = () => ({}),
+): Promise<TestService> {
   const model = await buildDemoModel({ maxBatch: options.maxBatchSize })
   const log: Record<string, unknown>[] = []
   const stream = { write: (line: string) => void log.push(JSON.parse(line) as Record<string, unknown>) }
-  const server = await buildServer(model, { warmup: false, ...options }, { logger: { level: 'debug', stream } })
+  const server = await buildServer(
+    model,
+    { warmup: false, ...options, ...byModel(model.info) },
+    { logger: { level: 'debug', stream } },
+  )
   return { server, model, log }
 }
 

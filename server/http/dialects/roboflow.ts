@@ -95,7 +95,7 @@ async function segment(
   const pixels = await openPixels(type === 'url' ? { url: value } : value, service, signal)
   const ticket = { client: request.client, signal, share: 1 }
   const prompts = asked.prompts.map((prompt) => promptOf(prompt, asked))
-  const results = await service.pool.run(ticket, (model) => model.segment(pixels, prompts, { signal }))
+  const results = await service.pool.run(ticket, (model, options) => model.segment(pixels, prompts, options))
   const answers = results.map((result, index) => answerOf(result, index, asked))
   return reply.send({ prompt_results: answers, time: (performance.now() - begun) / 1000 })
 }

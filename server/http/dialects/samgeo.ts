@@ -89,7 +89,7 @@ async function segmentText(
   const { asked, pixels } = await read(request, checkText, signal, service)
   const ticket = { client: request.client, signal, share: 1 }
   const prompt = { text: asked.prompt, threshold: asked.confidence_threshold ?? 0.5 }
-  const { instances } = await service.pool.run(ticket, (model) => model.segment(pixels, prompt, { signal }))
+  const { instances } = await service.pool.run(ticket, (model, options) => model.segment(pixels, prompt, options))
   return send(reply, pixels, instances, asked)
 }
 
@@ -105,7 +105,9 @@ async function segmentPoints(
   // As there: boxes show what to find all of, points are on one thing.
   if (boxes) {
     const list = (typeof boxes[0] === 'number' ? [boxes] : boxes) as [number, number, number, number][]
-    const { instances } = await service.pool.run(ticket, (model) => model.segment(pixels, { boxes: list }, { signal }))
+    const { instances } = await service.pool.run(ticket, (model, options) =>
+      model.segment(pixels, { boxes: list }, options),
+    )
     return send(
       reply,
       pixels,
@@ -119,7 +121,7 @@ async function segmentPoints(
     })
   }
   const prompt = { points: points as [number, number][], labels, multimask }
-  const { masks } = await service.pool.run(ticket, (model) => model.predict(pixels, prompt, { signal }))
+  const { masks } = await service.pool.run(ticket, (model, options) => model.predict(pixels, prompt, options))
   return send(
     reply,
     pixels,

@@ -1,5 +1,12 @@
 /** The images of a request: decoded within the limits of the service. */
-import { type EncodedImage, type RawImage, type Sam3ImageModel, Sam3InputError, Sam3ServiceError } from 'sam3-node'
+import {
+  type CallOptions,
+  type EncodedImage,
+  type RawImage,
+  type Sam3ImageModel,
+  Sam3InputError,
+  Sam3ServiceError,
+} from 'sam3-node'
 import sharp, { type Metadata } from 'sharp'
 import { decodeImage } from '../../../lib/image/decode.js'
 import type { Service } from '../service.js'
@@ -16,11 +23,11 @@ export async function askImage<T>(
   { pixels, kept }: AskedImage,
   ticket: Ticket,
   { pool }: Service,
-  ask: (model: Sam3ImageModel, image: RawImage | EncodedImage) => Promise<T>,
+  ask: (model: Sam3ImageModel, image: RawImage | EncodedImage, options: CallOptions) => Promise<T>,
 ): Promise<T> {
-  if (!kept) return pool.run(ticket, (model) => ask(model, pixels))
+  if (!kept) return pool.run(ticket, (model, options) => ask(model, pixels, options))
   try {
-    return await pool.run({ ...ticket, model: kept.model }, (model) => ask(model, kept.image))
+    return await pool.run({ ...ticket, model: kept.model }, (model, options) => ask(model, kept.image, options))
   } finally {
     kept.release()
   }

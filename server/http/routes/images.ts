@@ -1,7 +1,6 @@
 /** `POST /v1/images`: keeps an image on the device, so that each question costs a fraction. `DELETE` forgets it. */
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
-import { featureBytes } from '../../pool/kept-images.js'
 import { checker } from '../input/check.js'
 import { imageOf, openPixels } from '../input/images.js'
 import { readAsked } from '../input/read.js'
@@ -39,9 +38,9 @@ async function keep(
   const source = imageOf(input, asked, service, 'Images are kept one by one')
   const pixels = await openPixels(source, service, signal)
   const ticket = { client: request.client, signal, priority: asked.priority }
-  const kept = await service.pool.run(ticket, async (model) => {
-    service.images.checkFits(featureBytes(model.info))
-    return { model, image: await model.encode(pixels, { signal }) }
+  const kept = await service.pool.run(ticket, async (model, options) => {
+    service.images.checkFits(model.info.featureBytes)
+    return { model, image: await model.encode(pixels, options) }
   })
   const id = service.images.add(kept)
   const { width, height } = kept.image

@@ -36,7 +36,9 @@ async function predict(
   const source = imageOf(input, asked, service, 'Clicks are on one image')
   const image = await openImage(source, service, signal)
   const ticket = { client: request.client, signal, priority: asked.priority }
-  const predictions = await askImage(image, ticket, service, (model, of) => model.predict(of, prompts, { signal }))
+  const predictions = await askImage(image, ticket, service, (model, of, options) =>
+    model.predict(of, prompts, options),
+  )
   return service.metrics.time('encode_output', () => send(reply, image.pixels, predictions, format, asked))
 }
 

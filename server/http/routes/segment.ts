@@ -50,7 +50,7 @@ async function segment(
   const ticket = { client: request.client, signal, priority: asked.priority, share: 1 }
   const answers = inTurn(sources, IMAGES_AT_A_TIME, async (source): Promise<Answer> => {
     const image = await openImage(source, service, signal)
-    const results = await askImage(image, ticket, service, (model, of) => model.segment(of, prompts, { signal }))
+    const results = await askImage(image, ticket, service, (model, of, options) => model.segment(of, prompts, options))
     return { pixels: image.pixels, results }
   })
   const texts = prompts.map(({ text }) => text)

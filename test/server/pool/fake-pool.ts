@@ -11,6 +11,8 @@ export class FakeModel {
   /** What encode() says: the pool asks it whether the device works. */
   health: Deferred<{ dispose: () => void }> | undefined
   disposed = false
+  /** What the engine says that it counted. */
+  counted: object = {}
 
   constructor(device: string) {
     this.info = { device, dtype: 'float32', inputSize: 8 } as Sam3ImageModel['info']
@@ -29,7 +31,7 @@ export class FakeModel {
 
   stats(): object {
     if (this.disposed) throw new Sam3RuntimeError('ERR_DISPOSED', 'The model was disposed.')
-    return {}
+    return this.counted
   }
 
   async dispose(): Promise<void> {

@@ -119,6 +119,26 @@ describe('Pool', () => {
   })
 })
 
+describe('what a pool tells of its devices', () => {
+  it('is what their engines have counted', async () => {
+    const { pool, metrics, models } = setUp(2)
+    models[0]!.counted = { deviceBusy: 1500, imageBytes: 100, deviceMemory: { allocated: 5, reserved: 9 } }
+    models[1]!.counted = { deviceBusy: 250, imageBytes: 20 }
+    pool.observe()
+    pool.observe() // read, not counted
+    const told = (await metrics.registry.metrics()).split('\n')
+    for (const line of [
+      'sam3_gpu_memory_bytes{device="fake:0",kind="allocated"} 5',
+      'sam3_gpu_memory_bytes{device="fake:0",kind="reserved"} 9',
+      'sam3_device_busy_seconds_total{device="fake:0"} 1.5',
+      'sam3_device_busy_seconds_total{device="fake:1"} 0.25',
+      'sam3_cache_bytes{cache="images"} 120',
+    ])
+      expect(told).toContain(line)
+    expect(told.some((line) => line.startsWith('sam3_gpu_memory_bytes{device="fake:1"'))).toBe(false)
+  })
+})
+
 describe('Pool, when a device fails', () => {
   it('tries its work elsewhere, and asks it no more', async () => {
     const { pool, models, lost, ask } = setUp(2)
