@@ -1,6 +1,6 @@
 /** Which files of a repository are needed. The rules are data: a new kind of weights is one more line. */
 
-/** `safetensors`: one file, or an index and its shards. `meta`: the file of Meta's own code. */
+/** `safetensors`: one file, or an index and its shards. `meta`: the file of Meta's own code, of SAM 3 or of SAM 3.1. */
 export type WeightsKind = 'safetensors' | 'meta'
 
 /** By falling preference. */
@@ -42,7 +42,7 @@ const RULES: readonly FileRule[] = [
 /** Names of one way to store weights; the first is what says that it is there. */
 const WEIGHTS: Readonly<Record<WeightsKind, readonly (readonly string[])[]>> = {
   safetensors: [['model.safetensors'], ['model.safetensors.index.json', 'model-*.safetensors']],
-  meta: [['sam3.pt']],
+  meta: [['sam3.pt'], ['sam3.1_multiplex.pt']],
 }
 
 /** The file that lists shards, and in which a snapshot says what it needs. */

@@ -93,7 +93,7 @@ function neededFiles(snapshot: RemoteSnapshot, weights: WeightsKind | undefined)
   const { files, missing } = selections.find((one) => one.missing.length === 0) ?? selections[0]!
   if (missing.length > 0) {
     throw new Sam3HubError('ERR_HUB_RESPONSE', `${snapshot.repo} at ${snapshot.commit} lacks ${missing.join(', ')}.`, {
-      fix: 'It is not a SAM 3 model in the form that this library reads: use facebook/sam3 or a copy of it.',
+      fix: 'It is not a SAM 3 model in the form that this library reads: use facebook/sam3, facebook/sam3.1 or a copy of one.',
     })
   }
   return snapshot.files.filter(({ path }) => files.includes(path))
