@@ -1,5 +1,6 @@
 // Load for a service, from a process of its own: requests leave at their times, whether or not earlier ones were
-// answered (open loop), and each is timed from when it was due, so that a service that stalls cannot hide it.
+// answered (open loop), and each is timed from when it was due, so that a service that stalls cannot hide it. Where what
+// counts is what the service looks like after many answers, clients wait for theirs (closed loop): nothing is refused.
 
 import { readFileSync } from 'node:fs'
 import { Agent, request } from 'undici'
@@ -26,7 +27,44 @@ function summary(latencies) {
   return { p50Ms: quantile(sorted, 0.5), p99Ms: quantile(sorted, 0.99) }
 }
 
+const HEADERS = { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` }
+
+/** A form for each picture with each list of texts. */
+function formsOf(pictures, texts) {
+  const files = pictures.map((file) => readFileSync(file))
+  return Array.from({ length: files.length * texts.length }, (_, index) =>
+    form(files[index % files.length], texts[index % texts.length]),
+  )
+}
+
+/** @returns the status of the answer, which was read to its end */
+async function post(url, body, dispatcher) {
+  const answer = await request(`${url}/v1/segment`, { method: 'POST', body, headers: HEADERS, dispatcher })
+  await answer.body.dump()
+  return answer.statusCode
+}
+
 const operations = {
+  /**
+   * So many requests, each client's behind the answer to its last one.
+   * @param {{ url: string, pictures: string[], texts: string[][], clients: number, most: number }} parameters
+   */
+  async ask({ url, pictures, texts, clients, most }) {
+    const bodies = formsOf(pictures, texts)
+    const dispatcher = new Agent({ headersTimeout: 0, bodyTimeout: 0 })
+    const statuses = {}
+    let sent = 0
+    const client = async () => {
+      while (sent < most) {
+        const status = await post(url, bodies[sent++ % bodies.length], dispatcher)
+        statuses[status] = (statuses[status] ?? 0) + 1
+      }
+    }
+    await Promise.all(Array.from({ length: clients }, client))
+    await dispatcher.destroy()
+    return { statuses }
+  },
+
   /**
    * @param {object} parameters
    * @param {string} parameters.url the service
@@ -35,14 +73,9 @@ const operations = {
    * @param {number} parameters.rate requests a second
    * @param {number} parameters.seconds how long requests leave
    * @param {number} [parameters.warmup] seconds of it that do not count
-   * @param {number} [parameters.most] requests at most
    */
-  async run({ url, pictures, texts, rate, seconds, warmup = 0, most = Number.POSITIVE_INFINITY }) {
-    const files = pictures.map((file) => readFileSync(file))
-    const bodies = Array.from({ length: files.length * texts.length }, (_, index) =>
-      form(files[index % files.length], texts[index % texts.length]),
-    )
-    const headers = { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` }
+  async run({ url, pictures, texts, rate, seconds, warmup = 0 }) {
+    const bodies = formsOf(pictures, texts)
     const dispatcher = new Agent({ pipelining: 1, headersTimeout: 0, bodyTimeout: 0 })
     const begun = performance.now()
     const counted = { statuses: {}, latencies: [], early: [], late: [], refusals: [], answered: 0, done: 0 }
@@ -53,14 +86,7 @@ const operations = {
       const isCounted = due >= warmup * 1000
       let status = 'failed'
       try {
-        const { statusCode, body } = await request(`${url}/v1/segment`, {
-          method: 'POST',
-          body: bodies[sent % bodies.length],
-          headers,
-          dispatcher,
-        })
-        await body.dump()
-        status = statusCode
+        status = await post(url, bodies[sent % bodies.length], dispatcher)
       } catch {
         if (isOver) status = 'unanswered'
       }
@@ -78,7 +104,7 @@ const operations = {
       }
     }
 
-    while (sent < most) {
+    for (;;) {
       const due = (1000 * sent) / rate
       if (due >= seconds * 1000) break
       const wait = due - (performance.now() - begun)

@@ -12,6 +12,11 @@ const SIZES = [
   [640, 480],
   [1280, 960],
 ]
+const SMALL = [
+  [64, 48],
+  [96, 96],
+  [128, 96],
+]
 const WORDS = ['cup', 'dog', 'car', 'cat', 'apple', 'fish', 'frog', 'pizza']
 const texts = (count) => WORDS.map((_, index) => [...WORDS, ...WORDS].slice(index, index + count))
 
@@ -26,12 +31,12 @@ const OPTIONS = { maxBatchSize: 8, maxQueueSize: QUEUE, timeoutMs: 60_000, logLe
 /** How long the requests of one run leave, and how long at its beginning nothing is counted, in seconds. */
 const spans = ({ quick }) => (quick ? { seconds: 6, warmup: 2 } : { seconds: 15, warmup: 3 })
 
-async function pictures() {
+async function pictures(sizes = SIZES) {
   const { default: sharp } = await import('sharp') // set-up brings it first
   const folder = path.join(root, 'bench/.cache/serve')
   mkdirSync(folder, { recursive: true })
   return Promise.all(
-    SIZES.map(async ([width, height]) => {
+    sizes.map(async ([width, height]) => {
       const file = path.join(folder, `${width}x${height}.jpg`)
       await sharp(path.join(root, 'examples/scene.jpg')).resize(width, height).jpeg({ quality: 90 }).toFile(file)
       return file
@@ -149,28 +154,31 @@ async function overload(settings) {
   ]
 }
 
-/** Resident memory over many requests, refused ones among them. */
+/** Resident memory by thirds of many requests, all of them answered, of small pictures: what it takes is not their pixels. */
 async function growth(settings) {
-  const most = settings.quick ? 1000 : 10_000
-  const load = (requests) => ({ texts: texts(1), rate: FLOOD, seconds: 3600, most: requests })
+  const most = settings.quick ? 300 : 10_002
+  const worker = await service(settings, 'ours')
+  const load = { url: worker.url, pictures: await pictures(SMALL), texts: texts(1), clients: OPTIONS.maxBatchSize }
+  const ask = async (count) => {
+    const { statuses } = await settings.pair.load.ask('ask', { ...load, most: count })
+    if (statuses[200] !== count) throw new Error(`not all requests were answered: ${JSON.stringify(statuses)}`)
+    return worker.ask('observed')
+  }
+  await worker.ask('observe')
   // The allocators and V8 reach their working size within the first requests.
-  const before = await run(settings, 'ours', load(most / 5))
-  const half = await run(settings, 'ours', load(most / 2))
-  const after = await run(settings, 'ours', load(most / 2))
-  const statuses = [...new Set([half, after].flatMap((one) => Object.keys(one.statuses)))].map(
-    (status) => `${(half.statuses[status] ?? 0) + (after.statuses[status] ?? 0)} x ${status}`,
-  )
+  const seen = [await ask(Math.ceil(most / 4))]
+  for (let third = 0; third < 3; third += 1) seen.push(await ask(most / 3))
   const note = [
-    `${[before, half, after].map(({ residentMb }) => residentMb.toFixed(0)).join(', ')} MB resident before, half-way, after`,
-    `JavaScript heap ${[before, half, after].map(({ heapMb }) => digits(heapMb)).join(', ')} MB`,
-    ...statuses,
+    `${seen.map(({ residentMb }) => residentMb.toFixed(0)).join(', ')} MB resident after ${Math.ceil(most / 4)} requests and after each third of ${most} more`,
+    `JavaScript heap ${seen.map(({ heapMb }) => digits(heapMb)).join(', ')} MB`,
+    'all answered with 200',
   ]
   return [
     row(`growth of memory over ${most} requests`, {
-      ours: after.residentMb - before.residentMb,
+      ours: seen[3].residentMb - seen[0].residentMb,
       unit: 'MB',
       goal: 'none',
-      note: note.join(', '),
+      note: note.join('; '),
     }),
   ]
 }

@@ -86,6 +86,6 @@ describe.skipIf(without('python'))('schemathesis', () => {
       expect((await server.app.inject(ask)).statusCode).toBe(200)
       expect((await server.app.inject({ url: '/readyz' })).json()).toMatchObject({ status: 'ready' })
     },
-    LONG ? 1_800_000 : 300_000,
+    LONG ? 3_600_000 : 300_000,
   )
 })
