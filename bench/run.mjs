@@ -29,7 +29,15 @@ const USAGE = `Usage: npm run bench -- [image|video|serve] [options]
   --shared                 says in the report that others used the machine at the same time
   --name NAME              first part of the report's file name (processor or GPU)
 
-The two sides take turns within each measure. Nothing else should run on the machine.`
+The two sides take turns within each measure. Nothing else should run on the machine.
+
+npm run bench -- limits [--bytes-per-second N --flops N --batch N --texts N]
+                           what a GPU needs for the program, predicted from two numbers of the card (an H100's)`
+
+/** What measures no reference: the set-up it needs, its module. */
+const TOOLS = {
+  limits: [['libtorch'], () => import('./limits.mjs')],
+}
 
 function readOptions() {
   const string = { type: 'string' }
@@ -79,10 +87,15 @@ function readOptions() {
   }
 }
 
-try {
-  const options = readOptions()
-  const steps = ['native', 'lib', 'demo-model', SUITES[options.suite].setup]
-  await afterSetup(steps, () => import('./compare.mjs'), options)
-} catch (error) {
-  report(error)
+async function compare() {
+  try {
+    const options = readOptions()
+    const steps = ['native', 'lib', 'demo-model', SUITES[options.suite].setup]
+    await afterSetup(steps, () => import('./compare.mjs'), options)
+  } catch (error) {
+    report(error)
+  }
 }
+
+const [name, ...more] = process.argv.slice(2)
+await (Object.hasOwn(TOOLS, name ?? '') ? afterSetup(...TOOLS[name], more) : compare())
