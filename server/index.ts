@@ -13,8 +13,8 @@ export type { ServeConfig, Server, ServerContext, ServeOptions, StartedServer }
 /**
  * Loads a model and serves it. It listens at once: `/readyz` says when the model is there.
  *
- * @throws Sam3InputError `ERR_INVALID_ARGUMENT` for a bad option, Sam3EnvironmentError `ERR_PACKAGE_MISSING`; where it cannot
- *   listen, the error of the system. `ready` rejects as `buildSam3VideoModel` does.
+ * @throws Sam3InputError `ERR_INVALID_ARGUMENT` for a bad option, Sam3EnvironmentError `ERR_PACKAGE_MISSING`; it also
+ *   rejects where it cannot listen. `ready` rejects as `buildSam3VideoModel` does.
  *
  * @example
  * ```ts

@@ -47,6 +47,8 @@ const DIALECTS: Readonly<Record<string, Route>> = { samgeo: samgeoRoutes, robofl
 const MOST_LAG = 2000
 /** Milliseconds in which a request has to arrive. */
 const SLOWEST = 300_000
+/** Methods of the endpoints. */
+const METHODS = ['GET', 'POST', 'DELETE'] as const
 /** What a proxy before the service may call a request. */
 const REQUEST_ID = /^[\w.:-]{1,128}$/
 
@@ -82,8 +84,13 @@ export async function buildApp(service: Service, logger: FastifyServerOptions['l
     if (seconds !== undefined) reply.header('retry-after', String(seconds))
     return reply.code(status).type(PROBLEM_TYPE).send(problem)
   })
-  app.setNotFoundHandler(() => {
-    throw new Sam3ServiceError('ERR_NOT_FOUND', 'There is no such endpoint.', { fix: 'See /openapi.json.' })
+  app.setNotFoundHandler(({ method, url }) => {
+    const path = url.split('?', 1)[0]!
+    const taken = METHODS.filter((other) => app.hasRoute({ method: other, url: path })).join(' or ')
+    const [what, fix] = taken
+      ? [`${path} takes ${taken}, not ${method}.`, `Send ${taken}; see /openapi.json.`]
+      : ['There is no such endpoint.', 'See /openapi.json.']
+    throw new Sam3ServiceError('ERR_NOT_FOUND', what, { fix })
   })
 
   await guardAccess(app, config)

@@ -9,6 +9,7 @@ import { loadPackages } from '../jobs/store/packages.js'
 import { checkPlace } from '../jobs/store/queue.js'
 import { JobWorker } from '../jobs/store/worker.js'
 import { jobFilesOf, slotsOf } from './jobs.js'
+import { listen } from './listen.js'
 import { loadModel } from './start.js'
 import { warmUp } from './warm-up.js'
 
@@ -39,7 +40,7 @@ export async function startWorker(config: ServeConfig): Promise<StartedWorker> {
   let device: Device | undefined
   let worker: JobWorker | undefined
   probes(app, () => ({ device, worker, isClosing: stop.signal.aborted }))
-  await app.listen({ host: config.host, port: config.port })
+  await listen(app, config)
 
   let ending: Promise<void> | undefined
   const endWork = () => (ending ??= worker?.close(AbortSignal.timeout(config.shutdownTimeoutMs)))

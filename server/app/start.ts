@@ -1,5 +1,4 @@
 /** Starts and stops the service. */
-import type { AddressInfo } from 'node:net'
 import {
   buildSam3ImageModel,
   buildSam3VideoModel,
@@ -20,6 +19,7 @@ import { fetchImage } from '../url/fetch-image.js'
 import { HostList } from '../url/hosts.js'
 import { buildApp } from './build.js'
 import { jobFilesOf, observeJobs, openJobStore } from './jobs.js'
+import { listen } from './listen.js'
 import { warmUp } from './warm-up.js'
 
 /** The service within a program. */
@@ -96,11 +96,7 @@ async function makeServer(
   }
   const server: Server = {
     app,
-    listen: async () => {
-      await app.listen({ host: config.host, port: config.port })
-      const { address, family, port } = app.server.address() as AddressInfo
-      return `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`
-    },
+    listen: () => listen(app, config),
     close: () => (closing ??= close()),
   }
   return { server, service }
@@ -131,7 +127,10 @@ export interface StartedServer extends Server {
 /** As `startServer` of the package says. */
 export async function startServer(config: ServeConfig, context: ServerContext): Promise<StartedServer> {
   const { server, service } = await makeServer(config, context)
-  const address = await server.listen()
+  const address = await server.listen().catch(async (error: unknown) => {
+    await server.close()
+    throw error
+  })
   const stop = new AbortController()
   const load = async () => {
     // One after the other: each takes memory of the host while its weights are read.

@@ -3,7 +3,7 @@ import closeWithGrace from 'close-with-grace'
 import { Command } from 'commander'
 import { startServer } from '../app/start.js'
 import { describeConfig, loadConfig } from '../config/load.js'
-import { OPTIONS, variableName } from '../config/schema.js'
+import { OPTIONS, type ServeConfig, variableName } from '../config/schema.js'
 import { flagOf, LAST_RESORT, type ServiceFlags } from './flags.js'
 
 export function serveCommand(): Command {
@@ -27,6 +27,17 @@ Examples:
   $ sam3-node serve --model demo
   $ sam3-node serve --host 0.0.0.0 --token-file tokens.txt --max-queue-size 64`
 
+/** Says where to go, to who has started it by hand: the log is for programs. */
+export function invite(
+  stream: Pick<NodeJS.WriteStream, 'isTTY' | 'write'>,
+  address: string,
+  { page }: Pick<ServeConfig, 'page'>,
+): void {
+  if (!stream.isTTY) return
+  const places = [page && `The page  ${address}/`, `The API   ${address}/docs`, 'Ctrl+C ends it.']
+  stream.write(`\n${places.filter(Boolean).join('\n')}\n\n`)
+}
+
 async function serve({ config: file, printConfig, ...flags }: ServiceFlags): Promise<void> {
   const loaded = loadConfig({ flags, file, env: process.env })
   if (printConfig) {
@@ -45,4 +56,5 @@ async function serve({ config: file, printConfig, ...flags }: ServiceFlags): Pro
     await server.close()
     throw error
   })
+  invite(process.stderr, server.address, config)
 }

@@ -257,6 +257,12 @@ describe('what cannot be answered', () => {
       'ERR_INVALID_MASK',
       () => post('/v1/predict', { image: base64, maskInput: { size: 4, data: Buffer.alloc(12).toString('base64') } }),
     ],
+    [
+      'a method that an endpoint does not take',
+      404,
+      'ERR_NOT_FOUND',
+      () => server.app.inject({ method: 'GET', url: '/v1/segment?text=cup' }),
+    ],
     ['an endpoint that is not there', 404, 'ERR_NOT_FOUND', () => post('/v1/nothing', {})],
   ]
   it.each(cases)('%s: %i %s, as problem JSON with a fix', async (_what, status, code, ask) => {
@@ -270,6 +276,15 @@ describe('what cannot be answered', () => {
     expect(problem.fix).not.toBe('')
     expect(problem.detail).not.toContain(problem.fix)
     expect(JSON.stringify(problem)).not.toContain(process.cwd())
+  })
+
+  it('names the method that an endpoint takes, and repeats nothing of a path that is none', async () => {
+    const detail = async (url: string) => {
+      const answer = await server.app.inject({ method: 'GET', url })
+      return (answer.json() as { detail: string }).detail
+    }
+    expect(await detail('/v1/segment?text=cup')).toBe('/v1/segment takes POST, not GET.')
+    expect(await detail('/v1/<script>')).toBe('There is no such endpoint.')
   })
 
   it('leaves the service as it was', async () => {

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { invite } from '../../server/cli/serve.js'
 import { startServer } from '../../server/index.js'
 import { repositoryRoot } from '../support/paths.js'
 import { here } from '../support/where.js'
@@ -49,6 +50,21 @@ describe('over a socket', () => {
     const answer = await fetch(`${server.address}/v1/segment`, { method: 'POST', body })
     expect(answer.status).toBe(200)
     expect(answer.headers.get('x-request-id')).toMatch(/^[\w-]{36}$/)
+  })
+
+  it('says what to do where it cannot listen, and leaves nothing behind', async () => {
+    const options = { model: 'demo', device: here.device as 'cpu', warmup: false }
+    const first = await startServer({ ...options, port: 0 }, { logger: false })
+    open.push(first)
+    const port = Number(new URL(first.address).port)
+    await expect(startServer({ ...options, port }, { logger: false })).rejects.toMatchObject({
+      code: 'ERR_INVALID_ARGUMENT',
+      message: expect.stringMatching(new RegExp(`at 127.0.0.1:${port}: .*--port ${port + 1}`)),
+    })
+    const elsewhere = startServer({ ...options, host: '192.0.2.1', port: 0 }, { logger: false })
+    await expect(elsewhere).rejects.toMatchObject({ fix: expect.stringContaining('0.0.0.0') })
+    const unknown = startServer({ ...options, host: 'no-such-host.invalid', port: 0 }, { logger: false })
+    await expect(unknown).rejects.toMatchObject({ code: 'ERR_INVALID_ARGUMENT' })
   })
 
   it('stops the work for a client that leaves', async () => {
@@ -156,6 +172,18 @@ describe('the end', () => {
 })
 
 describe('sam3-node serve', () => {
+  it('says where to go at a terminal, and nowhere else', () => {
+    const said: string[] = []
+    const at = (isTTY: boolean, page: boolean) => {
+      invite({ isTTY, write: (text: unknown) => said.push(String(text)) > 0 }, 'http://127.0.0.1:8080', { page })
+      return said.splice(0).join('')
+    }
+    expect(at(true, true)).toContain('http://127.0.0.1:8080/\n')
+    expect(at(true, false)).toContain('http://127.0.0.1:8080/docs\n')
+    expect(at(true, false)).not.toContain('page')
+    expect(at(false, true)).toBe('')
+  })
+
   const cli = `${repositoryRoot}/dist/cli.js`
 
   /** A process that serves, ready and at work on a request of so many images. */
