@@ -97,7 +97,8 @@ export async function buildApp(service: Service, logger: FastifyServerOptions['l
   await app.register(underPressure, {
     maxEventLoopDelay: MOST_LAG,
     pressureHandler: (request) => {
-      if (request.method !== 'POST') return // probes are answered all the same
+      // Probes are answered all the same, and a service that is loading says that.
+      if (request.method !== 'POST' || service.pool.state !== 'ready') return
       throw new Sam3ServiceError('ERR_OVERLOADED', 'The service is overloaded.', {
         fix: 'Try again later.',
         retryAfter: 5,
