@@ -1,9 +1,7 @@
 /** Starts and stops a worker: a model, jobs from the queue in Redis, and a few pages for probes. */
 import fastify, { type FastifyInstance, LogController } from 'fastify'
 import { Sam3InputError, type Sam3VideoModel } from 'sam3-node'
-import { Gauge, Registry } from 'prom-client'
 import type { ServeConfig } from '../config/schema.js'
-import type { JobModel } from '../jobs/work/tools.js'
 import { Device } from '../pool/device.js'
 import { loadPackages } from '../jobs/store/packages.js'
 import { checkPlace } from '../jobs/store/queue.js'
@@ -11,6 +9,7 @@ import { JobWorker } from '../jobs/store/worker.js'
 import { jobFilesOf, slotsOf } from './jobs.js'
 import { listen } from './listen.js'
 import { loadModel } from './start.js'
+import { probes, watched } from './worker-device.js'
 import { warmUp } from './warm-up.js'
 
 export interface StartedWorker {
@@ -80,53 +79,4 @@ export async function startWorker(config: ServeConfig): Promise<StartedWorker> {
     await app.close()
   }
   return { app, ready, close: () => (closing ??= close()) }
-}
-
-/** A model whose device is taken out where it says nothing any more: its jobs fail then, and are tried elsewhere. */
-function watched(model: Sam3VideoModel, device: Device): JobModel {
-  const run = async <T>(work: Promise<T>): Promise<T> => {
-    try {
-      return await device.watch(work)
-    } catch (error) {
-      await device.isLost(error)
-      throw error
-    }
-  }
-  return {
-    segment: (image, prompts, options) => run(model.segment(image, prompts, options)),
-    startSession: (video, options) => run(model.startSession(video, options)),
-  }
-}
-
-interface State {
-  device: Device | undefined
-  worker: JobWorker | undefined
-  isClosing: boolean
-}
-
-/** `/livez`, `/readyz` and `/metrics`, as the service has them. */
-function probes(app: FastifyInstance, state: () => State): void {
-  const isAlive = () => {
-    const { device, isClosing } = state()
-    return isClosing || !device || (!device.failure && device.stats !== undefined)
-  }
-  app.get('/livez', (_request, reply) => {
-    return reply.code(isAlive() ? 200 : 503).send({ status: isAlive() ? 'alive' : `device ${state().device!.state}` })
-  })
-  app.get('/readyz', (_request, reply) => {
-    const { worker, isClosing } = state()
-    const open = worker?.isConnected ? 'ready' : 'no queue'
-    const status = isClosing ? 'draining' : !worker ? 'loading' : isAlive() ? open : `device ${state().device!.state}`
-    return reply.code(status === 'ready' ? 200 : 503).send({ status })
-  })
-  const registry = new Registry()
-  new Gauge({
-    name: 'sam3_jobs_active',
-    help: 'Jobs that run in this worker.',
-    registers: [registry],
-    collect() {
-      this.set(state().worker?.active ?? 0)
-    },
-  })
-  app.get('/metrics', async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()))
 }
