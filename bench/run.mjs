@@ -3,6 +3,7 @@
 import os from 'node:os'
 import { parseArgs } from 'node:util'
 import { afterSetup } from '../scripts/support/after-setup.mjs'
+import { FOR_NATIVE_TESTS } from '../scripts/setup.mjs'
 import { SetupError } from '../scripts/support/command.mjs'
 import { report } from '../scripts/support/steps.mjs'
 import { MEASURES } from './measures.mjs'
@@ -32,11 +33,15 @@ const USAGE = `Usage: npm run bench -- [image|video|serve] [options]
 The two sides take turns within each measure. Nothing else should run on the machine.
 
 npm run bench -- limits [--bytes-per-second N --flops N --batch N --texts N]
-                           what a GPU needs for the program, predicted from two numbers of the card (an H100's)`
+                           what a GPU needs for the program, predicted from two numbers of the card (an H100's)
+npm run bench -- pipeline [--images N --threads N --scale N]
+                           how near the engine comes to the limit of a GPU that is simulated, one second of which takes
+                           N of ours (64 images of 4K, 8 host threads, 16)`
 
 /** What measures no reference: the set-up it needs, its module. */
 const TOOLS = {
   limits: [['libtorch'], () => import('./limits.mjs')],
+  pipeline: [FOR_NATIVE_TESTS, () => import('./pipeline.mjs')],
 }
 
 function readOptions() {

@@ -16,6 +16,8 @@ import type { Runtime } from './runtime.js'
 const IMAGES_AT_A_TIME = 8
 /** While the engine works on some images, the next ones are decoded. */
 const CHUNKS_AT_A_TIME = 2
+/** On a GPU some are finished as well, and some wait for it to be free. */
+const CHUNKS_AT_A_TIME_ON_GPU = 4
 
 const CALL_KEYS = ['signal', 'onStages'] as const
 
@@ -118,7 +120,8 @@ export async function segmentItems(
       for (const [index, answers] of chunk.entries()) results[from + index] = answers
     }
   }
-  await Promise.all(Array.from({ length: CHUNKS_AT_A_TIME }, worker))
+  const workers = runtime.native.info.device === 'cpu' ? CHUNKS_AT_A_TIME : CHUNKS_AT_A_TIME_ON_GPU
+  await Promise.all(Array.from({ length: workers }, worker))
   return results
 }
 

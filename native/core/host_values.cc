@@ -1,8 +1,11 @@
 #include "core/host_values.h"
 
 #include <ATen/Functions.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <chrono>
 #include <cstring>
+#include <thread>
 
 namespace sam3 {
 namespace {
@@ -42,34 +45,63 @@ at::Tensor upload(const at::Tensor& tensor, c10::Device device) {
   return upload(std::vector<at::Tensor>{tensor}, device)[0];
 }
 
-at::Tensor to_host(const at::Tensor& tensor) {
-  if (tensor.is_cpu()) return tensor;
-  at::Tensor out = pinned(tensor.sizes(), tensor.scalar_type());
-  out.copy_(tensor);
-  return out;
+HostCopy::HostCopy(const std::vector<at::Tensor>& tensors) {
+  if (tensors.empty() || tensors[0].is_cpu()) {
+    tensors_ = tensors;
+    return;
+  }
+  const c10::Device device = tensors[0].device();
+  at::Tensor all = tensors[0];
+  if (tensors.size() > 1) {
+    std::vector<at::Tensor> flat;
+    for (const at::Tensor& tensor : tensors) flat.push_back(tensor.flatten());
+    all = at::cat(flat);
+  }
+  const at::Tensor host = pinned(all.sizes(), all.scalar_type());
+  host.copy_(all, /*non_blocking=*/true);
+  arrived_.emplace(device.type());
+  arrived_->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+  if (tensors.size() == 1) {
+    tensors_ = {host};
+    return;
+  }
+  int64_t next = 0;
+  for (const at::Tensor& tensor : tensors) {
+    tensors_.push_back(host.narrow(0, next, tensor.numel()).view(tensor.sizes()));
+    next += tensor.numel();
+  }
+}
+
+void HostCopy::wait() const {
+  if (arrived_) arrived_->synchronize();
+}
+
+void HostCopy::wait_quietly() const {
+  constexpr auto kPause = std::chrono::microseconds(50);
+  while (arrived_ && !arrived_->query()) std::this_thread::sleep_for(kPause);
 }
 
 std::vector<at::Tensor> to_host(const std::vector<at::Tensor>& tensors) {
-  if (tensors.empty() || tensors[0].is_cpu()) return tensors;
-  std::vector<at::Tensor> flat;
-  for (const at::Tensor& tensor : tensors) flat.push_back(tensor.flatten());
-  const at::Tensor all = to_host(flat.size() == 1 ? flat[0] : at::cat(flat));
-  std::vector<at::Tensor> out;
-  int64_t next = 0;
-  for (const at::Tensor& tensor : tensors) {
-    out.push_back(all.narrow(0, next, tensor.numel()).view(tensor.sizes()));
-    next += tensor.numel();
+  const HostCopy copy(tensors);
+  copy.wait();
+  return copy.tensors();
+}
+
+at::Tensor to_host(const at::Tensor& tensor) {
+  return to_host(std::vector<at::Tensor>{tensor})[0];
+}
+
+std::vector<std::vector<float>> floats_of(const std::vector<at::Tensor>& host) {
+  std::vector<std::vector<float>> out;
+  for (const at::Tensor& tensor : host) {
+    const at::Tensor values = tensor.to(at::kFloat).contiguous();
+    out.emplace_back(values.const_data_ptr<float>(), values.const_data_ptr<float>() + values.numel());
   }
   return out;
 }
 
 std::vector<std::vector<float>> to_floats(const std::vector<at::Tensor>& tensors) {
-  std::vector<std::vector<float>> out;
-  for (const at::Tensor& host : to_host(tensors)) {
-    const at::Tensor values = host.to(at::kFloat).contiguous();
-    out.emplace_back(values.const_data_ptr<float>(), values.const_data_ptr<float>() + values.numel());
-  }
-  return out;
+  return floats_of(to_host(tensors));
 }
 
 std::vector<float> to_floats(const at::Tensor& tensor) {

@@ -1,7 +1,9 @@
 #pragma once
 #include <ATen/core/Tensor.h>
+#include <c10/core/Event.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace sam3 {
@@ -14,11 +16,27 @@ namespace sam3 {
 std::vector<at::Tensor> upload(const std::vector<at::Tensor>& tensors, c10::Device device);
 at::Tensor upload(const at::Tensor& tensor, c10::Device device);
 
+// Tensors on their way to the host: one copy, which the device makes when it comes to it.
+class HostCopy {
+ public:
+  HostCopy() = default;
+  explicit HostCopy(const std::vector<at::Tensor>& tensors);
+  void wait() const;          // any thread
+  void wait_quietly() const;  // the same for a thread in no hurry: a driver's own wait keeps a core busy
+  // Views of one block of memory, which may be read when it was waited for.
+  const std::vector<at::Tensor>& tensors() const { return tensors_; }
+
+ private:
+  std::vector<at::Tensor> tensors_;
+  std::optional<c10::Event> arrived_;  // none where nothing moves
+};
+
 // These tensors on the host, with one copy and one wait: views of one block of memory.
 std::vector<at::Tensor> to_host(const std::vector<at::Tensor>& tensors);
 at::Tensor to_host(const at::Tensor& tensor);
 
 // All elements in row-major order, as float32; as above.
+std::vector<std::vector<float>> floats_of(const std::vector<at::Tensor>& host);
 std::vector<std::vector<float>> to_floats(const std::vector<at::Tensor>& tensors);
 std::vector<float> to_floats(const at::Tensor& tensor);
 

@@ -31,6 +31,8 @@ class StageLog {
   static Running on_device(StageLog* log, Stage stage) { return {log, stage, true}; }
   static Running on_host(StageLog* log, Stage stage) { return {log, stage, false}; }
 
+  void add(StageSpan span) { entries_.push_back({span, false, {}, {}}); }  // of the host
+
   // Reads the events. False where the device has not come to the last of them: then nothing has changed.
   bool settle();
   // The stages so far; of those that are not settled, when the host asked for their work. Neighbours of one stage are

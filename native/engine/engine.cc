@@ -5,9 +5,11 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <algorithm>
+#include <thread>
 
 #include "core/error.h"
 #include "core/host_memory.h"
+#include "engine/pipeline.h"
 
 namespace sam3 {
 
@@ -18,23 +20,6 @@ Error disposed() {
 }
 
 }  // namespace
-
-// The one kind of call that is joined with its neighbours.
-struct Engine::SegmentCall : Job {
-  SegmentCall(Engine& e, std::vector<SegmentItem> i, Token t, Callback<std::vector<std::vector<Segmentation>>> d,
-              OnStages s)
-      : Job(std::move(t)), engine(e), items(std::move(i)), done(std::move(d)), asked{now_ms(), std::move(s)} {}
-  void run() override {
-    engine.run_alone(asked, items.size(), done,
-                     [&](StageLog* log) { return engine.model_->segment(items, engine.probe({token()}), log); });
-  }
-  void fail(const Error& reason) override { done(reason); }
-  int64_t share() const override { return static_cast<int64_t>(items.size()); }
-  Engine& engine;
-  std::vector<SegmentItem> items;
-  Callback<std::vector<std::vector<Segmentation>>> done;
-  Reported asked;
-};
 
 std::shared_ptr<Engine> Engine::start(ProgramFiles files, EngineOptions options,
                                       std::function<void(uint64_t, uint64_t)> progress, Callback<ModelInfo> loaded) {
@@ -58,12 +43,6 @@ void Engine::encode(std::vector<RgbImage> images, Token token, Callback<std::vec
                                         features_.insert(features_.end(), features.begin(), features.end());
                                         return features;
                                       });
-}
-
-void Engine::segment(std::vector<SegmentItem> items, Token token, Callback<std::vector<std::vector<Segmentation>>> done,
-                     OnStages on_stages) {
-  queue_.push(
-      std::make_unique<SegmentCall>(*this, std::move(items), std::move(token), std::move(done), std::move(on_stages)));
 }
 
 void Engine::predict(ImageInput image, std::vector<ClickPrompt> prompts, bool multimask, Token token,
@@ -145,59 +124,51 @@ bool Engine::load(const ProgramFiles& files, const std::function<void(uint64_t, 
   return ok;
 }
 
+// On a CPU the network takes the cores itself, and one stage after the other loses nothing.
+size_t Engine::host_threads() const {
+  constexpr int kEnough = 8;
+  if (model_->program().target().device.is_cpu()) return 0;
+  const int own = static_cast<int>(std::thread::hardware_concurrency());
+  return static_cast<size_t>(std::max(1, options_.threads > 0 ? options_.threads : std::min(own, kEnough)));
+}
+
 void Engine::serve() {
+  const auto alone = [this](Job& job) {
+    job.run();
+    served(1);
+    tidy();
+  };
+  const int64_t most = model_->max_batch();
+  if (const size_t threads = host_threads()) {
+    Pipeline(queue_, threads).serve(most, [this](Jobs jobs) { return join(std::move(jobs)); }, alone);
+    return;
+  }
   for (;;) {
-    const Jobs jobs = queue_.take(model_->max_batch());
+    Jobs jobs = queue_.take(most);
     if (jobs.empty()) return;
     if (jobs.size() == 1)
-      jobs[0]->run();
+      alone(*jobs[0]);
     else
-      run_segment_batch(jobs);
-
-    features_.erase(std::remove_if(features_.begin(), features_.end(), [](const auto& f) { return f.expired(); }),
-                    features_.end());
-    int64_t bytes = 0;
-    for (const auto& kept : features_)
-      if (const auto features = kept.lock()) bytes += features->bytes();
-    const std::lock_guard<std::mutex> lock(stats_mutex_);
-    stats_.images = features_.size();
-    stats_.image_bytes = bytes;
-    stats_.cached_texts = model_->cached_texts();
-    stats_.batches++;
-    stats_.calls += jobs.size();
+      run_joined(std::move(jobs));
   }
 }
 
-// `jobs` have a share of a batch each: they are SegmentCalls.
-void Engine::run_segment_batch(const Jobs& jobs) {
-  std::vector<SegmentItem> items;
-  std::vector<Token> tokens;
-  std::vector<Reported> reported;
-  for (const auto& job : jobs) {
-    const auto& call = static_cast<SegmentCall&>(*job);
-    items.insert(items.end(), call.items.begin(), call.items.end());
-    tokens.push_back(job->token());
-    reported.push_back(call.asked);
-  }
-  BatchLog batch = begin_batch(items.size());
-  std::vector<std::vector<Segmentation>> results;
-  try {
-    results = model_->segment(items, probe(tokens), batch.log.get());
-  } catch (const std::exception&) {
-    // One bad call must not fail its neighbours: each runs alone and meets its own error.
-    for (const auto& job : jobs) job->run();
-    return;
-  }
-  end_batch(batch, reported);
-  auto next = results.begin();
-  for (const auto& job : jobs) {
-    const auto end = next + job->share();
-    if (job->cancelled())
-      job->fail(aborted());
-    else
-      static_cast<SegmentCall&>(*job).done(std::vector(std::make_move_iterator(next), std::make_move_iterator(end)));
-    next = end;
-  }
+void Engine::served(size_t calls) {
+  const std::lock_guard<std::mutex> lock(stats_mutex_);
+  stats_.batches++;
+  stats_.calls += calls;
+}
+
+void Engine::tidy() {
+  features_.erase(std::remove_if(features_.begin(), features_.end(), [](const auto& f) { return f.expired(); }),
+                  features_.end());
+  int64_t bytes = 0;
+  for (const auto& kept : features_)
+    if (const auto features = kept.lock()) bytes += features->bytes();
+  const std::lock_guard<std::mutex> lock(stats_mutex_);
+  stats_.images = features_.size();
+  stats_.image_bytes = bytes;
+  stats_.cached_texts = model_->cached_texts();
 }
 
 Engine::BatchLog Engine::begin_batch(size_t images) {
@@ -212,7 +183,10 @@ void Engine::end_batch(BatchLog& batch, const std::vector<Reported>& calls) {
     const auto total = [&](Stage stage) -> double& { return stats_.stages[static_cast<size_t>(stage)]; };
     for (const StageSpan& span : spans) total(span.stage) += span.end - span.begin;
     for (const Reported& call : calls) total(Stage::queue) += batch.begin - call.created;
-    if (settled) stats_.device_busy += batch.log->device_busy();
+    if (settled)
+      stats_.device_busy += batch.log->device_busy();
+    else
+      unsettled_.push_back(std::move(batch.log));
     while (!unsettled_.empty() && unsettled_.front()->settle()) {
       stats_.device_busy += unsettled_.front()->device_busy();
       unsettled_.pop_front();
@@ -224,11 +198,9 @@ void Engine::end_batch(BatchLog& batch, const std::vector<Reported>& calls) {
     report.stages.insert(report.stages.end(), spans.begin(), spans.end());
     call.on_stages(report);
   }
-  if (!settled) unsettled_.push_back(std::move(batch.log));
 }
 
 void Engine::free_everything() {
-  unsettled_.clear();
   for (const auto& session : sessions_) session->session_.reset();
   sessions_.clear();
   for (auto& features : features_)
@@ -241,6 +213,7 @@ void Engine::free_everything() {
     release_host_memory();
   }
   const std::lock_guard<std::mutex> lock(stats_mutex_);
+  unsettled_.clear();
   stats_ = {};
   loaded_at_.reset();
 }

@@ -17,6 +17,8 @@
 
 namespace sam3 {
 
+class Batch;
+
 struct EngineOptions {
   ImageModelOptions model;
   int threads = 0;           // of LibTorch's CPU kernels; 0 = LibTorch's own choice
@@ -46,9 +48,10 @@ struct EngineStats {
   std::optional<DeviceMemory> device_memory;
 };
 
-// One model and the one thread that runs it. Calls only enqueue; callbacks run on the engine thread (or on the calling
-// thread for a call that never ran). Segment calls that wait together run as one batch where the device gains by it.
-// Calls of video sessions wait in the same queue, so that sessions and image calls take turns.
+// One model and the one thread that runs it. Calls only enqueue; callbacks run on the engine thread, on one of the
+// threads that finish results, or on the calling thread for a call that never ran. Segment calls that wait together run
+// as one batch where the device gains by it. Calls of video sessions wait in the same queue, so that sessions and image
+// calls take turns.
 class Engine {
  public:
   using Token = CancelTokenPtr;
@@ -93,6 +96,7 @@ class Engine {
 
  private:
   struct SegmentCall;
+  class SegmentFlight;
   struct BatchLog {
     uint64_t number;
     size_t images;
@@ -136,9 +140,15 @@ class Engine {
   bool load(const ProgramFiles& files, const std::function<void(uint64_t, uint64_t)>& progress,
             const Callback<ModelInfo>& loaded);
   void serve();
-  void run_segment_batch(const Jobs& jobs);
+  size_t host_threads() const;  // of the pipeline; 0: without one
+  // A batch of segment calls, which are the jobs that have a share.
+  std::unique_ptr<Batch> join(Jobs jobs);
+  void run_joined(Jobs jobs);
+  // Counts a batch; any thread.
+  void served(size_t calls);
+  void tidy();
   BatchLog begin_batch(size_t images);
-  // Counts the stages of a batch and reports them to its calls.
+  // Counts the stages of a batch and reports them to its calls; any thread.
   void end_batch(BatchLog& batch, const std::vector<Reported>& calls);
   void free_session(SessionHandle& session);
   void count_sessions();
@@ -151,10 +161,10 @@ class Engine {
   std::vector<std::weak_ptr<ImageFeatures>> features_;  // what dispose() must release
   std::vector<SessionPtr> sessions_;                    // open ones
   uint64_t next_batch_ = 1;
-  std::deque<std::unique_ptr<StageLog>> unsettled_;  // of batches that the host did not wait for
 
   mutable std::mutex stats_mutex_;
   EngineStats stats_;
+  std::deque<std::unique_ptr<StageLog>> unsettled_;  // of batches that the host did not wait for
   std::optional<double> loaded_at_;
   std::optional<c10::Device> device_;  // known from then on
   JobQueue queue_;

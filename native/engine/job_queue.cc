@@ -49,20 +49,43 @@ void JobQueue::linger() const {
     std::this_thread::yield();
 }
 
-Jobs JobQueue::take(int64_t most) {
-  linger();
+Jobs JobQueue::take(int64_t most, Take what, uint64_t seen) {
+  if (what == Take::any) linger();
   std::unique_lock<std::mutex> lock(mutex_);
-  wake_.wait(lock, [this] { return stop_reason_ || !jobs_.empty(); });
-  Jobs taken;
-  if (stop_reason_) return taken;
-  int64_t filled = 0;
-  do {
-    filled += jobs_.front()->share();
-    taken.push_back(std::move(jobs_.front()));
-    jobs_.pop_front();
-  } while (filled > 0 && !jobs_.empty() && jobs_.front()->share() > 0 && filled + jobs_.front()->share() <= most);
+  size_t count = 0;
+  wake_.wait(lock, [&] {
+    count = stop_reason_ ? 0 : fitting(most, what);
+    return count > 0 || nudges_ != seen || (stop_reason_ && what != Take::nothing);
+  });
+  Jobs taken(std::make_move_iterator(jobs_.begin()),
+             std::make_move_iterator(jobs_.begin() + static_cast<std::ptrdiff_t>(count)));
+  jobs_.erase(jobs_.begin(), jobs_.begin() + static_cast<std::ptrdiff_t>(count));
   work_waits_.store(!jobs_.empty());
   return taken;
+}
+
+// How many jobs are to be taken from the front; under the lock.
+size_t JobQueue::fitting(int64_t most, Take what) const {
+  if (what == Take::nothing || jobs_.empty()) return 0;
+  if (jobs_.front()->share() == 0) return what == Take::any ? 1 : 0;
+  int64_t filled = 0;
+  size_t count = 0;
+  while (count < jobs_.size() && jobs_[count]->share() > 0 && (count == 0 || filled + jobs_[count]->share() <= most))
+    filled += jobs_[count++]->share();
+  return what == Take::any || filled >= most || count < jobs_.size() ? count : 0;
+}
+
+void JobQueue::nudge() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    nudges_++;
+  }
+  wake_.notify_one();
+}
+
+uint64_t JobQueue::nudges() const {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return nudges_;
 }
 
 // Takes jobs out of the queue; under the lock.
@@ -105,13 +128,14 @@ void JobQueue::stop(const Error& reason, std::function<void()> done) {
   std::function<void()> late;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    stopped_.store(true);
     if (!stop_reason_) stop_reason_ = reason;
+    nudges_++;
     if (over_)
       late = std::move(done);
     else if (done)
       on_over_.push_back(std::move(done));
   }
-  stopped_.store(true);
   wake_.notify_one();
   if (late) late();
 }

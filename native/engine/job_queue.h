@@ -70,7 +70,13 @@ class JobQueue {
 
   // For the thread: waits for a job and takes it, with those behind it as long as all have a share and their sum is at
   // most `most`. None once the queue was stopped.
-  Jobs take(int64_t most);
+  Jobs take(int64_t most) { return take(most, Take::any, nudges()); }
+  // As above for a thread that has other things to do: `whole` takes only jobs that have a share and fill a batch. None
+  // also where nudge() was called since nudges() said `seen`.
+  enum class Take { nothing, whole, any };
+  Jobs take(int64_t most, Take what, uint64_t seen);
+  void nudge();
+  uint64_t nudges() const;
 
   // Fails the waiting jobs whose token was cancelled, with ABORT_ERR.
   void drop_cancelled();
@@ -83,6 +89,7 @@ class JobQueue {
   void stop(const Error& reason, std::function<void()> done = {});
   // For what the thread runs: throws the reason once the queue was stopped.
   void check() const;
+  bool stopped() const { return stopped_.load(); }
   // Waits for the thread after stop().
   void join();
   // True when the thread has nothing left to do.
@@ -91,6 +98,7 @@ class JobQueue {
 
  private:
   void linger() const;
+  size_t fitting(int64_t most, Take what) const;
   Jobs remove(const std::function<bool(const Job&)>& chosen);
   void fail_all();
 
@@ -101,6 +109,7 @@ class JobQueue {
   std::deque<std::unique_ptr<Job>> jobs_;
   std::optional<Error> stop_reason_;
   std::vector<std::function<void()>> on_over_;
+  uint64_t nudges_ = 0;
   bool over_ = false;  // nothing is failed any more but what comes
   std::atomic<bool> stopped_{false}, finished_{false};
   std::atomic<bool> work_waits_{false};  // for linger(): changed under the lock, looked at without

@@ -69,6 +69,9 @@ class ImageModel {
   std::vector<std::vector<Segmentation>> segment(const std::vector<SegmentItem>& items, const CancelProbe& cancel,
                                                  StageLog* log = nullptr);
 
+  // Of what segment() was given. Throws ERR_NO_DETECTOR, ERR_INVALID_ARGUMENT.
+  void check(const std::vector<SegmentItem>& items) const;
+
   // Prompts with the same number of points run as one batch.
   Prediction predict(const ImageInput& image, const std::vector<ClickPrompt>& prompts, bool multimask,
                      const CancelProbe& cancel, StageLog* log = nullptr);
@@ -94,15 +97,7 @@ class ImageModel {
   std::vector<int64_t> valid_input_sizes() const;
 
  private:
-  struct Group;  // images whose prompts share one decoder batch, see segment.cc
-  struct Pair;   // one (image, prompt) of a group
-
   at::Tensor encode_batch(const std::vector<RgbImage>& images, const CancelProbe& cancel, StageLog* log);
-  Group make_group(const std::vector<SegmentItem>& items, size_t begin, size_t end, const CancelProbe& cancel,
-                   StageLog* log);
-  void segment_pairs(const Group& group, const Pair* pairs, int64_t count, const CancelProbe& cancel, StageLog* log);
-  void decode_masks(const Group& group, const Pair* pairs, int64_t count, const Detector::Found& found,
-                    const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel, StageLog* log) const;
   struct Answers;  // of clicks, see predict.cc
   Answers predict_batch(const Program::Levels& levels, const std::vector<ClickPrompt>& prompts,
                         const std::vector<size_t>& members, bool multimask);

@@ -20,6 +20,10 @@ at::Tensor resize_to_square(const RgbImage& image, int64_t size) {
 at::Tensor preprocess(const std::vector<RgbImage>& images, int64_t size, const Target& target) {
   std::vector<at::Tensor> resized;
   for (const RgbImage& image : images) resized.push_back(resize_to_square(image, size));
+  return network_input(resized, target);
+}
+
+at::Tensor network_input(const std::vector<at::Tensor>& resized, const Target& target) {
   const auto bytes = resized.size() == 1 ? resized[0].unsqueeze(0) : at::stack(resized);
   auto x = upload(bytes, target.device).to(at::kFloat);
   x = x.mul_(1.0f / 255.0f).sub_(0.5f).div_(0.5f);

@@ -20,7 +20,10 @@ struct RgbImage {
 // multiplication by fp32(1/255), not a division). Resized on the host, so equal to the byte on every device.
 at::Tensor preprocess(const std::vector<RgbImage>& images, int64_t size, const Target& target);
 
-// The uint8 stage of the above for one image [3, size, size], which the goldens record. On the host.
+// The second half of it: of N images that were resized.
+at::Tensor network_input(const std::vector<at::Tensor>& resized, const Target& target);
+
+// The first half, the uint8 stage for one image [3, size, size], which the goldens record. On the host.
 at::Tensor resize_to_square(const RgbImage& image, int64_t size);
 
 }  // namespace sam3

@@ -45,13 +45,19 @@ std::vector<int64_t> firsts_of(const Axis& axis, int64_t from) {
   return first;
 }
 
+}  // namespace
+
 // How the pixels of a picture of width x height lie in a map of w x h.
-struct Grid {
-  Grid(int64_t w, int64_t h, int64_t width, int64_t height)
+struct MaskGrid {
+  MaskGrid(int64_t w, int64_t h, int64_t width, int64_t height)
       : across(w, width), down(h, height), first_column(firsts_of(across, w)), first_row(firsts_of(down, h)) {}
   Axis across, down;
   std::vector<int64_t> first_column, first_row;
 };
+
+namespace {
+
+using Grid = MaskGrid;
 
 // One bit for each value of a column of a map.
 using Bits = std::vector<uint64_t>;
@@ -216,45 +222,44 @@ void PendingMasks::add(at::Tensor maps, float threshold, MaskSet& out, std::vect
   if (maps.dim() != 3) throw Error(ERR_INTERNAL, "Masks are maps [N, h, w].");
   out.masks.assign(maps.size(0), MaskRuns{});
   if (maps.size(0) == 0) return;
+  if (values) values->resize(maps.numel());
+  for (int64_t i = 0; i < maps.size(0); i++) masks_.push_back({i, threshold, &out, values});
+  auto& grid = grids_[{out.width, out.height}];
+  if (!grid) grid = std::make_shared<const MaskGrid>(maps.size(2), maps.size(1), out.width, out.height);
   waiting_ += maps.numel();
-  entries_.push_back({std::move(maps), threshold, &out, values});
-  if (waiting_ > kMostWaiting) finish();
+  maps_.push_back(std::move(maps));
+}
+
+bool PendingMasks::is_full() const {
+  return waiting_ > kMostWaiting;
+}
+
+void PendingMasks::fetch() {
+  if (maps_.empty()) return;
+  const auto joined = maps_.size() == 1 ? maps_[0] : at::cat(maps_);
+  copy_ = HostCopy({joined.transpose(1, 2).contiguous()});
+  maps_.clear();
+}
+
+void PendingMasks::trace(size_t i) {
+  const auto& [number, threshold, out, values] = masks_[i];
+  const at::Tensor map = copy_.tensors()[0].select(0, static_cast<int64_t>(i)).to(at::kFloat);
+  const int64_t w = map.size(0), h = map.size(1);
+  const float* columns = map.const_data_ptr<float>();
+  out->masks[number] = sam3::trace(columns, w, h, *grids_.at({out->width, out->height}), threshold);
+  if (!values) return;
+  float* rows = values->data() + number * w * h;
+  for (int64_t y = 0; y < h; y++)
+    for (int64_t x = 0; x < w; x++) *rows++ = columns[x * h + y];
 }
 
 void PendingMasks::finish() {
-  if (entries_.empty()) return;
-  std::vector<at::Tensor> maps;
-  for (const Entry& entry : entries_) maps.push_back(entry.maps);
-  const auto joined = maps.size() == 1 ? maps[0] : at::cat(maps);
-  const auto all = to_host(joined.transpose(1, 2).contiguous()).to(at::kFloat);
-  const int64_t n = all.size(0), w = all.size(1), h = all.size(2);
-  const float* data = all.const_data_ptr<float>();
-
-  struct Mask {
-    const Entry* entry;
-    int64_t number;
-  };
-  std::vector<Mask> masks;
-  std::map<std::pair<int64_t, int64_t>, Grid> grids;
-  for (const Entry& entry : entries_) {
-    grids.try_emplace({entry.out->width, entry.out->height}, w, h, entry.out->width, entry.out->height);
-    if (entry.values) entry.values->resize(entry.maps.numel());
-    for (int64_t i = 0; i < entry.maps.size(0); i++) masks.push_back({&entry, i});
-  }
-  at::parallel_for(0, n, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; i++) {
-      const auto& [entry, number] = masks[i];
-      const float* columns = data + i * w * h;
-      MaskSet& out = *entry->out;
-      out.masks[number] = trace(columns, w, h, grids.at({out.width, out.height}), entry->threshold);
-      if (!entry->values) continue;
-      float* rows = entry->values->data() + number * w * h;
-      for (int64_t y = 0; y < h; y++)
-        for (int64_t x = 0; x < w; x++) *rows++ = columns[x * h + y];
-    }
+  fetch();
+  copy_.wait();
+  at::parallel_for(0, static_cast<int64_t>(size()), 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) trace(static_cast<size_t>(i));
   });
-  entries_.clear();
-  waiting_ = 0;
+  *this = PendingMasks{};
 }
 
 MaskSet runs_from_logits(const at::Tensor& logits, int64_t width, int64_t height, float threshold) {

@@ -3,7 +3,12 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <utility>
 #include <vector>
+
+#include "core/host_values.h"
 
 namespace sam3 {
 
@@ -20,23 +25,38 @@ struct MaskSet {
   std::vector<MaskRuns> masks;
 };
 
-// Maps that wait to become masks. They are computed on the device one after another, fetched with one copy and one
-// wait, and traced by all threads of the pool together.
+struct MaskGrid;  // how the pixels of a picture lie in a map
+
+// Maps that wait to become masks. They are computed on the device one after another, and fetched with one copy and one
+// wait.
 class PendingMasks {
  public:
   // `out` has its width and height, and gets the masks of maps [N, h, w]; `values` gets the maps themselves. Both must
-  // live until finish(). All maps of one PendingMasks have the same h and w. May finish what has gathered so far.
+  // live until the last mask is traced. All maps of one PendingMasks have the same h and w.
   void add(at::Tensor maps, float threshold, MaskSet& out, std::vector<float>* values = nullptr);
+  bool is_empty() const { return masks_.empty(); }
+  bool is_full() const;  // no more should gather on the device
+
+  // In this order: asks the device for the copy, waits for it, traces mask i of size(): on any thread, all at once.
+  void fetch();
+  const HostCopy& copy() const { return copy_; }
+  size_t size() const { return masks_.size(); }
+  void trace(size_t i);
+
+  // All of it, on all threads of LibTorch's pool together.
   void finish();
 
  private:
-  struct Entry {
-    at::Tensor maps;
+  struct Mask {
+    int64_t number;  // in its set
     float threshold;
     MaskSet* out;
     std::vector<float>* values;
   };
-  std::vector<Entry> entries_;
+  std::vector<at::Tensor> maps_;
+  std::vector<Mask> masks_;
+  std::map<std::pair<int64_t, int64_t>, std::shared_ptr<const MaskGrid>> grids_;  // by width and height
+  HostCopy copy_;
   int64_t waiting_ = 0;  // elements
 };
 

@@ -43,6 +43,13 @@ async function configure({ libtorch, doctest }, sanitize) {
   return { tree, programs: path.join(tree, 'Release') }
 }
 
+/** Builds the tests on the stand-in. @returns the folder of the program */
+export async function buildStandin(context) {
+  const { tree, programs } = await configure(context, false)
+  await must('cmake', ['--build', tree, '--target', STANDIN_TARGET, '--parallel', '2'], FIX)
+  return programs
+}
+
 /**
  * Builds the tests and runs them, with their output on this terminal.
  * @param {{ python: string, libtorch: string, doctest: string }} context of the set-up

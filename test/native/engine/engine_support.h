@@ -73,10 +73,13 @@ class Waiter {
 };
 
 struct Running {
-  explicit Running(const GoldenModel& golden, size_t queue_limit = 256) {
+  explicit Running(const GoldenModel& golden, size_t queue_limit = 256, int64_t max_batch = 0,
+                   int64_t memory_budget = 0) {
     EngineOptions options;
     options.model.device = test_device();
     options.model.dtype = "float32";
+    options.model.max_batch = max_batch;
+    options.model.memory_budget = memory_budget;
     options.threads = 2;
     options.queue_limit = queue_limit;
     Waiter<ModelInfo> loaded;

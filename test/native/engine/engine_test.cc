@@ -96,6 +96,66 @@ TEST_CASE("engine: each call is told where its time went, and it adds up") {
   CHECK(after.device_memory.has_value() == (test_device() != "cpu"));
 }
 
+TEST_CASE("engine: calls that share batches get what each gets alone, a bad one its error; whole and in parts") {
+  const GoldenModel& golden = test_model();
+  for (const int64_t budget : {0, 1}) {  // bytes of activations: one prompt at a time
+    CAPTURE(budget);
+    const Running running(golden, 256, /*max_batch=*/4, budget);
+    Waiter<std::vector<ImageFeaturesPtr>> encoded;
+    running.engine->encode({image()}, nullptr, encoded.callback());
+    const auto features = encoded.value()[0];
+    const RgbImage tall{pixels().data(), 40, 60};
+    auto all_of_it = prompt(2000);
+    all_of_it.logits = all_of_it.semantic = true;
+    auto bad = prompt(1000);
+    bad.ids.pop_back();
+    const std::vector<std::vector<SegmentItem>> calls{{{image(), {prompt(1000), prompt(2000)}}},
+                                                      {{features, {prompt(2000)}}, {tall, {prompt(3000, 1.0f)}}},
+                                                      {{image(), {bad}}},
+                                                      {{tall, {all_of_it}}},
+                                                      {{image(), {}}},
+                                                      {{tall, {prompt(1000)}}, {image(), {prompt(1000)}}}};
+    std::vector<Segmentations> alone;
+    for (const auto& call : calls) {
+      Waiter<Segmentations> waiter;
+      running.engine->segment(call, nullptr, waiter.callback());
+      auto outcome = waiter.outcome();
+      const auto* error = std::get_if<Error>(&outcome);
+      CHECK((error ? name_of(error->code()) : "") == (alone.size() == 2 ? "ERR_INVALID_ARGUMENT" : ""));
+      alone.push_back(error ? Segmentations{} : std::get<Segmentations>(std::move(outcome)));
+    }
+    std::vector<Waiter<Segmentations>> together(3 * calls.size());
+    for (size_t i = 0; i < together.size(); i++)
+      running.engine->segment(calls[i % calls.size()], nullptr, together[i].callback());
+    for (size_t i = 0; i < together.size(); i++) {
+      const size_t call = i % calls.size();
+      CAPTURE(call);
+      if (call == 2) {
+        CHECK(together[i].code() == "ERR_INVALID_ARGUMENT");
+        continue;
+      }
+      const auto found = together[i].value();
+      REQUIRE(found.size() == alone[call].size());
+      for (size_t item = 0; item < found.size(); item++) {
+        REQUIRE(found[item].size() == alone[call][item].size());
+        for (size_t p = 0; p < found[item].size(); p++) {
+          const Segmentation &a = found[item][p], &b = alone[call][item][p];
+          CHECK(a.presence == doctest::Approx(b.presence).epsilon(1e-4));
+          REQUIRE(a.scores.size() == b.scores.size());
+          REQUIRE(a.masks.masks.size() == b.masks.masks.size());
+          CHECK(a.masks.width == b.masks.width);
+          CHECK(a.semantic.has_value() == b.semantic.has_value());
+          CHECK(a.logits.size() == b.logits.size());
+          for (size_t k = 0; k < a.scores.size(); k++) {
+            CHECK(a.scores[k] == doctest::Approx(b.scores[k]).epsilon(1e-3));
+            CHECK(std::abs(a.masks.masks[k].area - b.masks.masks[k].area) <= 24);  // of 2,400
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("engine: a full queue refuses, and serves what it took") {
   const GoldenModel& golden = test_model();
   const Running running(golden, 2);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "image/image_model.h"
+#include "standin/made_up.h"
 #include "standin/standin.h"
 #include "video/session/video_session.h"
 
@@ -32,66 +33,17 @@ const std::map<std::string, Budget> kBudgets{
 #undef SAM3_BUDGET
 };
 
-std::string setting(const char* name) {
-  const char* value = std::getenv(name);
-  REQUIRE_MESSAGE(value, name << " is not set: run these tests with node scripts/native-test.mjs");
-  return value;
-}
-
 constexpr int64_t kFound = 4;  // instances of each text
-
-// What the host reads of a network that computes nothing: the first queries are found, masks are stripes side by side.
-class MadeUp {
- public:
-  MadeUp(int64_t queries, int64_t mask_side) : queries_(queries), mask_side_(mask_side) {}
-
-  void operator()(at::Tensor& host) const {
-    const int64_t pixels = mask_side_ * mask_side_;
-    if (host.dim() >= 3) {
-      stripes(host);
-    } else if (host.numel() % (5 * queries_ + 1) == 0) {  // presence, scores and boxes together
-      const int64_t prompts = host.numel() / (5 * queries_ + 1);
-      scores_and_boxes(host.narrow(0, prompts, host.numel() - prompts));
-      host.narrow(0, 0, prompts).fill_(0.9);
-    } else if (host.numel() % (5 * queries_) == 0) {
-      scores_and_boxes(host);
-    } else {  // perhaps masks, and a few numbers for each
-      host.fill_(0.9);
-      const int64_t masks = host.numel() / pixels;
-      if (masks > 0) stripes(host.narrow(0, 0, masks * pixels).view({masks, mask_side_, mask_side_}));
-    }
-  }
-
- private:
-  static void stripes(const at::Tensor& masks) {
-    const bool bits = masks.scalar_type() == at::kByte;
-    const int64_t width = std::max<int64_t>(masks.size(-1) / masks.size(0), 1);
-    masks.fill_(bits ? 0 : -5);
-    for (int64_t i = 0; i < masks.size(0); i++) masks[i].narrow(-1, i * width, width).fill_(bits ? 0xFF : 5);
-  }
-  void scores_and_boxes(const at::Tensor& values) const {
-    const int64_t prompts = values.numel() / (5 * queries_);
-    values.fill_(0.5);  // boxes
-    const at::Tensor scores = values.narrow(0, 0, prompts * queries_).view({prompts, queries_});
-    scores.fill_(0);
-    scores.narrow(1, 0, kFound).fill_(0.9);
-  }
-
-  int64_t queries_, mask_side_;
-};
 
 class Measured {
  public:
   Measured() {
     standin::set_kernels(standin::Kernels::shapes);
-    const std::string folder = setting("SAM3_SHAPES_PROGRAM"), weights = setting("SAM3_SHAPES_WEIGHTS");
     ImageModelOptions options;
     options.device = "standin";
     options.dtype = "bfloat16";
-    model = std::make_unique<ImageModel>(
-        ProgramFiles{folder + "/program.pt", weights + "/names.json", weights + "/model.safetensors"}, options,
-        std::function<void(uint64_t, uint64_t)>{});
-    standin::set_reader(MadeUp(model->program().architecture().num_queries, model->mask_side()));
+    model = std::make_unique<ImageModel>(standin::shapes_model(), options, std::function<void(uint64_t, uint64_t)>{});
+    standin::set_reader(standin::MadeUp(model->program().architecture().num_queries, model->mask_side(), kFound));
     standin::loaded();
     side = model->input_size();
     pixels.assign(static_cast<size_t>(side * side * 3), 127);
