@@ -3,7 +3,14 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Gauge, type Registry } from 'prom-client'
-import { Sam3Error, Sam3ModelError, Sam3VideoModel } from 'sam3-node'
+import {
+  Sam3EnvironmentError,
+  Sam3Error,
+  type Sam3ImageModel,
+  Sam3ModelError,
+  Sam3VideoModel,
+  type VideoSession,
+} from 'sam3-node'
 import type { ServeConfig } from '../config/schema.js'
 import { JobFiles, type Remote } from '../jobs/files/job-files.js'
 import { Roots } from '../jobs/files/roots.js'
@@ -92,6 +99,11 @@ const JOBS = 'jobs'
 /** Milliseconds until a job asks again for room in the queue of requests. */
 const PAUSE = 500
 
+const deviceLost = () =>
+  new Sam3EnvironmentError('ERR_DEVICE_UNAVAILABLE', 'The device failed while it followed the video.', {
+    fix: 'Send the job again, with the same id.',
+  })
+
 /** The pool as jobs use it: they come behind the requests of clients, and wait where these are refused. */
 function modelOf(pool: Pool): JobModel {
   const run = async <T>(share: number, signal = new AbortController().signal, work: Work<T>): Promise<T> => {
@@ -104,12 +116,18 @@ function modelOf(pool: Pool): JobModel {
       }
     }
   }
+  const models = new WeakMap<VideoSession, Sam3ImageModel>()
   return {
+    watch: (session, work) => pool.watch(models.get(session)!, work, deviceLost),
     segment: (image, prompts, options = {}) =>
       run(1, options.signal, (model, own) => model.segment(image, prompts, own)),
     startSession: (video, options = {}) =>
       run(0, options.signal, async (model) => {
-        if (model instanceof Sam3VideoModel) return model.startSession(video, options)
+        if (model instanceof Sam3VideoModel) {
+          const session = await model.startSession(video, options)
+          models.set(session, model)
+          return session
+        }
         throw new Sam3ModelError('ERR_NO_TRACKER', 'The model cannot follow objects through a video.', {
           fix: 'Serve weights that have a tracker.',
         })

@@ -18,6 +18,7 @@ export function watched(model: JobModel, device: Device): JobModel {
   return {
     segment: (image, prompts, options) => run(model.segment(image, prompts, options)),
     startSession: (video, options) => run(model.startSession(video, options)),
+    watch: (_session, work) => run(work),
   }
 }
 

@@ -161,14 +161,15 @@ export class Pool {
 
   /**
    * Waits for work that a model does beside the queue, such as the next frame of a session.
-   * @throws Sam3ServiceError `ERR_NOT_FOUND` where its device is taken out first; what the work throws
+   * @param lost makes the error where its device is taken out first. Default: Sam3ServiceError `ERR_NOT_FOUND`
+   * @throws what `lost` makes; what the work throws
    */
-  async watch<T>(model: Sam3ImageModel, work: Promise<T>): Promise<T> {
+  async watch<T>(model: Sam3ImageModel, work: Promise<T>, lost: () => Error = gone): Promise<T> {
     const device = this.#devices.find((one) => one.model === model)!
     try {
       return await device.watch(work)
     } catch (error) {
-      throw error === device.failure ? gone() : error
+      throw !this.#isDisposed && (await device.isLost(error)) ? lost() : error
     }
   }
 

@@ -9,6 +9,7 @@ import { sendLines } from '../formats/ndjson.js'
 import { checker } from '../input/check.js'
 import { describeJson } from '../openapi.js'
 import type { Running } from '../running-requests.js'
+import { watchedSteps } from '../../pool/watched-steps.js'
 import type { Route, Service } from '../service.js'
 import { PropagateSchema, SessionParams } from '../session-schemas.js'
 
@@ -36,27 +37,10 @@ function propagate(
   const { format = 'rle', tolerance, ...options } = check(request.body ?? {})
   const { signal } = running
   return sessions.use(id, ({ session, model }) => {
-    const results = watched(session.propagate({ ...options, signal }), (work) => pool.watch(model, work))
+    const results = watchedSteps(session.propagate({ ...options, signal }), (work) => pool.watch(model, work))
     const lines = frames(results, { form: format, tolerance })
     return sendLines(reply, paced(lines, running, config.sessionIdleMs), signal)
   })
-}
-
-/** Results as they come; a device that does not answer any more ends them. */
-async function* watched<T>(results: AsyncIterable<T>, watch: <R>(work: Promise<R>) => Promise<R>): AsyncGenerator<T> {
-  const steps = results[Symbol.asyncIterator]()
-  let isOver = false
-  try {
-    for (;;) {
-      const { value, done } = await watch(steps.next())
-      isOver = done === true
-      if (isOver) return
-      yield value
-    }
-  } finally {
-    // Behind a step that is never done, the end would never come either.
-    if (!isOver) steps.return?.().catch(() => {})
-  }
 }
 
 async function* frames(results: AsyncIterable<FrameResult>, form: MaskForm) {

@@ -7,6 +7,8 @@ import type { Slots } from './slots.js'
 export interface JobModel {
   segment(image: Uint8Array, prompts: readonly Prompt[], options?: CallOptions): Promise<Segmentation[]>
   startSession(video: VideoInput, options?: SessionOptions): Promise<VideoSession>
+  /** Waits for work of a session that it started; rejects where its device fails first. Default: waits. */
+  watch?<T>(session: VideoSession, work: Promise<T>): Promise<T>
 }
 
 export interface JobTools {

@@ -8,6 +8,7 @@ import { Outputs } from '../files/outputs.js'
 import type { JobContext } from '../job/context.js'
 import { isAddress, shownPlace, type TrackJob } from '../job/request.js'
 import { KeptFrames } from '../../../lib/video/source/kept-frames.js'
+import { watchedSteps } from '../../pool/watched-steps.js'
 import type { JobTools } from './tools.js'
 import { openSinks } from './sinks.js'
 
@@ -17,6 +18,9 @@ export interface TrackResult {
   /** Different objects that were seen. */
   objects: number
 }
+
+/** Waits for the device, which may fail meanwhile. */
+type Watch = <T>(work: Promise<T>) => Promise<T>
 
 export async function runTrack(job: TrackJob, { files, model }: JobTools, context: JobContext): Promise<TrackResult> {
   const { signal } = context
@@ -30,12 +34,13 @@ export async function runTrack(job: TrackJob, { files, model }: JobTools, contex
   try {
     const frames = job.outputs.video === undefined ? undefined : new KeptFrames(video, () => {})
     const session = await model.startSession(frames ?? video, { signal })
+    const watch: Watch = (work) => (model.watch ? model.watch(session, work) : work)
     try {
-      const result = await follow(job, session, frames, outputs, context)
+      const result = await follow(job, session, watch, frames, outputs, context)
       await context.confirm()
       await outputs.complete(result)
     } finally {
-      await session.close()
+      await watch(session.close())
     }
   } catch (error) {
     await outputs.discard()
@@ -58,6 +63,7 @@ async function bring(name: string, files: JobFiles, checkpoint: Checkpoint, sign
 async function follow(
   job: TrackJob,
   session: VideoSession,
+  watch: Watch,
   frames: KeptFrames | undefined,
   outputs: Outputs,
   { signal, progress }: JobContext,
@@ -70,9 +76,9 @@ async function follow(
   const result: TrackResult = { frames: 0, objects: 0 }
   try {
     progress(0, total)
-    for (const text of job.texts ?? []) await session.addPrompt({ frameIndex: startFrame, text }, { signal })
-    for (const object of job.objects ?? []) await session.addPoints(object as never, { signal })
-    for await (const frame of session.propagate({ startFrame, maxFrames, signal })) {
+    for (const text of job.texts ?? []) await watch(session.addPrompt({ frameIndex: startFrame, text }, { signal }))
+    for (const object of job.objects ?? []) await watch(session.addPoints(object as never, { signal }))
+    for await (const frame of watchedSteps(session.propagate({ startFrame, maxFrames, signal }), watch)) {
       await sinks.add(frames?.take(frame.frameIndex), frame)
       note(frame, seen)
       progress(++result.frames, total)

@@ -1,7 +1,11 @@
 /** Devices that fall silent: no error comes, no answer either. */
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type Sam3ImageModel, Sam3AbortError, Sam3VideoModel } from '../../../lib/index.js'
 import { buildServer } from '../../../server/index.js'
+import { clip } from '../../support/demo.js'
 import { rejection } from '../../support/model.js'
 import { form, picture } from '../support.js'
 import { FakeModel, inferenceError, setUp } from './fake-pool.js'
@@ -97,6 +101,7 @@ class SilentModel extends FakeModel {
     width: 8,
     height: 8,
     frameCount: 3,
+    addPoints: async () => ({}),
     close: () => {
       this.closed++
       return new Promise<never>(() => {})
@@ -108,11 +113,33 @@ class SilentModel extends FakeModel {
   })
 }
 
-it('the service says so: 503 for what it held, probes that fail, and an end that waits for nobody', async () => {
+/** A model for videos that never answers, as the pool takes it. */
+function silentModel(): { silent: SilentModel; model: Sam3VideoModel } {
   const silent = new SilentModel('cuda:0')
-  const model = Object.assign(Object.create(Sam3VideoModel.prototype) as Sam3VideoModel, silent, {
-    ...Object.fromEntries(['encode', 'stats', 'call'].map((name) => [name, silent[name as 'call'].bind(silent)])),
-  })
+  const bound = ['encode', 'stats', 'call'].map((name) => [name, silent[name as 'call'].bind(silent)])
+  const model = Object.create(Sam3VideoModel.prototype) as Sam3VideoModel
+  return { silent, model: Object.assign(model, silent, Object.fromEntries(bound)) }
+}
+
+it('a job that follows a video ends, as one that can be tried again', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'sam3-stalled-'))
+  const { model } = silentModel()
+  const options = { warmup: false, deviceTimeoutMs: 200, jobAttempts: 1, jobRoots: [folder, clip.folder] }
+  const server = await buildServer(model, options, { logger: false })
+  const job = { id: 'one', kind: 'track', video: clip.folder, outputs: { coco: 'tracks.json' } }
+  const objects = [{ frameIndex: 0, objectId: 1, points: [[5, 5]] }]
+  const posted = await server.app.inject({ method: 'POST', url: '/v1/jobs', payload: { ...job, objects } })
+  expect(posted.statusCode, posted.body).toBe(202)
+  const view = async () => (await server.app.inject({ url: '/v1/jobs/one' })).json<{ state: string; error?: object }>()
+  await expect.poll(async () => (await view()).state, { timeout: 20_000 }).toBe('failed')
+  expect((await view()).error).toMatchObject({ code: 'ERR_DEVICE_UNAVAILABLE' })
+  expect(readdirSync(folder).filter((name) => !name.startsWith('.'))).toEqual([])
+  await server.close()
+  rmSync(folder, { recursive: true })
+})
+
+it('the service says so: 503 for what it held, probes that fail, and an end that waits for nobody', async () => {
+  const { silent, model } = silentModel()
   const server = await buildServer(model, { warmup: false, deviceTimeoutMs: 200 }, { logger: false })
   const live = { live: { width: 8, height: 8 } }
   const { id } = (await server.app.inject({ method: 'POST', url: '/v1/sessions', payload: live })).json<{
