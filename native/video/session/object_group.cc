@@ -60,7 +60,7 @@ GroupRun ObjectGroup::range_of(const RunRequest& request, int64_t start, int64_t
 }
 
 void ObjectGroup::tidy(int64_t newest, const std::set<int64_t>& waiting) {
-  if (context_.options.full_history) return;
+  if (context_.options.full_history) return tracker_.move_to_host(newest);
   tracker_.prune(newest);
   std::set<int64_t> keep = waiting;
   keep.insert(newest);

@@ -98,6 +98,7 @@ class ObjectGroup {
   // cannot look at. `waiting`: frames that were not shown yet.
   virtual void tidy(int64_t newest, const std::set<int64_t>& waiting);
   int64_t tracker_bytes() const { return tracker_.bytes(); }
+  int64_t tracker_host_bytes() const { return tracker_.host_bytes(); }
   int64_t output_bytes() const { return stage_.bytes(); }
   // For how many of the objects a frame stores results.
   virtual int64_t stores(int64_t frame) const;

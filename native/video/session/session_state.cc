@@ -221,13 +221,14 @@ int64_t VideoSession::SessionState::objects() const {
 int64_t VideoSession::SessionState::host_bytes() const {
   int64_t bytes = frames.host_bytes();
   for (const auto& group : groups_)
-    bytes += group->output_bytes() + (options.full_history ? group->tracker_bytes() : 0);
+    bytes += group->output_bytes() + (options.full_history ? group->tracker_host_bytes() : 0);
   return bytes;
 }
 
 int64_t VideoSession::SessionState::device_bytes() const {
   int64_t bytes = frames.feature_bytes();
-  for (const auto& group : groups_) bytes += options.full_history ? 0 : group->tracker_bytes();
+  for (const auto& group : groups_)
+    bytes += group->tracker_bytes() - (options.full_history ? group->tracker_host_bytes() : 0);
   return bytes;
 }
 

@@ -217,7 +217,7 @@ at::Tensor resized(const at::Tensor& masks, int64_t height, int64_t width) {
 void BucketTracker::add_objects(int64_t frame, const std::vector<int64_t>& ids, const at::Tensor& masks) {
   if (ids.empty()) return;
   translate(ERR_INFERENCE, "Adding objects", [&] {
-    MaskletBucket bucket(frames_.full_history());
+    MaskletBucket bucket;
     const at::Tensor inputs = binary_inputs(masks, model_.grid()).to(at::kFloat);
     bucket.add_masks(context(), frame, ids, inputs, resized(inputs, height_, width_) > 0.5f);
     bucket.preflight(context());
@@ -257,7 +257,7 @@ BucketFrame BucketTracker::prompt(int64_t frame, int64_t object, Body&& body) {
     auto place = std::find_if(buckets_.begin(), buckets_.end(), [&](const auto& b) { return b.contains(object); });
     if (place == buckets_.end())
       place = std::find_if(buckets_.begin(), buckets_.end(), [](const auto& b) { return !b.started(); });
-    MaskletBucket changed = place == buckets_.end() ? MaskletBucket(frames_.full_history()) : *place;
+    MaskletBucket changed = place == buckets_.end() ? MaskletBucket() : *place;
     body(changed);
     BucketFrame out = changed.on_frame(context(), frame);
     if (place == buckets_.end())
@@ -298,11 +298,6 @@ void BucketTracker::clear_mask_prompts_around(int64_t frame, int64_t object, int
   pin_pending();
 }
 
-BucketFrame BucketTracker::on_frame(int64_t frame, int64_t object) const {
-  return translate(ERR_INFERENCE, "Reading a frame",
-                   [&] { return buckets_[buckets_of({object})[0]].on_frame(context(), frame); });
-}
-
 void BucketTracker::preflight(const std::vector<int64_t>& objects) {
   for (const size_t i : buckets_of(objects)) buckets_[i].preflight(context());
   pin_pending();
@@ -316,6 +311,18 @@ void BucketTracker::preflight() {
 
 void BucketTracker::prune(int64_t frame) {
   for (MaskletBucket& bucket : buckets_) bucket.prune(context(), frame);
+}
+
+void BucketTracker::move_to_host(int64_t frame) {
+  translate(ERR_INFERENCE, "Moving memories to the host", [&] {
+    for (MaskletBucket& bucket : buckets_) bucket.move_to_host(context(), frame);
+  });
+}
+
+int64_t BucketTracker::host_bytes() const {
+  int64_t total = 0;
+  for (const MaskletBucket& bucket : buckets_) total += bucket.host_bytes();
+  return total;
 }
 
 int64_t BucketTracker::bytes() const {

@@ -45,8 +45,6 @@ class BucketTracker : public MaskletTracker {
   // Takes back the prompts, of all objects in the bucket of `object`, on those frames at most `window` away from
   // `frame` where that object has a mask but no points (in the reference clear_detector_added_cond_frame_in_tracker).
   void clear_mask_prompts_around(int64_t frame, int64_t object, int64_t window);
-  // The bucket of `object` on a frame, without running the network.
-  BucketFrame on_frame(int64_t frame, int64_t object) const;
 
   // Turns new prompts into memory: in the buckets of these objects, or of all.
   void preflight(const std::vector<int64_t>& objects);
@@ -61,8 +59,10 @@ class BucketTracker : public MaskletTracker {
 
   // Bounded history: forgets what tracking forward from `frame` can never look at (see MemoryBank::prune).
   void prune(int64_t frame);
-  // Memory, masks and pointers that are stored: on the host with full history, else on the network's device.
-  int64_t bytes() const;
+  // Full history: what tracking from `frame` will hardly look at goes to the host (see MemoryBank::move_to_host).
+  void move_to_host(int64_t frame);
+  int64_t bytes() const;                     // of memory, masks and pointers that are stored
+  int64_t host_bytes() const;                // of those of them that lie on the host
   std::set<int64_t> pending_frames() const;  // with prompts that are not in memory yet
   bool has_conditioning() const;             // whether anything can be tracked
 

@@ -114,14 +114,22 @@ void MaskletBucket::meet_conditioning(const TrackContext& context, int64_t frame
   tracked_in_reverse_[frame] = reverse;
 }
 
-void MaskletBucket::prune(const TrackContext& context, int64_t frame) {
+std::vector<std::set<int64_t>> MaskletBucket::prompted_frames() const {
   std::vector<std::set<int64_t>> prompted;
   for (const Masklet& one : masklets_) {
     prompted.push_back(one.masks);
     for (const auto& [t, points] : one.points) prompted.back().insert(t);
   }
+  return prompted;
+}
+
+void MaskletBucket::move_to_host(const TrackContext& context, int64_t frame) {
+  bank_.move_to_host(frame, prompted_frames(), context.options, context.network.memory_frames(), context.num_frames);
+}
+
+void MaskletBucket::prune(const TrackContext& context, int64_t frame) {
   for (const int64_t gone :
-       bank_.prune(frame, prompted, context.options, context.network.memory_frames(), context.num_frames))
+       bank_.prune(frame, prompted_frames(), context.options, context.network.memory_frames(), context.num_frames))
     for (Masklet& one : masklets_) {
       one.points.erase(gone);
       one.masks.erase(gone);

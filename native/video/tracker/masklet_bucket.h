@@ -41,7 +41,6 @@ struct BucketFrame {
 class MaskletBucket {
  public:
   // `on_host`: where the outputs of frames are kept.
-  explicit MaskletBucket(bool on_host) : bank_(on_host) {}
 
   const std::vector<int64_t>& ids() const { return ids_; }
   bool contains(int64_t id) const;
@@ -81,7 +80,9 @@ class MaskletBucket {
 
   // See MemoryBank::prune(). Prompts of frames that are forgotten go with them.
   void prune(const TrackContext& context, int64_t frame);
+  void move_to_host(const TrackContext& context, int64_t frame);  // see MemoryBank
   int64_t bytes() const;
+  int64_t host_bytes() const { return bank_.host_bytes(); }  // without prompts that are not in memory yet
 
  private:
   // An object's answer to a prompt, before it is merged with those of the others. Exactly one of the masks is defined.
@@ -113,6 +114,7 @@ class MaskletBucket {
   at::Tensor prompted_memory(const TrackContext& context, int64_t frame, const FrameOutput& output) const;
   void hide_around(const TrackContext& context, int64_t frame);
   void forget_tracking();
+  std::vector<std::set<int64_t>> prompted_frames() const;  // by object
 
   std::vector<int64_t> ids_;
   std::vector<Masklet> masklets_;

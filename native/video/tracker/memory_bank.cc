@@ -3,6 +3,8 @@
 #include <ATen/Functions.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 
 #include "core/host_values.h"
 
@@ -34,16 +36,8 @@ std::vector<int64_t> MemoryBank::conditioning_frames() const {
   return frames;
 }
 
-FrameOutput MemoryBank::placed(FrameOutput output) const {
-  if (on_host_)
-    for (at::Tensor* tensor : {&output.memory, &output.masks, &output.pointers})
-      if (tensor->defined()) *tensor = tensor->to(at::kCPU);
-  return output;
-}
-
 void MemoryBank::set_conditioning(int64_t frame, FrameOutput output) {
   erase_tracked(frame);
-  output = placed(std::move(output));
   for (auto& [t, old] : conditioning_)
     if (t == frame) {  // keeps its place
       old = std::move(output);
@@ -55,15 +49,14 @@ void MemoryBank::set_conditioning(int64_t frame, FrameOutput output) {
 void MemoryBank::set_tracked(int64_t frame, FrameOutput output) {
   erase_tracked(frame);
   if (output.score) scores_[frame] = *output.score;
-  tracked_[frame] = placed(std::move(output));
+  tracked_[frame] = std::move(output);
 }
 
 void MemoryBank::set_memory(int64_t frame, const at::Tensor& memory) {
-  const at::Tensor kept = on_host_ ? memory.to(at::kCPU) : memory;
   for (auto& [t, output] : conditioning_)
-    if (t == frame) output.memory = kept;
+    if (t == frame) output.memory = memory;
   if (const auto found = tracked_.find(frame); found != tracked_.end()) {
-    found->second.memory = kept;
+    found->second.memory = memory;
     hidden_.erase(frame);
   }
 }
@@ -112,6 +105,7 @@ void MemoryBank::clear() {
   scores_.clear();
   hidden_.clear();
   forgot_.clear();
+  moving_.reset();
 }
 
 bool MemoryBank::exceeds() const {
@@ -124,16 +118,73 @@ void MemoryBank::erase_tracked(int64_t frame) {
   hidden_.erase(frame);
 }
 
-int64_t MemoryBank::bytes() const {
+// Tensors on their way to the host.
+struct MemoryBank::Move {
+  std::vector<at::Tensor> from;
+  HostCopy copy;
+};
+
+template <class Body>
+void MemoryBank::each_output(Body&& body) {
+  for (auto& [t, output] : conditioning_) body(t, output);
+  for (auto& [t, output] : tracked_) body(t, output);
+}
+
+void MemoryBank::move_to_host(int64_t frame, const std::vector<std::set<int64_t>>& prompted,
+                              const TrackerOptions& options, int64_t memory_frames, int64_t num_frames) {
+  // By size of their elements, so that each has its place in one block of bytes.
+  const auto tensors_of = [](FrameOutput& output) {
+    return std::array{&output.masks, &output.memory, &output.pointers};
+  };
+  if (moving_) {
+    moving_->copy.wait_quietly();  // for nothing: the host has read what the device made later
+    each_output([&](int64_t, FrameOutput& output) {
+      for (at::Tensor* tensor : tensors_of(output))
+        for (size_t i = 0; i < moving_->from.size(); i++)
+          if (const at::Tensor& old = moving_->from[i]; tensor->is_same(old))
+            *tensor = moving_->copy.tensors()[i].view(old.scalar_type()).view(old.sizes());
+    });
+    moving_.reset();
+  }
+  KeptFrames kept = needed_from(frame, prompted, options, memory_frames, num_frames);
+  const auto choice = select_closest_cond_frames(frame, conditioning_frames(), options.max_cond_frames_in_attn,
+                                                 options.keep_first_cond_frame, exceeds());
+  kept.features.insert(choice.selected.begin(), choice.selected.end());
+  // Its neighbours on both sides: the way may turn.
+  const int64_t window = std::max(options.max_obj_ptrs_in_encoder, memory_frames);
+  Move move;
+  std::vector<at::Tensor> bytes;
+  for (const size_t kind : {0, 1, 2})
+    each_output([&](int64_t t, FrameOutput& output) {
+      if (std::llabs(t - frame) < window || kept.features.count(t) || kept.pointers.count(t)) return;
+      at::Tensor& tensor = *tensors_of(output)[kind];
+      if (!tensor.defined() || tensor.is_cpu()) return;
+      move.from.push_back(tensor);
+      bytes.push_back(tensor.contiguous().view(-1).view(at::kByte));
+    });
+  if (bytes.empty()) return;
+  move.copy = HostCopy(bytes);
+  moving_ = std::make_shared<const Move>(std::move(move));
+}
+
+int64_t MemoryBank::sum_bytes(bool (*counts)(const at::Tensor&)) const {
   int64_t total = 0;
   const auto add = [&](const FrameOutput& output) {
     for (const at::Tensor* tensor :
          {&output.memory, &output.masks, &output.pointers, &output.object_logits, &output.iou})
-      if (tensor->defined()) total += static_cast<int64_t>(tensor->nbytes());
+      if (tensor->defined() && counts(*tensor)) total += static_cast<int64_t>(tensor->nbytes());
   };
   for (const auto& [t, output] : conditioning_) add(output);
   for (const auto& [t, output] : tracked_) add(output);
   return total;
+}
+
+int64_t MemoryBank::bytes() const {
+  return sum_bytes([](const at::Tensor&) { return true; });
+}
+
+int64_t MemoryBank::host_bytes() const {
+  return sum_bytes([](const at::Tensor& tensor) { return tensor.is_cpu(); });
 }
 
 }  // namespace sam3

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <utility>
@@ -30,9 +31,6 @@ struct FrameOutput {
 // same tensors and differs only in what hide_around() takes from it.
 class MemoryBank {
  public:
-  // With `on_host` tensors are kept on the host, whatever device they come from.
-  explicit MemoryBank(bool on_host) : on_host_(on_host) {}
-
   const FrameOutput* conditioning(int64_t frame) const;
   const FrameOutput* tracked(int64_t frame) const;
   // The frame as its objects see it one by one: conditioning, else tracked and not hidden.
@@ -65,21 +63,29 @@ class MemoryBank {
   // Whether prune() took conditioning frames, so that there were more than are listed.
   bool exceeds() const;
 
-  int64_t frames() const { return static_cast<int64_t>(conditioning_.size() + tracked_.size()); }
-  int64_t bytes() const;  // of all tensors
+  // Full history: what tracking from `frame` will hardly look at goes to the host, with one copy that nobody waits for.
+  // It is there when this is called the next time.
+  void move_to_host(int64_t frame, const std::vector<std::set<int64_t>>& prompted, const TrackerOptions& options,
+                    int64_t memory_frames, int64_t num_frames);
+
+  int64_t bytes() const;       // of all tensors
+  int64_t host_bytes() const;  // of those that lie on the host
 
  private:
-  FrameOutput placed(FrameOutput output) const;
+  struct Move;
+  template <class Body>
+  void each_output(Body&& body);
+  int64_t sum_bytes(bool (*counts)(const at::Tensor&)) const;
   void erase_tracked(int64_t frame);
   KeptFrames needed_from(int64_t frame, const std::vector<std::set<int64_t>>& prompted, const TrackerOptions& options,
                          int64_t memory_frames, int64_t num_frames) const;
 
-  bool on_host_;
   std::vector<std::pair<int64_t, FrameOutput>> conditioning_;
   std::map<int64_t, FrameOutput> tracked_;
   FrameScores scores_;  // of tracked_
   std::set<int64_t> hidden_;
   std::vector<bool> forgot_;  // per object
+  std::shared_ptr<const Move> moving_;
 };
 
 }  // namespace sam3

@@ -119,23 +119,26 @@ void images(Measured& on) {
   on.call("predict, 8 clicks, one mask", [&] { predict(8, false); });
 }
 
-// The frame by which every memory has its place.
-constexpr int64_t kFrames = 12, kSteady = 10;
+// The frame by which every memory has its place, and with full history one leaves the device for the host each time.
+constexpr int64_t steady_frame(bool full_history) {
+  return full_history ? 20 : 10;
+}
 
 void video(Measured& on, bool full_history) {
   VideoOptions options;
   options.width = options.height = on.side;
-  options.num_frames = kFrames;
+  const int64_t steady = steady_frame(full_history), frames = steady + 2;
+  options.num_frames = frames;
   options.full_history = full_history;
   options.concepts.hotstart_delay = 0;
   options.concepts.max_num_objects = kFound;
   const auto image = on.image();
   const auto propagate = [&](VideoSession& session, const std::string& name) {
     session.begin(Direction::forward, {}, {});
-    for (int64_t frame = 0; frame < kFrames; frame++) {
+    for (int64_t frame = 0; frame < frames; frame++) {
       std::vector<FrameResult> results;
       const auto step = [&] { results = session.step(frame, session.holds(frame) ? nullptr : &image, {}); };
-      if (frame == kSteady)
+      if (frame == steady)
         on.call(name + (full_history ? ", full history" : ""), step);
       else
         step();

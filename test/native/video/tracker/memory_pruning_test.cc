@@ -44,7 +44,7 @@ class World {
 
 // A bank with the prompts of its objects, as a bucket leads it. What it stores of a frame says which frame it is.
 struct Kept {
-  MemoryBank bank{true};
+  MemoryBank bank;
   std::vector<std::set<int64_t>> prompted;
 
   bool is_prompted(int64_t frame) const {
@@ -62,6 +62,11 @@ struct Kept {
       if (i != object) left.push_back(static_cast<int64_t>(i));
     prompted.erase(prompted.begin() + static_cast<int64_t>(object));
     bank.select_objects(left);
+  }
+  int64_t frames(int64_t newest) const {
+    auto count = static_cast<int64_t>(bank.conditioning_frames().size());
+    for (int64_t t = 0; t <= newest; t++) count += bank.tracked(t) != nullptr;
+    return count;
   }
   void prune(int64_t frame, const TrackerOptions& options) {
     for (const int64_t gone : bank.prune(frame, prompted, options, kMemoryFrames, -1))
@@ -138,7 +143,7 @@ int64_t compare(uint64_t seed, size_t objects, Presence presence, float threshol
       some.bank.set_tracked(frame, made);
     }
     some.prune(frame, options);
-    most = std::max(most, some.bank.frames());
+    most = std::max(most, some.frames(frame));
     if (frame > 0 && all.is_prompted(frame) && random() % 2)  // what was just prompted may be taken back
       for (size_t i = 0; i < count; i++)
         if (all.prompted[i].count(frame)) {

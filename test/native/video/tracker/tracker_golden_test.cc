@@ -63,12 +63,12 @@ class Comparison {
     return differences_;
   }
 
-  const Differences& removed(BucketTracker& tracker) {
-    differences_.expect(tracker.object_ids() == step_.object_ids, "other objects");
+  const Differences& removed(Replay& replay) {
+    differences_.expect(replay.tracker().object_ids() == step_.object_ids, "other objects");
     for (const int64_t frame : step_.updated) {
       const std::string name = "updated_" + std::to_string(frame);
       REQUIRE(tensors_.has(key_ + name + ".bits"));
-      check_masks(video_logits(tracker.on_frame(frame, step_.object_ids[0])), name);
+      check_masks(video_logits(replay.stored(frame, step_.object_ids[0])), name);
     }
     return differences_;
   }
@@ -148,7 +148,7 @@ TEST_CASE("golden tracker: every recorded run of the reference, step by step") {
         whole.check(comparison.tracked(*answer.tracked, replay.tracker()));
         whole.meet(comparison.tie_of_frame());
       }
-      if (step.kind == ReplayStep::Kind::remove) whole.check(comparison.removed(replay.tracker()));
+      if (step.kind == ReplayStep::Kind::remove) whole.check(comparison.removed(replay));
     }
   }
   if (!replayed) left_out("run of tracker_video in fp32");

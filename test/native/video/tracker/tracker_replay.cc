@@ -3,6 +3,8 @@
 #include <ATen/Functions.h>
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "support/recorded_call.h"
 #include "support/video_golden.h"
 
@@ -96,6 +98,16 @@ void Replay::open(int64_t frame) {
   const at::Tensor image = images_[frame];
   const RgbImage raw{image.const_data_ptr<uint8_t>(), image.size(1), image.size(0)};
   frames_->open(frame, &raw, {});
+}
+
+BucketFrame Replay::stored(int64_t frame, int64_t object) {
+  StageClock clock;
+  TrackNetwork network(model_, clock);
+  const TrackerOptions options;
+  const TrackContext context{model_, *frames_, network, options, masks_.size(2), masks_.size(1), images_.size(0)};
+  const auto& buckets = tracker_->buckets();
+  return std::find_if(buckets.begin(), buckets.end(), [&](const MaskletBucket& one) { return one.contains(object); })
+      ->on_frame(context, frame);
 }
 
 Replay::Answer Replay::run(const ReplayStep& step) {

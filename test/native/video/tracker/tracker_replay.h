@@ -45,6 +45,8 @@ class Replay {
 
   void open(int64_t frame);
   BucketTracker& tracker() { return *tracker_; }
+  // What is stored of the bucket of `object`.
+  BucketFrame stored(int64_t frame, int64_t object);
 
  private:
   at::Tensor images_, masks_;  // uint8 [T,S,S,3], [n,height,width]
