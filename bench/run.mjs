@@ -34,6 +34,7 @@ The two sides take turns within each measure. Nothing else should run on the mac
 
 npm run bench -- limits [--bytes-per-second N --flops N --batch N --texts N]
                            what a GPU needs for the program, predicted from two numbers of the card (an H100's)
+npm run bench -- masks     a mask from the network's logits to run lengths, beside pycocotools' encode
 npm run bench -- pipeline [--images N --threads N --scale N]
                            how near the engine comes to the limit of a GPU that is simulated, one second of which takes
                            N of ours (64 images of 4K, 8 host threads, 16)`
@@ -41,6 +42,7 @@ npm run bench -- pipeline [--images N --threads N --scale N]
 /** What measures no reference: the set-up it needs, its module. */
 const TOOLS = {
   limits: [['libtorch'], () => import('./limits.mjs')],
+  masks: [['native', 'test-packages'], () => import('./masks.mjs')],
   pipeline: [FOR_NATIVE_TESTS, () => import('./pipeline.mjs')],
 }
 

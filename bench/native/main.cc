@@ -2,7 +2,8 @@
 //
 // Reads JSON objects from standard input, one a line, and answers each with one. The first names a model (program,
 // names, weights), a device and a dtype; each further one is a task (see tasks.h). A task that fails is answered with
-// "error", and the next may follow.
+// "error", and the next may follow. With the argument "masks" there is no model, and every object is a task about
+// masks.
 #include <c10/core/Device.h>
 
 #include <cstdio>
@@ -75,22 +76,31 @@ void answer(Bench& bench, const Json& task) {
   line.add("free_bytes", free_memory(bench.info)).print();
 }
 
+void answer_masks(const Json& task) {
+  Line line("masks");
+  mask_task(task, line);
+  line.print();
+}
+
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  const bool masks = argc == 2 && std::string(argv[1]) == "masks";
   Bench bench;
   int failed = 0;
   for (std::string row; std::getline(std::cin, row);) {
     try {
       const Json request = Json::parse(row);
-      if (bench.engine)
+      if (masks)
+        answer_masks(request);
+      else if (bench.engine)
         answer(bench, request);
       else
         load(bench, request);
     } catch (const std::exception& error) {
       failed++;
       Line("error").add("error", std::string(error.what())).print();
-      if (!bench.engine) break;
+      if (!bench.engine && !masks) break;
     }
   }
   return failed ? 1 : 0;

@@ -28,6 +28,9 @@ void video(Bench& bench, const Json& task, Line& line);
 // What the model answers for fixed inputs: scores, boxes, areas and run lengths of all queries, and of one click.
 void outputs(Bench& bench, const Json& task, Line& line);
 
+// One mask of `share` of a picture of `width` x `height`, from logits to run lengths on one thread. Needs no model.
+void mask_task(const Json& task, Line& line);
+
 // The fields that tasks share.
 struct Repeats {
   explicit Repeats(const Json& task);
