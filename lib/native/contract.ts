@@ -175,6 +175,16 @@ export type CallStage = 'queue' | 'prepare' | 'encode' | 'detect' | 'masks'
 
 /** Milliseconds in each stage. */
 export interface EngineTimes extends Record<CallStage, number> {
+  /** Of calls in the queue. */
+  queue: number
+  /** Pixels resized and sent. */
+  prepare: number
+  /** The image encoder. */
+  encode: number
+  /** The network's answers to prompts. */
+  detect: number
+  /** Masks decoded, fetched and turned into runs. */
+  masks: number
   /** Calls of video sessions, each as a whole; `SessionStats` has their parts. */
   video: number
 }
@@ -189,8 +199,11 @@ export interface DeviceMemory {
 
 /** When a stage began and ended: milliseconds on the clock of `performance.now()`. */
 export interface CallSpan {
+  /** Which one. */
   stage: CallStage
+  /** When it began. */
   start: number
+  /** When it ended. */
   end: number
 }
 

@@ -189,7 +189,7 @@ async function open(opening) {
       } else render()
     }
   }
-  offerWords(part('suggestions', HTMLUListElement), next.isExample ? wordsOfExample(next) : [], findWords)
+  offerWords(part('suggestions', HTMLUListElement), next.isExample ? wordsOfExample(next.isVideo) : [], findWords)
   say(`${next.name}, ${next.width} × ${next.height}.`)
   render()
   // On a touch screen the keyboard would cover the picture.
@@ -277,8 +277,8 @@ button('clear').addEventListener('click', () => {
 
 // ------------------------------------------------------------------------------------------------------------ the panel
 
-/** What is in an example, for a start. @param {Subject} of */
-function wordsOfExample({ isVideo }) {
+/** What is in an example, for a start. @param {boolean} isVideo */
+function wordsOfExample(isVideo) {
   return isVideo ? ['dog', 'soccer ball'] : ['dog', 'cup', 'red car', 'cat', 'vehicle']
 }
 
