@@ -52,10 +52,12 @@ const operations = {
     const [waited, count, calls, batches] = COUNTED.map((name) => now[name] - before[name])
     const { user, system } = process.cpuUsage(cpuBefore)
     globalThis.gc()
+    const { heapUsed, heapTotal } = process.memoryUsage()
     return {
       cpuMs: (user + system) / 1000,
       residentMb: megabytes('VmRSS'),
-      heapMb: process.memoryUsage().heapUsed / 2 ** 20,
+      heapMb: heapUsed / 2 ** 20,
+      spareHeapMb: (heapTotal - heapUsed) / 2 ** 20,
       queueMs: (1000 * waited) / Math.max(1, count),
       batchSize: calls / Math.max(1, batches),
       loopP99Ms: Math.max(0, loop.percentile(99) / 1e6 - RESOLUTION),
