@@ -34,7 +34,10 @@ export interface ImageModelOptions extends HubOptions {
   dtype?: Dtype
   /** Side of the square network input in pixels. Default: the model's own, 1008. Smaller is faster and coarser. */
   inputSize?: number
-  /** CPU threads of one network step. Default: all cores but one, so that the event loop breathes. */
+  /**
+   * CPU threads of one network step; on a GPU those that prepare images and finish masks, 16 at most. Default: all cores but
+   * one, so that the event loop breathes.
+   */
   threads?: number
   /** Calls that may wait; further ones fail with `ERR_QUEUE_FULL`. Default 256. */
   queueLimit?: number

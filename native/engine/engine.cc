@@ -126,10 +126,10 @@ bool Engine::load(const ProgramFiles& files, const std::function<void(uint64_t, 
 
 // On a CPU the network takes the cores itself, and one stage after the other loses nothing.
 size_t Engine::host_threads() const {
-  constexpr int kEnough = 8;
+  constexpr int kMost = 16;  // more would only sleep
   if (model_->program().target().device.is_cpu()) return 0;
   const int own = static_cast<int>(std::thread::hardware_concurrency());
-  return static_cast<size_t>(std::max(1, options_.threads > 0 ? options_.threads : std::min(own, kEnough)));
+  return static_cast<size_t>(std::clamp(options_.threads > 0 ? options_.threads : own, 1, kMost));
 }
 
 void Engine::serve() {

@@ -21,7 +21,7 @@ class Batch;
 
 struct EngineOptions {
   ImageModelOptions model;
-  int threads = 0;           // of LibTorch's CPU kernels; 0 = LibTorch's own choice
+  int threads = 0;           // of LibTorch's CPU kernels, on a GPU of the pipeline; 0 = by the machine
   size_t queue_limit = 256;  // calls waiting, the running one not counted
 };
 

@@ -65,9 +65,11 @@ TEST_CASE("engine: each call is told where its time went, and it adds up") {
   Waiter<std::vector<ImageFeaturesPtr>> encoded;  // behind it all is counted
   running.engine->encode({image()}, nullptr, encoded.callback());
   const auto features = encoded.value();
-  Waiter<Segmentations> last;
-  running.engine->segment({{features[0], {prompt(1000)}}}, nullptr, last.callback());
-  last.value();
+  for (int i = 0; i < 2; i++) {  // a call is counted behind its answer, but before the next one begins
+    Waiter<Segmentations> last;
+    running.engine->segment({{features[0], {prompt(1000)}}}, nullptr, last.callback());
+    last.value();
+  }
 
   std::array<double, kStageNames.size()> sums{};
   uint64_t number = 0;
