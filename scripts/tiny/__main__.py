@@ -145,7 +145,7 @@ def main() -> int:
             "high"
         )  # on a GPU: what autocast leaves in fp32 need not be exact to the last bit
         (train if options.command == "train" else measure)(options)
-    except (FileNotFoundError, StopIteration) as error:
+    except (FileNotFoundError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

@@ -61,13 +61,20 @@ def render(cache: Path, hand: str, codes: list[str], texture: int = SIDE) -> dic
     return found
 
 
+def photograph_archive(cache: Path = CACHE) -> Path:
+    """The package with the photographs; FileNotFoundError where `make` did not bring it."""
+    wheels = sorted((cache / "wheels").glob("scikit_image-*.whl"))
+    if not wheels:
+        raise FileNotFoundError(f"{cache / 'wheels'}: no photographs; run `python -m scripts.tiny sprites` first")
+    return wheels[0]
+
+
 def photographs(cache: Path) -> Tensor:
     """The CC0 photographs as grey fields: u8 [n,512,512]."""
     from PIL import Image
 
-    wheel = next((cache / "wheels").glob("scikit_image-*.whl"))
     fields = []
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(photograph_archive(cache)) as archive:
         for name in PHOTOGRAPHS:
             with archive.open(f"skimage/data/{name}.png") as file:
                 fields.append(torch.from_numpy(np.array(Image.open(file).convert("L"))))

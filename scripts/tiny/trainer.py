@@ -68,12 +68,10 @@ class Trainer:
         self.average.steps = 0
 
     def _enter(self, name: str) -> None:
-        self.phase, self.step, self.elapsed, self.optimizers = (
-            next(p for p in self.phases if p.name == name),
-            0,
-            0.0,
-            None,
-        )
+        named = {phase.name: phase for phase in self.phases}
+        if name not in named:
+            raise ValueError(f"no phase is called {name!r}: there are {', '.join(named)}")
+        self.phase, self.step, self.elapsed, self.optimizers = named[name], 0, 0.0, None
 
     def run(
         self,
@@ -84,7 +82,7 @@ class Trainer:
         evaluate: Callable[[Trainer], dict] | None = None,
         evaluate_every: float = 1800,
     ) -> None:
-        """Trains to the end of the last phase, or for `stop_after` steps or `seconds`. `evaluate` gives numbers for the log."""
+        """Trains to the end of the last phase, or for `stop_after` steps or `seconds`. `evaluate` gives numbers for the log, none where a phase has none."""
         begun_at = saved = measured = time.perf_counter()
         sums: dict[str, torch.Tensor] = {}
         counted, begun = 0, time.process_time()
@@ -109,7 +107,8 @@ class Trainer:
                 self.save()
                 saved = now
             if evaluate and now - measured > evaluate_every:
-                self._log({"evaluation": evaluate(self)})
+                if numbers := evaluate(self):
+                    self._log({"evaluation": numbers})
                 measured = time.perf_counter()
         self.save()
 

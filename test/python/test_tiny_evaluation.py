@@ -10,6 +10,7 @@ from scripts.tiny.evaluation.images import deepest, question
 from scripts.tiny.evaluation.photographs import box_iou
 from scripts.tiny.evaluation.rle import decode, encode
 from scripts.tiny.prompts import NO_TEXT, Prompts
+from scripts.tiny.sprites import photograph_archive
 
 SIDE = 20
 
@@ -91,3 +92,8 @@ def test_box_iou():
     assert box_iou([0.0, 0.0, 10.0, 10.0], (0, 0, 10, 10)) == 1
     assert box_iou([0.0, 0.0, 10.0, 10.0], (5, 0, 15, 10)) == pytest.approx(1 / 3)
     assert box_iou([0.0, 0.0, 1.0, 1.0], (5, 5, 6, 6)) == 0
+
+
+def test_a_missing_photograph_names_the_command_that_brings_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match="scripts.tiny sprites"):
+        photograph_archive(tmp_path)

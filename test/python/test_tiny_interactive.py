@@ -134,6 +134,8 @@ def test_phases_begin_from_the_average(world, tmp_path):
         assert 0.8 < level.std() < 1.2
     with pytest.raises(ValueError, match="nothing is called"):
         Trainer(world, CONFIG, [phase("clicks", prepare=["magic"])], tmp_path / "b").begin("clicks")
+    with pytest.raises(ValueError, match="'tracks': there are clicks"):
+        Trainer(world, CONFIG, [phase("clicks")], tmp_path / "c").begin("tracks")
 
 
 def test_memory_grows_and_keeps_the_latest_frames(world):

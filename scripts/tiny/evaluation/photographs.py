@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 
 from ..measure import LOWEST_SCORE
-from ..sprites import CACHE
 from .asking import ImageQuestions, Library
 
 # Photographs of scikit-image, the word, and a box around what it means, drawn by hand: xyxy in pixels.
@@ -29,12 +28,12 @@ def box_iou(a: list[float], b: tuple[int, int, int, int]) -> float:
     return shared / (area - shared)
 
 
-def photograph_lines(library: Library, cache: Path = CACHE) -> list[str]:
-    """A line for each photograph: the best instance of its word, and how far its box is the right one."""
+def photograph_lines(library: Library, archive: Path) -> list[str]:
+    """A line for each photograph of the archive: the best instance of its word, and how far its box is the right one."""
     questions = []
-    with zipfile.ZipFile(next((cache / "wheels").glob("scikit_image-*.whl"))) as archive:
+    with zipfile.ZipFile(archive) as opened:
         for name, word, _ in PHOTOGRAPHS:
-            with archive.open(f"skimage/data/{name}.png") as file:
+            with opened.open(f"skimage/data/{name}.png") as file:
                 pixels = np.array(Image.open(io.BytesIO(file.read())).convert("RGB"))
             prompt = {"text": word, "threshold": LOWEST_SCORE}
             questions.append(ImageQuestions(torch.from_numpy(pixels), [prompt]))

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 
 from ..measure import BOXES_ONLY, WORDS_ONLY
+from ..sprites import photograph_archive
 from ..world import World
 from .asking import Library
 from .clips import FRAMES, clip_numbers
@@ -74,6 +75,7 @@ def measure(library: Library, side: int, scenes: int, clips: int, seed: int, who
 
 def report(model: str, side: int, scenes: int, clips: int, seed: int) -> str:
     """The tables."""
+    archive = photograph_archive()  # what is missing is said now, not after minutes
     libraries = [Library(model, dtype) for dtype in DTYPES]
     columns = [measure(one, side, scenes, clips, seed, whole=i == 0) for i, one in enumerate(libraries)]
     first = columns[0]
@@ -94,6 +96,6 @@ def report(model: str, side: int, scenes: int, clips: int, seed: int) -> str:
         f"mask AP50 {hand['mask_ap50']:.2f}, mean IoU {hand['mean_iou']:.2f}, F1 {hand['f1']:.2f}, absent words answered by "
         f"nothing {hand['absent_silent']:.2f}.",
         "",
-        f"Photographs: {'; '.join(photograph_lines(libraries[0]))}.",
+        f"Photographs: {'; '.join(photograph_lines(libraries[0], archive))}.",
     ]
     return "\n".join(lines) + "\n"
