@@ -10,7 +10,7 @@ import { table } from './table.mjs'
 
 const example = (name) => path.join(root, 'examples', name)
 /** What is asked where nothing else is said: about drawings for the model of the package, about a photograph for others. */
-const DRAWINGS = { image: example('scene.jpg'), text: ['dog', 'cup', 'red car', 'penguin'], point: [113, 577] }
+const DRAWINGS = { image: example('scene.jpg'), text: ['dog', 'cup', 'red car', 'penguin'], point: [545, 205] }
 const PHOTOGRAPH = { image: example('coffee.jpg'), text: ['cup', 'spoon', 'penguin'], point: [200, 60] }
 const CLIP = { video: example('clip'), follow: ['dog', 'soccer ball'] }
 const CLICK = 'click'

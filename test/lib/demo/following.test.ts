@@ -1,4 +1,4 @@
-/** What the demo model follows: a dog, and a ball that leaves the picture and returns. */
+/** What the demo model follows: a dog, and a ball that rolls across it, leaves the picture and returns. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type FrameResult, PushSource, type Sam3VideoModel, type TrackedObject } from '../../../lib/index.js'
 import { buildDemoModel, clip, inside, iou, mean } from '../../support/demo.js'
@@ -29,6 +29,13 @@ function follow(frames: readonly FrameResult[], wanted: (object: TrackedObject) 
   })
 }
 
+type Box = readonly [number, number, number, number]
+
+/** Whether two boxes xyxy share a pixel. */
+function overlap([ax0, ay0, ax1, ay1]: Box, [bx0, by0, bx1, by1]: Box): boolean {
+  return ax0 < bx1 && bx0 < ax1 && ay0 < by1 && by0 < ay1
+}
+
 async function collect(frames: AsyncIterable<FrameResult>): Promise<FrameResult[]> {
   const results: FrameResult[] = []
   for await (const frame of frames) results.push(frame)
@@ -53,6 +60,20 @@ describe('words through a clip', () => {
     }
     expect([...dog!.all]).not.toEqual([...ball!.all])
     expect(new Set(frames.flatMap(({ objects }) => objects.map(({ id }) => id))).size).toBe(2)
+  })
+
+  it('keep both ids where the ball rolls across the dog', () => {
+    const [dog, ball] = clip.objects
+    const touching = frames.map(
+      ({ frameIndex: t }) => ball!.masks[t] && overlap(dog!.masks[t]!.box, ball!.masks[t]!.box),
+    )
+    const [first, last] = [touching.indexOf(true), touching.lastIndexOf(true)]
+    expect(first).toBeGreaterThan(0)
+    expect(last - first).toBeGreaterThanOrEqual(5)
+    for (const { ids } of follow(frames)) {
+      expect(ids[first - 1]).toBeDefined()
+      expect(ids[last + 1]).toBe(ids[first - 1])
+    }
   })
 
   it('find the ball again under its id when it returns', () => {
