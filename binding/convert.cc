@@ -156,6 +156,7 @@ Napi::Object to_js(Napi::Env env, const sam3::ModelInfo& info) {
   auto sizes = Napi::Array::New(env, info.valid_input_sizes.size());
   for (uint32_t i = 0; i < sizes.Length(); i++) sizes[i] = static_cast<double>(info.valid_input_sizes[i]);
   out.Set("validInputSizes", sizes);
+  out.Set("slots", static_cast<double>(info.slots));
   out.Set("parts", to_js(env, info.parts));
   if (!info.tokenizer_json.empty()) out.Set("tokenizer", info.tokenizer_json);
   return out;

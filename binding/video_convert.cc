@@ -35,6 +35,7 @@ std::string camel_case(std::string_view name) {
 
 sam3::VideoOptions video_options(const Napi::Object& options) {
   sam3::VideoOptions out;
+  if (flag_or(options, "multiplex", false)) out = sam3::VideoOptions::of_multiplex();
   for_each_option(out, [&](const char* name, auto& value) { read(options, camel_case(name).c_str(), value); });
   read(options, "fullHistory", out.full_history);
   read(options, "memoryLimit", out.memory_limit);

@@ -34,6 +34,7 @@ const FILES = [
   'package.json',
   ...['libsam3_engine.so', 'sam3-node.glibc.node', 'sam3_engine.json'].map((name) => `prebuilds/linux-x64/${name}`),
   ...['names.json', 'program.pt', 'tokenizer.json'].map((name) => `programs/sam3/${name}`),
+  ...['names.json', 'program.pt'].map((name) => `programs/sam3.1/${name}`),
   ...readdirSync(path.join(root, 'server/page/public')).map((name) => `server/page/public/${name}`),
 ]
 

@@ -42,18 +42,32 @@ MODEL_FILES = (
     "tokenizer_config.json",
 )
 # Of the set of SAM 3.1, whose model.safetensors has Meta's names.
-MULTIPLEX_CASES = ("modules", "video")
+MULTIPLEX_CASES = ("modules", "tracker", "video")
 MULTIPLEX_FILES = ("config.json", "s4.safetensors")
-# Runs whose detector and tracker are crafted, so that the logic alone decides.
-MULTIPLEX_RUNS = "logic_"
-# Recorded mask logits of modules.safetensors (others are inputs, and stay exact).
-MULTIPLEX_LOGITS = (".masks", ".all_masks", ".first2")
+# Recorded mask logits (others are inputs, and stay exact).
+MULTIPLEX_LOGITS = {
+    "modules": (".masks", ".all_masks", ".first2"),
+    "tracker": ("low_res", "low_res.sample64"),
+    "video": ("low_res.sample64",),
+}
 TOKEN_EMBEDDINGS = (
     "detector_model.text_encoder.text_model.embeddings.token_embedding.weight",
     "detector.backbone.language_backbone.encoder.token_embedding.weight",
 )
 # Start, end and padding, and the words that tests and documentation ask for besides the golden texts.
-EXTRA_TEXTS = ("visual", "cup", "spoon", "dog", "person", "wheel", "car", "tree", "red", "a photo of the sky")
+EXTRA_TEXTS = (
+    "visual",
+    "<text placeholder>",
+    "cup",
+    "spoon",
+    "dog",
+    "person",
+    "wheel",
+    "car",
+    "tree",
+    "red",
+    "a photo of the sky",
+)
 GZIP_ABOVE = 200_000
 MASK_LOGITS = (".low_res", ".obj_low_res", ".trk_low_res", ".det_masks")
 LOGIT_STEP = 2.0**-11
@@ -169,7 +183,9 @@ def pack_multiplex(source: Path, target: Path) -> None:
     """The set of SAM 3.1. Its clip and its tokenizer are those of the set of SAM 3."""
     modules = source / "cases" / "modules.safetensors"
     tokenizer = FIXTURES / "golden" / "model" / "tokenizer.json"
-    ids = used_token_ids(modules, tokenizer, EXTRA_TEXTS)
+    runs = json.loads((source / "cases" / "video.json").read_text()).values()
+    texts = tuple(op["text"] for run in runs for op in run["ops"] if "text" in op)
+    ids = used_token_ids(modules, tokenizer, EXTRA_TEXTS + texts)
     pack_weights(source, "sam3.1_multiplex", ids, target / "model")
     for name in MULTIPLEX_FILES:
         store(source / "model" / name, target / "model" / name)
@@ -178,15 +194,17 @@ def pack_multiplex(source: Path, target: Path) -> None:
         shutil.copyfile(source / "cases" / f"{name}.json", target / "cases" / f"{name}.json")
         plain = target / "cases" / f"{name}.safetensors"
         tensors = load_file(source / "cases" / f"{name}.safetensors")
-        if name == "video":
-            cases = json.loads((source / "cases" / "video.json").read_text())
-            runs = {run: case for run, case in cases.items() if run.startswith(MULTIPLEX_RUNS)}
-            about = target / "cases" / "video.json"
-            about.write_text(json.dumps(runs, separators=(",", ":")) + "\n")
-            store(about, about)
-            tensors = {key: tensor for key, tensor in tensors.items() if key.startswith(MULTIPLEX_RUNS)}
+        about = target / "cases" / f"{name}.json"
+        about.write_text(json.dumps(json.loads(about.read_text()), separators=(",", ":")) + "\n")
+        store(about, about)
+        # A sample says nothing beside the whole.
+        tensors = {
+            key: tensor
+            for key, tensor in tensors.items()
+            if not (key.endswith(".sample64") and key.removesuffix(".sample64") in tensors)
+        }
         for key in tensors:
-            if key.endswith(MULTIPLEX_LOGITS):
+            if key.endswith(MULTIPLEX_LOGITS[name]):
                 tensors[key] = (tensors[key] / LOGIT_STEP).round() * LOGIT_STEP
         save_file(tensors, plain)
         store(plain, plain)

@@ -172,11 +172,14 @@ const EXPORT_FIX = 'Read the last lines above. `python -m scripts.export --help`
 
 async function exportProgram({ python, torch }) {
   const inputs = { files: ['scripts/export', `${TOKENIZER}.gz`], values: [torch] }
-  if (isStamped('programs/sam3', ['program.pt', 'names.json', 'tokenizer.json'], inputs)) return UP_TO_DATE
-  await must(python, ['-m', 'scripts.export', 'program', '--out', 'programs/sam3'], EXPORT_FIX)
-  tokenizerInto('programs/sam3')
-  stamp('programs/sam3', inputs)
-  return 'exported'
+  const kinds = { sam3: ['program.pt', 'names.json', 'tokenizer.json'], 'sam3.1': ['program.pt', 'names.json'] }
+  const stale = Object.keys(kinds).filter((kind) => !isStamped(`programs/${kind}`, kinds[kind], inputs))
+  for (const kind of stale) {
+    await must(python, ['-m', 'scripts.export', 'program', '--kind', kind, '--out', `programs/${kind}`], EXPORT_FIX)
+    if (kind === 'sam3') tokenizerInto('programs/sam3')
+    stamp(`programs/${kind}`, inputs)
+  }
+  return stale.length === 0 ? UP_TO_DATE : 'exported'
 }
 
 async function demoModel({ python, torch }) {
@@ -236,7 +239,13 @@ const FIXTURES = {
     made: ['model/sam3.pt'],
   },
   'test/fixtures/golden31': {
-    packed: ['model/model.safetensors', 'cases/modules.safetensors', 'cases/video.safetensors', 'cases/video.json'],
+    packed: [
+      'model/model.safetensors',
+      'cases/modules.safetensors',
+      'cases/tracker.safetensors',
+      'cases/video.safetensors',
+      'cases/video.json',
+    ],
     made: ['model/sam3.1_multiplex.pt'],
   },
 }

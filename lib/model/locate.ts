@@ -9,6 +9,7 @@ import { packageRoot } from '../base/package-root.js'
 import { shortened } from '../base/shown.js'
 import { checkConfig } from './config.js'
 import { weightFileOf } from './weight-files.js'
+import { kindOfWeights, type ModelKind } from './weight-kind.js'
 
 /** Absolute paths. A self-contained checkpoint carries program and tokenizer inside; the paths then go unused. */
 export interface ModelFiles {
@@ -32,9 +33,9 @@ const TOKENIZER = 'tokenizer.json'
 const CONFIG = 'config.json'
 const WORDS = 'words.json'
 
-/** The exported network that ships with the package, made for the configuration of facebook/sam3. */
-function packagedProgram(): string {
-  return join(packageRoot(), 'programs', 'sam3')
+/** The exported network that ships with the package, made for the configuration of facebook/sam3 or facebook/sam3.1. */
+function packagedProgram(kind: ModelKind): string {
+  return join(packageRoot(), 'programs', kind)
 }
 
 function ifThere(path: string): string | undefined {
@@ -49,14 +50,14 @@ function notFound(message: string, fix: string): Sam3ModelError {
 function complete(weights: string, folder: string): ModelFiles {
   const files: ModelFiles = { weights }
   const own = existsSync(join(folder, PROGRAM)) && existsSync(join(folder, NAMES)) && join(folder, PROGRAM) !== weights
-  const programFolder = own ? folder : packagedProgram()
+  const programFolder = own ? folder : packagedProgram(kindOfWeights(weights))
   if (existsSync(join(programFolder, PROGRAM))) {
     files.program = join(programFolder, PROGRAM)
     files.names = join(programFolder, NAMES)
     const config = ifThere(join(folder, CONFIG))
     if (!own && config) checkConfig(config, files.names)
   }
-  const tokenizer = ifThere(join(folder, TOKENIZER)) ?? ifThere(join(packagedProgram(), TOKENIZER))
+  const tokenizer = ifThere(join(folder, TOKENIZER)) ?? ifThere(join(packagedProgram('sam3'), TOKENIZER))
   if (tokenizer) files.tokenizer = tokenizer
   const words = ifThere(join(folder, WORDS))
   if (words) files.words = words

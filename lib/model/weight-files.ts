@@ -8,6 +8,7 @@ const USUAL = [
   'model.safetensors',
   'model.safetensors.index.json',
   'sam3.pt',
+  'sam3.1_multiplex.pt',
   'pytorch_model.bin',
   'pytorch_model.bin.index.json',
   'checkpoint.pt',

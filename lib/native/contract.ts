@@ -100,6 +100,8 @@ export interface NativeModel {
 
 /** What a loaded model says about itself. */
 export interface ModelInfo {
+  /** Objects of a video that share one pass of the network: SAM 3.1 (Object Multiplex). 0 in SAM 3. */
+  slots: number
   /** Where it runs, such as `'cpu'` or `'cuda:0'`. */
   device: string
   /** Number type of its weights. */
@@ -374,6 +376,8 @@ export interface NativeSessionOptions {
   bicubic?: boolean
   /** Results carry logits. */
   logits?: boolean
+  /** What is left out has the default of SAM 3.1. */
+  multiplex?: boolean
   /** Those of `videoOptions`. */
   [heuristic: string]: number | boolean | undefined
 }

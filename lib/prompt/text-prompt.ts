@@ -11,6 +11,8 @@ import type { BoxPrompt, Prompt, PromptInput, PromptList, Prompts } from './type
 
 /** The text that the network was trained to read as "look at the exemplars". */
 export const EXEMPLARS_ONLY_TEXT = 'visual'
+/** What the reference hands the network in its place in videos of SAM 3.1. */
+export const MULTIPLEX_EXEMPLARS_ONLY_TEXT = '<text placeholder>'
 /** Start and end token, and nothing between them. */
 const BLANK_LENGTH = 2
 /** Score above which an instance is kept, as in the reference. */
@@ -49,9 +51,15 @@ function asPrompt(input: PromptInput): Prompt {
 
 /**
  * Checks a prompt against the image it is for, and tokenizes it.
+ * @param standIn what stands for a text where there is none
  * @throws Sam3InputError `ERR_EMPTY_PROMPT`, `ERR_INVALID_BOX`, `ERR_INVALID_THRESHOLD`, `ERR_INVALID_ARGUMENT`
  */
-export function preparePrompt(prompt: Prompt, size: ImageSize, tokenizer: TextTokenizer): PreparedPrompt {
+export function preparePrompt(
+  prompt: Prompt,
+  size: ImageSize,
+  tokenizer: TextTokenizer,
+  standIn: string = EXEMPLARS_ONLY_TEXT,
+): PreparedPrompt {
   const text = checkText(prompt.text)
   const boxes = toRows(prompt.boxes ?? [], 4)
   if (!boxes || isOneRow(boxes, 4)) {
@@ -65,7 +73,7 @@ export function preparePrompt(prompt: Prompt, size: ImageSize, tokenizer: TextTo
       fix: "Pass { text: 'a noun phrase' }, { boxes: [{ box: [x0, y0, x1, y1] }] }, or both.",
     })
   }
-  const row = tokenizer.encode(text ?? EXEMPLARS_ONLY_TEXT)
+  const row = tokenizer.encode(text ?? standIn)
   if (row.length === BLANK_LENGTH) {
     throw new Sam3InputError('ERR_EMPTY_PROMPT', 'The text of the prompt is blank.', {
       fix: 'Pass a short noun phrase, or leave the text out when the prompt has boxes.',

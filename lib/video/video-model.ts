@@ -55,7 +55,7 @@ export class Sam3VideoModel extends Sam3ImageModel {
    * Sam3EnvironmentError `ERR_FFMPEG_NOT_FOUND`, Sam3RuntimeError (`ERR_FFMPEG_FAILED`, `ERR_DISPOSED`), Sam3AbortError
    */
   async startSession(video: VideoInput, options: SessionOptions = {}): Promise<VideoSession> {
-    const settings = checkSessionOptions(options)
+    const settings = checkSessionOptions(options, this.info.slots > 0)
     this.#runtime.checkAlive()
     checkSignal(options.signal)
     const source = await openSource(video, settings.source)

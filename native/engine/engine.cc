@@ -113,6 +113,7 @@ bool Engine::load(const ProgramFiles& files, const std::function<void(uint64_t, 
     info.feature_bytes = model_->feature_bytes();
     info.parameters = program.parameters();
     info.weight_bytes = program.weight_bytes();
+    info.slots = program.architecture().slots;
     info.parts = program.parts();
     info.valid_input_sizes = model_->valid_input_sizes();
     ok = true;

@@ -29,6 +29,7 @@ struct ModelInfo {
   std::string device, dtype, tokenizer_json;
   int64_t input_size = 0, mask_side = 0, text_context = 0, parameters = 0, weight_bytes = 0;
   int64_t feature_bytes = 0;  // of an encoded image, an estimate
+  int64_t slots = 0;          // objects that share one pass of the tracker: SAM 3.1; 0 in SAM 3
   WeightParts parts;
   std::vector<int64_t> valid_input_sizes;
 };

@@ -104,16 +104,32 @@ ImageFeaturesPtr ImageModel::encode_pixels(const at::Tensor& pixels, int64_t wid
   return features;
 }
 
+namespace {
+
+// In a video SAM 3.1's third neck is made first (see FrameStore), elsewhere nobody asks for it: with the other two the
+// encoder's map has served.
+void drop_map(ImageFeatures& image) {
+  if (image.detector.coarse.defined() && image.tracker.coarse.defined()) image.vit.reset();
+}
+
+}  // namespace
+
 const Program::Levels& ImageModel::detector_levels(ImageFeatures& image) {
   if (!image.detector.coarse.defined()) image.detector = program_.neck_detect(image.vit);
-  if (image.tracker.coarse.defined()) image.vit.reset();
+  drop_map(image);
   return image.detector;
 }
 
 const Program::Levels& ImageModel::tracker_levels(ImageFeatures& image) {
   if (!image.tracker.coarse.defined()) image.tracker = program_.neck_track(image.vit);
-  if (image.detector.coarse.defined()) image.vit.reset();
+  drop_map(image);
   return image.tracker;
+}
+
+const Program::Levels& ImageModel::propagation_levels(ImageFeatures& image) {
+  if (!program_.is_multiplex()) return tracker_levels(image);
+  if (!image.propagation.coarse.defined()) image.propagation = program_.neck_propagate(image.vit);
+  return image.propagation;
 }
 
 }  // namespace sam3

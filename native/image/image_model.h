@@ -81,7 +81,8 @@ class ImageModel {
   ImageFeaturesPtr encode_pixels(const at::Tensor& pixels, int64_t width, int64_t height, const CancelProbe& cancel);
   // The necks of an image, made when first asked for. The references live as long as the features do.
   const Program::Levels& detector_levels(ImageFeatures& image);
-  const Program::Levels& tracker_levels(ImageFeatures& image);
+  const Program::Levels& tracker_levels(ImageFeatures& image);      // of clicks
+  const Program::Levels& propagation_levels(ImageFeatures& image);  // of what is followed through a video
 
   const Program& program() const { return program_; }
   Detector& detector() { return detector_; }

@@ -94,7 +94,7 @@ Prediction ImageModel::predict(const ImageInput& image, const std::vector<ClickP
   return translate(ERR_INFERENCE, "Predicting masks", [&] {
     std::optional<StageLog::Running> stage(std::in_place, log, Stage::detect, /*on_device=*/true);
     const auto& levels = tracker_levels(*features);
-    if (!no_memory_.defined()) no_memory_ = program_.tracker_constants(grid_).no_memory.view({1, -1, 1, 1});
+    if (!no_memory_.defined()) no_memory_ = program_.no_memory(grid_).view({1, -1, 1, 1});
     cancel.check();
 
     std::map<int64_t, std::vector<size_t>> by_tokens;

@@ -208,7 +208,7 @@ Program::ClickMasks Program::mask_decode(const at::Tensor& fine, const at::Tenso
 }
 
 at::Tensor Program::object_pointer(const at::Tensor& token, const at::Tensor& object_logit) const {
-  return call("object_pointer", {token, object_logit}).toTensor();
+  return call(is_multiplex() ? "pointer_click" : "object_pointer", {token, object_logit}).toTensor();
 }
 
 at::Tensor Program::mask_to_prompt(const at::Tensor& mask) const {
@@ -234,6 +234,53 @@ at::Tensor Program::pointer_position(const at::Tensor& offset) const {
 Program::TrackerConstants Program::tracker_constants(int64_t grid) const {
   auto out = call_many("tracker_constants", {grid}, 4);
   return {out[0], out[1], out[2], out[3]};
+}
+
+at::Tensor Program::no_memory(int64_t grid) const {
+  return is_multiplex() ? call_many("multiplex_constants", {grid}, 2)[1] : tracker_constants(grid).no_memory;
+}
+
+Program::Levels Program::neck_propagate(const at::Tensor& vit) const {
+  auto out = call_many("neck_propagate", {vit}, 3);
+  return {out[0], out[1], out[2]};
+}
+
+at::Tensor Program::memory_encode_mux(const at::Tensor& coarse, const at::Tensor& masks,
+                                      const at::Tensor& object_logits) const {
+  return call("memory_encode_mux", {coarse, masks, object_logits}).toTensor();
+}
+
+Program::Projection Program::project_frame(const at::Tensor& memory, const at::Tensor& coarse) const {
+  auto out = call_many("project_frame", {memory, coarse}, 2);
+  return {out[0], out[1]};
+}
+
+Program::Projection Program::project_pointers(const at::Tensor& pointers) const {
+  auto out = call_many("project_pointers", {pointers}, 2);
+  return {out[0], out[1]};
+}
+
+at::Tensor Program::memory_attend_mux(const at::Tensor& coarse, const Projection& memory,
+                                      const at::Tensor& position) const {
+  return call("memory_attend_mux", {coarse, memory.keys, memory.values, position}).toTensor();
+}
+
+Program::SlotMasks Program::track_decode_mux(const Levels& image, const at::Tensor& features,
+                                             const at::Tensor& valid) const {
+  auto out = call_many("track_decode_mux", {image.fine, image.middle, features, valid}, 4);
+  return {out[0], out[1], out[2], out[3]};
+}
+
+at::Tensor Program::pointer_track(const at::Tensor& token, const at::Tensor& object_logit) const {
+  return call("pointer_track", {token, object_logit}).toTensor();
+}
+
+at::Tensor Program::no_object_pointer(const at::Tensor& pointer) const {
+  return call("no_object_pointer", {pointer}).toTensor();
+}
+
+at::Tensor Program::frame_positions(int64_t grid) const {
+  return call_many("multiplex_constants", {grid}, 2)[0];
 }
 
 }  // namespace sam3

@@ -31,6 +31,8 @@ class Program {
                       const std::function<void(uint64_t, uint64_t)>& progress = {});
 
   const Architecture& architecture() const { return architecture_; }
+  // SAM 3.1 (Object Multiplex), whose tracker has methods of its own.
+  bool is_multiplex() const { return architecture_.slots > 0; }
   const Target& target() const { return target_; }
   // What the weights have. A method of a part that they lack must not be called: its parameters hold nothing.
   const WeightParts& parts() const { return parts_; }
@@ -60,7 +62,7 @@ class Program {
   struct ClickMasks {
     at::Tensor masks, iou, tokens, object;  // [B,4,4G,4G] logits, [B,4], [B,4,C], [B,1] logit
   };
-  // Tables and learned embeddings of the tracker for a grid of G x G. D = channels of a memory frame.
+  // Tables and learned embeddings of SAM 3's tracker for a grid of G x G. D = channels of a memory frame.
   struct TrackerConstants {
     at::Tensor memory_position;    // [1,D,G,G] sine map
     at::Tensor temporal_position;  // [7,D]: memories 1 to 6 frames away, then conditioning frames
@@ -85,11 +87,13 @@ class Program {
                              const at::Tensor& use_mask) const;
   ClickMasks mask_decode(const at::Tensor& fine, const at::Tensor& middle, const at::Tensor& pixels,
                          const PromptTokens& tokens) const;
-  // Output token of the chosen mask [B,C], object logit [B,1] -> object pointer [B,C]; the learned one where logit <=
-  // 0.
+  // Output token of the mask that was chosen for clicks or a mask [B,C], object logit [B,1] -> object pointer [B,C];
+  // not its own where logit <= 0.
   at::Tensor object_pointer(const at::Tensor& token, const at::Tensor& object_logit) const;
   // A user's mask [B,1,16G,16G] in 0..1 -> mask prompt [B,1,4G,4G].
   at::Tensor mask_to_prompt(const at::Tensor& mask) const;
+  // [1,C]: added to the coarse level of clicks where there is nothing to remember.
+  at::Tensor no_memory(int64_t grid) const;
   // coarse [B,C,G,G], mask [B,1,16G,16G] = 20 * probability - 10, object logit [B,1] -> memory features [B,D,G,G].
   at::Tensor memory_encode(const at::Tensor& coarse, const at::Tensor& mask, const at::Tensor& object_logit) const;
   // coarse [B or 1,C,G,G] attends to memory [B, M*G*G + pointer_tokens, D] and its positions (the same, or batch 1): M
@@ -99,6 +103,32 @@ class Program {
   // Offsets in time [K] fp32, frames / (most pointers - 1) -> [K,D].
   at::Tensor pointer_position(const at::Tensor& offset) const;
   TrackerConstants tracker_constants(int64_t grid) const;
+
+  // SAM 3.1. B buckets of S slots, L layers of memory attention.
+  struct Projection {
+    at::Tensor keys, values;  // [L,B,T,C]
+  };
+  struct SlotMasks {
+    at::Tensor masks, iou, tokens, object;  // [B,S,3,4G,4G] logits, [B,S,3], [B,S,3,C], [B,S,1] logit
+  };
+  // The levels on which objects are followed; those of clicks are neck_track().
+  Levels neck_propagate(const at::Tensor& vit) const;
+  // coarse [1,C,G,G], masks [B,2S,16G,16G]: 2 * probability - 1 of every slot, then 1 for those whose objects have
+  // input on the frame; object logits [B,S,1] -> memory [B,C,G,G].
+  at::Tensor memory_encode_mux(const at::Tensor& coarse, const at::Tensor& masks,
+                               const at::Tensor& object_logits) const;
+  // What a stored frame, its memory [B,C,G,G] and its coarse level [1,C,G,G], is in the attention; T = G*G.
+  Projection project_frame(const at::Tensor& memory, const at::Tensor& coarse) const;
+  Projection project_pointers(const at::Tensor& pointers) const;  // [B,S,C]; T = S
+  // coarse [1,C,G,G]; position [1,T,C] -> [B,C,G,G].
+  at::Tensor memory_attend_mux(const at::Tensor& coarse, const Projection& memory, const at::Tensor& position) const;
+  // features [B,C,G,G]; valid bool [B,S]: which slots have an object.
+  SlotMasks track_decode_mux(const Levels& image, const at::Tensor& features, const at::Tensor& valid) const;
+  // A token that was chosen in propagation [...,C], object logit [...,1] -> [...,C].
+  at::Tensor pointer_track(const at::Tensor& token, const at::Tensor& object_logit) const;
+  at::Tensor no_object_pointer(const at::Tensor& pointer) const;  // of an object that is not there: [...,C] -> [...,C]
+  // Positions of a stored frame by its row of the temporal embeddings [7,G*G,C].
+  at::Tensor frame_positions(int64_t grid) const;
 
  private:
   Program() = default;

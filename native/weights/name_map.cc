@@ -42,11 +42,8 @@ std::vector<std::string> strings_of(const Json& json, const std::string& what) {
   return out;
 }
 
-Architecture architecture_of(const Json& root, const std::string& path) {
+Architecture architecture_of(const Json& root) {
   const Json& json = root.at("architecture");
-  if (json.find("slots"))
-    throw Error(ERR_MODEL_FORMAT, path + " is of SAM 3.1 (Object Multiplex), which this engine does not run.",
-                "Use SAM 3: the weights of facebook/sam3, and a program or checkpoint exported for them.");
   const auto size = [&](const char* key) {
     const int64_t value = json.at(key).as_int(key);
     if (value <= 0) throw JsonError(std::string(key) + " is not positive");
@@ -54,7 +51,7 @@ Architecture architecture_of(const Json& root, const std::string& path) {
   };
   return {size("image_size"),    size("patch_size"),  size("window_size"), size("vision_width"),
           size("vision_layers"), size("hidden_size"), size("num_queries"), size("decoder_heads"),
-          size("text_context"),  size("text_vocab"),  size("memory_size")};
+          size("text_context"),  size("text_vocab"),  size("memory_size"), json.find("slots") ? size("slots") : 0};
 }
 
 // `*` stands for any text, also none.
@@ -96,7 +93,7 @@ CheckpointHeader parse_checkpoint(const std::string& sam3_json, const std::strin
   try {
     const Json root = Json::parse(sam3_json);
     check_format(root, kCheckpointFormat);
-    CheckpointHeader header{architecture_of(root, path), {}};
+    CheckpointHeader header{architecture_of(root), {}};
     for (std::string& name : strings_of(root.at("fp32"), "fp32")) header.keep_float32.insert(std::move(name));
     return header;
   } catch (const JsonError& error) {
@@ -117,7 +114,7 @@ NameMap NameMap::parse(const std::string& json_text, const std::string& path) {
   try {
     const Json root = Json::parse(json_text);
     check_format(root, kFormat);
-    map.architecture_ = architecture_of(root, path);
+    map.architecture_ = architecture_of(root);
     for (const Json& json : root.at("tensors").as_array("tensors")) {
       ProgramTensor tensor;
       tensor.name = json.at("name").as_string("name");
@@ -125,12 +122,16 @@ NameMap NameMap::parse(const std::string& json_text, const std::string& path) {
       tensor.shape = shape_of(json.at("shape"));
       tensor.keep_float32 = json.at("fp32").as_bool("fp32");
       for (size_t naming = 0; naming < kNamings; naming++)
-        tensor.recipes[naming] = recipe_of(json.at(kNamingKeys[naming]), tensor.shape);
+        if (const Json* recipe = json.find(kNamingKeys[naming]))
+          tensor.recipes[naming] = recipe_of(*recipe, tensor.shape);
+      if (std::all_of(tensor.recipes.begin(), tensor.recipes.end(), [](const Recipe& r) { return r.from.empty(); }))
+        throw JsonError("it has no name in any file");
       map.tensors_.push_back(std::move(tensor));
     }
     where = "";
     for (size_t naming = 0; naming < kNamings; naming++)
-      map.ignored_[naming] = strings_of(root.at("ignored").at(kNamingKeys[naming]), "ignored");
+      if (const Json* patterns = root.at("ignored").find(kNamingKeys[naming]))
+        map.ignored_[naming] = strings_of(*patterns, "ignored");
   } catch (const JsonError& error) {
     unreadable(path, where + error.what());
   }

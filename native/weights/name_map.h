@@ -28,6 +28,7 @@ struct Architecture {
   int64_t text_context;   // tokens
   int64_t text_vocab;
   int64_t memory_size;  // channels of a memory frame
+  int64_t slots = 0;    // objects that share one pass of the tracker: SAM 3.1 (Object Multiplex); 0 in SAM 3
 };
 
 // What the sam3.json inside a self-contained checkpoint says of it.
@@ -54,14 +55,15 @@ struct ProgramTensor {
   std::string name;
   std::vector<int64_t> shape;
   bool keep_float32;
-  std::array<Recipe, kNamings> recipes;
+  std::array<Recipe, kNamings> recipes;  // without names (`from`) where there is no such naming of the model
 };
 
 struct WeightPlan;
 
 // How the tensors of a program are made from those of a weight file: the names.json that scripts/export writes beside
-// the program. It knows two namings, that of the transformers library (model.safetensors) and Meta's (sam3.pt); which
-// one a file uses, and what it puts before the names, is told by its tensors (weight_plan.h).
+// the program. It knows two namings, that of the transformers library (model.safetensors) and Meta's (sam3.pt), which
+// is the only one of SAM 3.1; which one a file uses, and what it puts before the names, is told by its tensors
+// (weight_plan.h).
 class NameMap {
  public:
   // Throws ERR_MODEL_NOT_FOUND, ERR_MODEL_FORMAT.

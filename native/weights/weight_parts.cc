@@ -9,7 +9,7 @@ namespace sam3 {
 namespace {
 
 // By the first match. The names are those of scripts/export/program.py.
-constexpr std::array<std::pair<std::string_view, WeightPart>, 14> kModules{{
+constexpr std::array<std::pair<std::string_view, WeightPart>, 16> kModules{{
     {"detector_neck.", WeightPart::detector},
     {"text_encoder.", WeightPart::detector},
     {"geometry_encoder.", WeightPart::detector},
@@ -24,6 +24,8 @@ constexpr std::array<std::pair<std::string_view, WeightPart>, 14> kModules{{
     {"memory_attention.", WeightPart::video},
     {"memory_encoder.", WeightPart::video},
     {"object_pointers.", WeightPart::video},
+    {"propagation_neck.", WeightPart::video},
+    {"propagation_decoder.", WeightPart::video},
 }};
 
 }  // namespace

@@ -1,7 +1,16 @@
 /** Before all tests: the golden weights in every form that the library loads, with a program exported for them. */
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
-import { goldenModels, goldenRoot, type ModelForms, replayedModels, replayedRoot, repositoryRoot } from './paths.js'
+import {
+  goldenModels,
+  goldenRoot,
+  type ModelForms,
+  multiplexModel,
+  multiplexRoot,
+  replayedModels,
+  replayedRoot,
+  repositoryRoot,
+} from './paths.js'
 import { pythonWith } from './python.js'
 
 /** What the forms are made from: the weights as they are, and the sources of the export. Newer ones make them stale. */
@@ -39,7 +48,23 @@ function makeForms(root: string, { folder, safetensors, meta, checkpoint }: Mode
   writeFileSync(stamp, sources)
 }
 
+/** The model of SAM 3.1, with a program and a tokenizer. */
+function makeMultiplex(): void {
+  const stamp = `${multiplexModel}/.made-from`
+  const sources = sourcesOf(multiplexRoot)
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === sources) return
+  const model = `${multiplexRoot}/model`
+  rmSync(multiplexModel, { recursive: true, force: true })
+  mkdirSync(multiplexModel, { recursive: true })
+  for (const name of ['config.json', 'model.safetensors']) symlinkSync(`${model}/${name}`, `${multiplexModel}/${name}`)
+  symlinkSync(`${goldenRoot}/model/tokenizer.json`, `${multiplexModel}/tokenizer.json`)
+  const args = ['-m', 'scripts.export', 'program', '--config', `${model}/config.json`, '--out', multiplexModel]
+  execFileSync(pythonWith('torch'), args, { cwd: repositoryRoot, stdio: 'pipe' })
+  writeFileSync(stamp, sources)
+}
+
 export default function setup(): void {
+  makeMultiplex()
   makeForms(goldenRoot, goldenModels)
   if (replayedRoot !== goldenRoot) makeForms(replayedRoot, replayedModels)
 }

@@ -10,6 +10,13 @@ export const goldenRoot = `${repositoryRoot}/test/fixtures/golden`
 /** The set of goldens that the golden tests replay: the one that SAM3_GOLDEN names, else the project's own. */
 export const replayedRoot = process.env.SAM3_GOLDEN ? path.resolve(process.env.SAM3_GOLDEN) : goldenRoot
 
+/** The set of SAM 3.1 that the golden tests replay: the one that SAM3_GOLDEN31 names, else the project's own. */
+export const multiplexRoot = process.env.SAM3_GOLDEN31
+  ? path.resolve(process.env.SAM3_GOLDEN31)
+  : `${repositoryRoot}/test/fixtures/golden31`
+/** Its model as a folder that is loaded. */
+export const multiplexModel = `${repositoryRoot}/build/test-models-multiplex`
+
 if (!existsSync(`${goldenRoot}/model/model.safetensors`)) {
   throw new Error(`The goldens in ${goldenRoot} are not unpacked. Run: npm run setup fixtures`)
 }

@@ -8,11 +8,11 @@ import { withoutUndefined } from '../../base/without-undefined.js'
 
 /**
  * The rules by which detections become followed objects, each under the reference's name with the reference's default.
- * They hold for every text or exemplar prompt of a session by itself; a session of clicks only uses none of them but the
- * last six, which are the tracker's.
+ * They hold for every text or exemplar prompt of a session by itself; a session of clicks only uses none of them but
+ * those of the tracker, from `maxCondFramesInAttn` on. Where SAM 3.1 has another default, it is in brackets.
  */
 export interface HeuristicOptions {
-  /** A detection counts with a score above this, 0..1. Default 0.5. */
+  /** A detection counts with a score above this, 0..1. Default 0.5 (0.4). */
   scoreThresholdDetection?: number
   /** Of two detections with a mask IoU above this the weaker is dropped, 0..1; 0 keeps both. Default 0.1. */
   detNmsThresh?: number
@@ -22,11 +22,11 @@ export interface HeuristicOptions {
   trkAssocIouThresh?: number
   /** Match objects and detections one to one (Hungarian) instead of each by itself. Default false. */
   o2oMatchingMaskletsEnable?: boolean
-  /** A detection that belongs to no object becomes one with at least this score, 0..1. Default 0.7. */
+  /** A detection that belongs to no object becomes one with at least this score, 0..1. Default 0.7 (0.65). */
   newDetThresh?: number
-  /** No new objects whose centre is within 2.5 % of the edge of the frame. Default false. */
+  /** No new objects whose centre is within 2.5 % of the edge of the frame. Default false (true). */
   suppressDetCloseToBoundary?: boolean
-  /** Most objects of one prompt; the best are kept. -1: no limit. Default -1. */
+  /** Most objects of one prompt; the best are kept. -1: no limit. Default -1 (16). */
   maxNumObjects?: number
   /**
    * Frames by which results are held back, in which objects that prove false disappear before they are shown; 0 gives
@@ -37,19 +37,19 @@ export interface HeuristicOptions {
   hotstartUnmatchThresh?: number
   /** Remove an object that shares its detection with an earlier one on so many frames. At most the delay. Default 8. */
   hotstartDupThresh?: number
-  /** Objects that stay undetected after the delay are shown all the same. Default true. */
+  /** Objects that stay undetected after the delay are shown all the same. Default true (false, to no effect). */
   suppressUnmatchedOnlyWithinHotstart?: boolean
-  /** Keep-alive count of a new object: +1 on every frame it is detected on, -1 on every other. Default 30. */
+  /** Keep-alive count of a new object: +1 on every frame it is detected on, -1 on every other. Default 30 (0). */
   initTrkKeepAlive?: number
-  /** Highest keep-alive count. Default 30. */
+  /** Highest keep-alive count. Default 30 (8). */
   maxTrkKeepAlive?: number
-  /** Lowest keep-alive count. Default -1. */
+  /** Lowest keep-alive count. Default -1 (-4). */
   minTrkKeepAlive?: number
   /** Count an object with an empty mask as undetected. Default false. */
   decreaseTrkKeepAliveForEmptyMasklets?: boolean
   /** Of two objects with this mask IoU the more recently hidden one is suppressed, 0..1; 0: neither. Default 0.7. */
   suppressOverlappingBasedOnRecentOcclusionThreshold?: number
-  /** Holes and specks of a mask up to this many pixels of the network's mask grid are mended. Default 16. */
+  /** Holes and specks of a mask up to this many pixels of the network's mask grid are mended. Default 16 (0). */
   fillHoleArea?: number
   /** Every so many frames sure detections replace the masks of their objects; 0: never. Default 16. */
   reconditionEveryNthFrame?: number
@@ -57,7 +57,7 @@ export interface HeuristicOptions {
   reconstructionBboxIouThresh?: number
   /** Detection score that this needs, 0..1. Default 0. */
   reconstructionBboxDetScore?: number
-  /** Show an object only once it was detected on several frames in a row. Default false. */
+  /** Show an object only once it was detected on several frames in a row. Default false (true). */
   maskletConfirmationEnable?: boolean
   /** How many frames in a row that are. Default 3. */
   maskletConfirmationConsecutiveDetThresh?: number
@@ -67,6 +67,18 @@ export interface HeuristicOptions {
   useStatelessRefinement?: boolean
   /** Within so many frames of a click the detector's masks no longer guide its object. Default 16. */
   refinementDetectorCondFrameRemovalWindow?: number
+  /** SAM 3.1: overlaps of detections are measured by the smaller of two masks, not by both. Default true. */
+  detNmsUseIom?: boolean
+  /** SAM 3.1: stands for `newDetThresh` where the video is one image, 0..1. Default 0.5. */
+  imageOnlyDetThresh?: number
+  /** SAM 3.1: how near the edge `suppressDetCloseToBoundary` means, as a share of the frame, 0..1. Default 0.025. */
+  boundaryMargin?: number
+  /** SAM 3.1: a detection corrects the object that it belongs to with at least this score, 0..1. Default 0.8. */
+  highConfThresh?: number
+  /** SAM 3.1: and with at least this overlap, 0..1. Default 0.5. */
+  iomThreshRecondition?: number
+  /** SAM 3.1: the box of a prompt counts when its frame is followed, too (the reference forgets it). Default true. */
+  useBoxesInPropagation?: boolean
   /** Most prompted frames that a frame looks back at; -1: all. Default 4. */
   maxCondFramesInAttn?: number
   /** The first prompted frame is always among them. Default false. */
@@ -79,6 +91,11 @@ export interface HeuristicOptions {
   mfThreshold?: number
   /** Of more points on one object and frame, the first and the last half of so many are used. Default 16. */
   maxPointNumInPromptEnc?: number
+  /**
+   * SAM 3.1: objects go on being followed when those are removed that their only prompted frame has input of (the
+   * reference fails). Default true.
+   */
+  keepLastCondFrame?: boolean
 }
 
 /** Options of `startSession`. All have defaults. */
@@ -154,12 +171,19 @@ export const HEURISTICS: Readonly<Record<keyof HeuristicOptions, Check>> = {
   usePrevMemFrame: flag,
   useStatelessRefinement: flag,
   refinementDetectorCondFrameRemovalWindow: whole(0),
+  detNmsUseIom: flag,
+  imageOnlyDetThresh: fraction,
+  boundaryMargin: fraction,
+  highConfThresh: fraction,
+  iomThreshRecondition: fraction,
+  useBoxesInPropagation: flag,
   maxCondFramesInAttn: whole(2, -1),
   keepFirstCondFrame: flag,
   maxObjPtrsInEncoder: whole(2),
   useMemorySelection: flag,
   mfThreshold: fraction,
   maxPointNumInPromptEnc: whole(1),
+  keepLastCondFrame: flag,
 }
 const HEURISTIC_NAMES = Object.keys(HEURISTICS) as (keyof HeuristicOptions)[]
 
@@ -176,6 +200,9 @@ export const BOUNDING_DEFAULTS = {
   minTrkKeepAlive: -1,
 } as const satisfies HeuristicOptions
 
+/** The same where SAM 3.1 has others. */
+const MULTIPLEX_KEEP_ALIVE = { initTrkKeepAlive: 0, maxTrkKeepAlive: 8, minTrkKeepAlive: -4 } as const
+
 /** Checked options, ready for the parts that use them. */
 export interface SessionSettings {
   history: 'bounded' | 'full'
@@ -185,8 +212,11 @@ export interface SessionSettings {
   native(source: FrameSource, isLive: boolean): NativeSessionOptions
 }
 
-/** @throws Sam3InputError `ERR_INVALID_ARGUMENT` */
-export function checkSessionOptions(options: SessionOptions): SessionSettings {
+/**
+ * @param multiplex for a model of SAM 3.1
+ * @throws Sam3InputError `ERR_INVALID_ARGUMENT`
+ */
+export function checkSessionOptions(options: SessionOptions, multiplex = false): SessionSettings {
   checkKeys(options, [...SESSION_KEYS, ...SOURCE_KEYS, ...HEURISTIC_NAMES], 'The options of a session')
   const history = checkChoice(options.history, ['bounded', 'full'], 'history')
   const onBadFrame = checkChoice(options.onBadFrame, ['fail', 'skip'], 'onBadFrame')
@@ -194,7 +224,7 @@ export function checkSessionOptions(options: SessionOptions): SessionSettings {
   const logits = checkBoolean(options.logits, 'logits')
   const memoryLimit = checkWholeNumber(options.memoryLimit, 'memoryLimit', 1)
   for (const name of HEURISTIC_NAMES) HEURISTICS[name](options[name], name)
-  checkKeepAlive(options)
+  checkKeepAlive({ ...(multiplex ? MULTIPLEX_KEEP_ALIVE : BOUNDING_DEFAULTS), ...withoutUndefined(options) })
   checkHotstart(options)
   const { frameRate, ffmpeg, ffprobe, signal } = options
   const heuristics = Object.fromEntries(HEURISTIC_NAMES.map((name) => [name, options[name]]))
@@ -214,6 +244,7 @@ export function checkSessionOptions(options: SessionOptions): SessionSettings {
         bicubic: resample === 'bicubic',
         logits,
         memoryLimit,
+        multiplex: multiplex || undefined,
       })
     },
   }
@@ -228,9 +259,9 @@ function checkChoice<T extends string>(value: unknown, choices: readonly [T, ...
 }
 
 function checkKeepAlive({
-  initTrkKeepAlive: init = BOUNDING_DEFAULTS.initTrkKeepAlive,
-  maxTrkKeepAlive: max = BOUNDING_DEFAULTS.maxTrkKeepAlive,
-  minTrkKeepAlive: min = BOUNDING_DEFAULTS.minTrkKeepAlive,
+  initTrkKeepAlive: init = 0,
+  maxTrkKeepAlive: max = 0,
+  minTrkKeepAlive: min = 0,
 }: HeuristicOptions): void {
   if (min <= init && init <= max) return
   throw new Sam3InputError('ERR_INVALID_ARGUMENT', `initTrkKeepAlive ${init} is not between ${min} and ${max}.`, {

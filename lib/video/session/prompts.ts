@@ -6,7 +6,12 @@ import { checkBoolean, checkKeys } from '../../base/checks.js'
 import type { ImageSize } from '../../geometry/coordinates.js'
 import { toNumbers } from '../../geometry/numbers.js'
 import { preparePointPrompt } from '../../prompt/point-prompt.js'
-import { preparePrompt, type PreparedPrompt } from '../../prompt/text-prompt.js'
+import {
+  EXEMPLARS_ONLY_TEXT,
+  MULTIPLEX_EXEMPLARS_ONLY_TEXT,
+  preparePrompt,
+  type PreparedPrompt,
+} from '../../prompt/text-prompt.js'
 import type { BoxPrompt, PromptLabel } from '../../prompt/types.js'
 import type { BoxInput, NumberArray, PointInput } from '../../geometry/types.js'
 import { Mask } from '../../result/mask.js'
@@ -86,12 +91,23 @@ export function checkObjectId(value: unknown): number {
 
 /**
  * Checks a concept and tokenizes its text.
+ * @param multiplex for a model of SAM 3.1
  * @throws Sam3InputError `ERR_EMPTY_PROMPT`, `ERR_INVALID_BOX`, `ERR_INVALID_ARGUMENT`
  */
-export function prepareConcept(prompt: VideoPrompt, size: ImageSize, tokenizer: TextTokenizer): PreparedPrompt {
+export function prepareConcept(
+  prompt: VideoPrompt,
+  size: ImageSize,
+  tokenizer: TextTokenizer,
+  multiplex = false,
+): PreparedPrompt {
   checkKeys(prompt, ['frameIndex', 'text', 'boxes', 'normalized'], 'A prompt')
   const { frameIndex: _, ...question } = prompt
-  const { native, text, warnings } = preparePrompt(question, size, tokenizer)
+  const { native, text, warnings } = preparePrompt(
+    question,
+    size,
+    tokenizer,
+    multiplex ? MULTIPLEX_EXEMPLARS_ONLY_TEXT : EXEMPLARS_ONLY_TEXT,
+  )
   if ((native.labels?.length ?? 0) > 1) {
     throw new Sam3InputError('ERR_INVALID_ARGUMENT', 'A prompt of a video takes one box at most.', {
       fix: 'Add a prompt for each kind of object, each with its own box.',

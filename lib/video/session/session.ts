@@ -78,7 +78,11 @@ export class VideoSession {
   async addPrompt(prompt: VideoPrompt, options: CallOptions = {}): Promise<PromptResult> {
     const frame = this.#check(prompt, options)
     const state = this.#state
-    const { native: spec, text, warnings } = prepareConcept(prompt, this, state.runtime.tokenizer)
+    const {
+      native: spec,
+      text,
+      warnings,
+    } = prepareConcept(prompt, this, state.runtime.tokenizer, state.runtime.native.info.slots > 0)
     const add: FrameCall<{ index: number; result: NativeFrameResult }> = (native, index, image, token) =>
       native.addConcept(index, image, spec, token)
     const added = await state.onFrame(frame, add, options.signal)

@@ -19,7 +19,7 @@ at::Tensor clamped(const at::Tensor& scores) {
 }
 
 void detect_batch(ImageModel& model, const Program::Levels& levels, const std::vector<const ConceptPrompt*>& prompts,
-                  const ConceptOptions& options, const CancelProbe& cancel, ConceptDetections* out) {
+                  const ConceptRules& rules, bool prompted, const CancelProbe& cancel, ConceptDetections* out) {
   const auto count = static_cast<int64_t>(prompts.size());
   const auto found = model.detector().find(prompts, std::vector<int64_t>(prompts.size(), 0), levels.coarse, cancel);
   const auto values = to_floats({clamped(found.scores), found.boxes});
@@ -30,7 +30,7 @@ void detect_batch(ImageModel& model, const Program::Levels& levels, const std::v
   std::vector<int64_t> wanted;  // prompts that found anything
   for (int64_t p = 0; p < count; p++) {
     for (int64_t q = 0; q < found.queries; q++)
-      if (scores[p * found.queries + q] > options.score_threshold_detection) above[p].push_back(q);
+      if (scores[p * found.queries + q] > rules.options().score_threshold_detection) above[p].push_back(q);
     if (!above[p].empty()) wanted.push_back(p);
   }
   std::vector<at::Tensor> masks;  // of the wanted prompts
@@ -53,7 +53,7 @@ void detect_batch(ImageModel& model, const Program::Levels& levels, const std::v
     const auto count = static_cast<int64_t>(rows.size());
     // A copy of its own, or one prompt's masks would hold the memory of all.
     const auto own = count == all.size(0) ? all : all.narrow(0, row, count).clone();
-    out[p] = keep_detections(std::move(kept), std::move(corners), own, bits.select(rows), options);
+    out[p] = rules.keep(std::move(kept), std::move(corners), own, bits.select(rows), prompted);
     row += count;
   }
 }
@@ -62,15 +62,15 @@ void detect_batch(ImageModel& model, const Program::Levels& levels, const std::v
 
 std::vector<ConceptDetections> detect_concepts(ImageModel& model, const Program::Levels& image,
                                                const std::vector<const ConceptPrompt*>& prompts,
-                                               const ConceptOptions& options, const CancelProbe& cancel) {
+                                               const ConceptRules& rules, bool prompted, const CancelProbe& cancel) {
   const auto device = model.program().target().device;
   const int64_t side = model.mask_side();
   const auto none = at::empty({0, side, side}, at::TensorOptions(at::kFloat).device(device));
-  std::vector<ConceptDetections> out(prompts.size(), keep_detections({}, {}, none, options));
+  std::vector<ConceptDetections> out(prompts.size(), rules.keep({}, {}, none, MaskBits::above_zero(none), prompted));
   in_parts(static_cast<int64_t>(prompts.size()), model.pairs_per_batch(), device, [&](int64_t begin, int64_t count) {
     const auto first = prompts.begin() + begin;
     translate(ERR_INFERENCE, "Detecting",
-              [&] { detect_batch(model, image, {first, first + count}, options, cancel, &out[begin]); });
+              [&] { detect_batch(model, image, {first, first + count}, rules, prompted, cancel, &out[begin]); });
   });
   return out;
 }

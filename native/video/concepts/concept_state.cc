@@ -115,13 +115,18 @@ void ConceptState::recondition(FramePlan& plan, int64_t frame, const ConceptDete
   plan.shows_detection = displaced(plan, detections, options_);
   const bool is_due = options_.recondition_every_nth_frame > 0 && frame % options_.recondition_every_nth_frame == 0;
   if (!is_due && plan.shows_detection.empty()) return;
+  std::vector<int64_t> corrected, chosen;
   for (const auto& [id, detection] : plan.association.confident) {
     const auto masklet = std::find(plan.masklets.begin(), plan.masklets.end(), id) - plan.masklets.begin();
     if (!rules_->may_recondition(plan.object_logits[masklet])) continue;
     if (rules_->shows_reconditioned()) plan.masks.correct(masklet, detections.masks[detection]);
-    tracker_.recondition(frame, id, detections.masks[detection]);
-    plan.reconditioned.push_back(id);
+    corrected.push_back(id);
+    chosen.push_back(detection);
   }
+  if (corrected.empty()) return;
+  tracker_.recondition(frame, corrected,
+                       detections.masks.index_select(0, index_tensor(chosen, detections.masks.device())));
+  plan.reconditioned = std::move(corrected);
 }
 
 void ConceptState::suppress_occluded(FramePlan& plan, ConceptMetadata& metadata, int64_t frame, bool reverse) const {
@@ -130,9 +135,11 @@ void ConceptState::suppress_occluded(FramePlan& plan, ConceptMetadata& metadata,
   std::vector<int64_t> last;
   for (const int64_t id : plan.masklets) {
     const auto known = metadata_.last_occluded.find(id);
-    last.push_back(known != metadata_.last_occluded.end() ? known->second
-                   : plan.removed.contains(id)            ? kAlwaysOccluded
-                                                          : kNeverOccluded);
+    const bool removed = plan.removed.contains(id);
+    if (known != metadata_.last_occluded.end() && !(removed && rules_->removed_are_occluded()))
+      last.push_back(known->second);
+    else
+      last.push_back(removed ? kAlwaysOccluded : kNeverOccluded);
   }
   plan.suppressed = recently_occluded(plan.masks.bits(), last, threshold, reverse);
   for (size_t i = 0; i < plan.masklets.size(); i++) {

@@ -11,6 +11,8 @@ struct MultiplexOptions : ConceptOptions {
 #undef SAM3_OPTION
 #undef SAM3_DEFAULT
 
+  // Those of SAM 3, for which the others mean nothing.
+  MultiplexOptions(const ConceptOptions& concepts) : ConceptOptions(concepts) {}
   MultiplexOptions() {
 #define SAM3_DEFAULT(name, fallback) name = fallback;
 #define SAM3_OPTION(type, name, fallback)

@@ -13,8 +13,9 @@ constexpr float kSure = 0.8f;  // of a masklet, a probability
 }  // namespace
 
 ConceptDetections keep_detections(std::vector<float> scores, std::vector<std::array<float, 4>> boxes,
-                                  const at::Tensor& masks, bool prompted, const MultiplexOptions& options) {
-  const ConceptDetections found{std::move(scores), std::move(boxes), masks, MaskBits::above_zero(masks)};
+                                  const at::Tensor& masks, MaskBits bits, bool prompted,
+                                  const MultiplexOptions& options) {
+  const ConceptDetections found{std::move(scores), std::move(boxes), masks, std::move(bits)};
   std::vector<bool> keep(found.scores.size(), true);
   // At a prompt the reference divides by the area of the better detection, which it means to be the smaller one.
   const Overlap overlap = !options.det_nms_use_iom ? mask_iou : prompted ? mask_covered : mask_iom;

@@ -1,6 +1,7 @@
 #pragma once
 #include <array>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "video/concepts/concept_rules.h"
@@ -12,7 +13,8 @@ namespace sam3 {
 // with a better one, then those of them that are at an edge. `prompted`: the frame is looked at for its prompt. `masks`
 // are [N,4G,4G] float32 logits. Source: Meta's Sam3MultiplexDetector, whose two ways of suppression differ.
 ConceptDetections keep_detections(std::vector<float> scores, std::vector<std::array<float, 4>> boxes,
-                                  const at::Tensor& masks, bool prompted, const MultiplexOptions& options);
+                                  const at::Tensor& masks, MaskBits bits, bool prompted,
+                                  const MultiplexOptions& options);
 
 // SAM 3.1. Source: Meta's Sam3MultiplexBase (association, hotstart, planning). Of its keep-alive counts nothing comes.
 class MultiplexRules final : public ConceptRules {
@@ -20,6 +22,11 @@ class MultiplexRules final : public ConceptRules {
   explicit MultiplexRules(const MultiplexOptions& options) : options_(options) {}
 
   const ConceptOptions& options() const override { return options_; }
+  ConceptDetections keep(std::vector<float> scores, std::vector<std::array<float, 4>> boxes, const at::Tensor& masks,
+                         MaskBits bits, bool prompted) const override {
+    return keep_detections(std::move(scores), std::move(boxes), masks, std::move(bits), prompted, options_);
+  }
+  bool looks_ahead() const override { return false; }
   // By IoM. Masklets that share a detection with others, and detections that share a masklet, belong to none.
   Association associate(const ConceptDetections& detections, const MaskBits& masklets,
                         const std::vector<int64_t>& ids) const override;
@@ -27,6 +34,7 @@ class MultiplexRules final : public ConceptRules {
   bool may_recondition(float object_logit) const override;
   bool shows_reconditioned() const override { return true; }
   bool hides_removed() const override { return false; }
+  bool removed_are_occluded() const override { return true; }
 
  private:
   MultiplexOptions options_;

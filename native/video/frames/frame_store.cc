@@ -36,11 +36,16 @@ ImageFeatures& FrameStore::ensure(int64_t frame, const RgbImage* image, const Ca
     if (!table_.defined()) table_ = byte_table(filter_, model_.program().target());
     const auto input = normalize_frame(resized, table_);
     const auto features = model_.encode_pixels(input, model_.input_size(), model_.input_size(), cancel);
-    model_.tracker_levels(*features);
+    model_.propagation_levels(*features);
     cancel.check();
     if (full_history_) pixels_.try_emplace(frame, resized);
     return *(features_[frame] = features);
   });
+}
+
+Program::Levels FrameStore::propagation(int64_t frame) {
+  ImageFeatures& features = ensure(frame, nullptr, {});
+  return translate(ERR_INFERENCE, "Encoding a frame", [&] { return model_.propagation_levels(features); });
 }
 
 Program::Levels FrameStore::tracker(int64_t frame) {
@@ -86,7 +91,8 @@ int64_t FrameStore::host_bytes() const {
 int64_t FrameStore::feature_bytes() const {
   int64_t total = 0;
   for (const auto& [frame, features] : features_)
-    total += bytes_of(features->vit) + bytes_of(features->detector) + bytes_of(features->tracker);
+    total += bytes_of(features->vit) + bytes_of(features->detector) + bytes_of(features->tracker) +
+             bytes_of(features->propagation);
   return total;
 }
 

@@ -30,8 +30,9 @@ class FrameStore {
 
   // Features of a frame that is held; where only its pixels are, they are computed. The current frame stays. Throws as
   // open().
-  Program::Levels tracker(int64_t frame);   // batch 1
-  Program::Levels detector(int64_t frame);  // batch 1
+  Program::Levels tracker(int64_t frame);      // of clicks, batch 1
+  Program::Levels propagation(int64_t frame);  // of what is followed, batch 1; in SAM 3 the same
+  Program::Levels detector(int64_t frame);     // batch 1
 
   // Exactly these frames stay for `owner`, beside those of other owners and the current one.
   void pin(const void* owner, const std::set<int64_t>& frames);

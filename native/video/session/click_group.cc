@@ -23,19 +23,19 @@ void ClickGroup::note_prompt(int64_t frame, int64_t object) {
 }
 
 void ClickGroup::add_points(int64_t frame, int64_t object, const ClickPrompt& input) {
-  const BucketFrame found = tracker_.add_points(frame, object, input);
+  const BucketFrame found = tracker_->add_points(frame, object, input);
   note_prompt(frame, object);
   store(frame, found);
 }
 
 void ClickGroup::add_mask(int64_t frame, int64_t object, const at::Tensor& mask) {
-  const BucketFrame found = tracker_.add_mask(frame, object, mask);
+  const BucketFrame found = tracker_->add_mask(frame, object, mask);
   note_prompt(frame, object);
   store(frame, found);
 }
 
 void ClickGroup::clear_prompts(int64_t frame, int64_t object) {
-  const BucketFrame found = tracker_.clear_inputs(frame, object);
+  const BucketFrame found = tracker_->clear_inputs(frame, object);
   prompted_[object].erase(frame);
   store(frame, found);
 }
@@ -69,10 +69,10 @@ GroupRun ClickGroup::plan(const RunRequest& request) const {
 }
 
 void ClickGroup::step(int64_t frame, const ConceptDetections&) {
-  tracker_.preflight();
-  if (!tracker_.has_conditioning()) return;
-  const auto ids = tracker_.object_ids();
-  const Propagated found = tracker_.propagate_some(frame, run_.reverse, ids);
+  tracker_->preflight();
+  if (!tracker_->has_conditioning()) return;
+  const auto ids = tracker_->object_ids();
+  const Propagated found = tracker_->propagate_some(frame, run_.reverse, ids);
   const StageTimer timer(context_.frames.clock(), &StageTimes::output);
   auto masks = runs_from_logits(found.host_masks, stage_.rules().width, stage_.rules().height).masks;
   const auto logits = to_floats(found.object_logits), probabilities = to_floats(found.object_logits.sigmoid());

@@ -28,13 +28,13 @@ ConceptGroup::ConceptGroup(SessionContext& context, int64_t index, const Concept
       prompt_frame_(frame),
       plain_(without_box(prompt)),
       boxed_(prompt),
-      state_(context.options.concepts, tracker_),
+      state_(*tracker_, context.rules),
       ahead_(frame),
       earliest_(frame) {}
 
 bool ConceptGroup::drop_concept(int64_t index) {
   if (index < 0 || index != index_) return false;
-  for (const int64_t id : tracker_.object_ids())
+  for (const int64_t id : tracker_->object_ids())
     if (!clicked_.contains(id)) remove_object(id);
   index_ = -1;
   first_look_.reset();
@@ -46,7 +46,13 @@ void ConceptGroup::start(const ConceptDetections& detections) {
   first_look_.emplace(prompt_frame_, detections);
 }
 
+bool ConceptGroup::boxed(int64_t frame) const {
+  if (context_.rules->looks_ahead()) return ahead_.boxed(frame);
+  return frame == prompt_frame_ && context_.options.concepts.use_boxes_in_propagation;
+}
+
 const ConceptDetections* ConceptGroup::remembered(int64_t frame) const {
+  if (!context_.rules->looks_ahead()) return nullptr;
   return first_look_ && first_look_->first == frame && ahead_.boxed(frame) ? &first_look_->second : nullptr;
 }
 
@@ -55,7 +61,7 @@ const ConceptDetections* ConceptGroup::remembered(int64_t frame) const {
 const ConceptPrompt* ConceptGroup::prompt_on(int64_t frame) const {
   if (index_ < 0 || !run_.covers(frame) || kind_on(frame) != PropagationKind::full) return nullptr;
   if (!boxed_.has_text && frame != prompt_frame_) return nullptr;
-  return ahead_.boxed(frame) ? &boxed_ : &plain_;
+  return boxed(frame) ? &boxed_ : &plain_;
 }
 
 void ConceptGroup::track(int64_t frame, bool reverse, const ConceptDetections& detections) {
@@ -75,8 +81,8 @@ void ConceptGroup::track(int64_t frame, bool reverse, const ConceptDetections& d
 
 // Objects whose last prompt was taken back cannot be found again.
 void ConceptGroup::drop_promptless() {
-  if (tracker_.has_conditioning()) return;
-  for (const int64_t id : tracker_.object_ids()) remove_object(id);
+  if (tracker_->has_conditioning()) return;
+  for (const int64_t id : tracker_->object_ids()) remove_object(id);
 }
 
 GroupRun ConceptGroup::plan(const RunRequest& request) const {
@@ -133,12 +139,11 @@ void ConceptGroup::step(int64_t frame, const ConceptDetections& detections) {
 
 void ConceptGroup::track_clicked(int64_t frame) {
   std::vector<int64_t> objects;
-  for (const MaskletBucket& bucket : tracker_.buckets())
-    for (const int64_t id : run_.objects)
-      if (bucket.contains(id) && bucket.bank().has_conditioning()) objects.push_back(id);
+  for (const int64_t id : run_.objects)
+    if (tracks(id) && tracker_->has_conditioning(id)) objects.push_back(id);
   if (objects.empty()) return;
-  const auto ids = tracker_.bucket_ids(objects);
-  const Propagated found = tracker_.propagate_some(frame, run_.reverse, objects, /*encode_memory=*/true);
+  const auto ids = tracker_->bucket_ids(objects);
+  const Propagated found = tracker_->propagate_some(frame, run_.reverse, objects, /*encode_memory=*/true);
   const StageTimer timer(context_.frames.clock(), &StageTimes::output);
   LogitMasks masks(found.masks, found.host_masks);
   masks.repair(state_.options().fill_hole_area);
@@ -165,12 +170,12 @@ void ConceptGroup::click(int64_t frame, int64_t object, Prompt&& prompt) {
   }
   const BucketFrame found = prompt();
   try {
-    tracker_.preflight({object});  // at once: the next propagation may meet this frame as any other
+    tracker_->preflight({object});  // at once: the next propagation may meet this frame as any other
   } catch (...) {
-    if (is_new) tracker_.remove_objects({object});  // the decisions do not know it yet
+    if (is_new) tracker_->remove_objects({object});  // the decisions do not know it yet
     throw;
   }
-  tracker_.clear_mask_prompts_around(frame, object, state_.options().refinement_detector_cond_frame_removal_window);
+  tracker_->clear_mask_prompts_around(frame, object, state_.options().refinement_detector_cond_frame_removal_window);
 
   const StageTimer timer(context_.frames.clock(), &StageTimes::output);
   const auto place = std::find(found.ids.begin(), found.ids.end(), object) - found.ids.begin();
@@ -194,15 +199,15 @@ void ConceptGroup::click(int64_t frame, int64_t object, Prompt&& prompt) {
 void ConceptGroup::add_points(int64_t frame, int64_t object, const ClickPrompt& input) {
   ClickPrompt points = input;
   points.use_prev_mem_frame = input.use_prev_mem_frame || state_.options().use_prev_mem_frame;
-  click(frame, object, [&] { return tracker_.add_points(frame, object, points); });
+  click(frame, object, [&] { return tracker_->add_points(frame, object, points); });
 }
 
 void ConceptGroup::add_mask(int64_t frame, int64_t object, const at::Tensor& mask) {
-  click(frame, object, [&] { return tracker_.add_mask(frame, object, mask); });
+  click(frame, object, [&] { return tracker_->add_mask(frame, object, mask); });
 }
 
 void ConceptGroup::clear_prompts(int64_t frame, int64_t object) {
-  tracker_.clear_inputs(frame, object);
+  tracker_->clear_inputs(frame, object);
   history_.click(object, /*is_new=*/false);  // what was found with the prompt has to be computed again
 }
 
@@ -231,7 +236,8 @@ std::vector<TrackedObject> ConceptGroup::look(int64_t frame) const {
 std::vector<TrackedObject> ConceptGroup::finalise(int64_t frame) {
   const FrameRecord* record = stage_.find(frame);
   if (!record || record->settled) return look(frame);
-  return labelled(stage_.finalise(frame, state_.metadata().hotstart.removed,
+  const std::set<int64_t> none;
+  return labelled(stage_.finalise(frame, context_.rules->hides_removed() ? state_.metadata().hotstart.removed : none,
                                   state_.options().masklet_confirmation_consecutive_det_thresh - 1, run_.reverse,
                                   num_frames()));
 }

@@ -36,7 +36,7 @@ class ConceptGroup final : public ObjectGroup {
   void begin(const GroupRun& run) override;
   void join(bool reverse, int64_t first, int64_t last) override;
   void end() override;
-  bool has_prompts() const override { return index_ >= 0 || !tracker_.object_ids().empty(); }
+  bool has_prompts() const override { return index_ >= 0 || !tracker_->object_ids().empty(); }
   bool computes(int64_t frame) const override { return run_.covers(frame) && kind_on(frame) != PropagationKind::fetch; }
   bool takes_new_objects() const override { return true; }
   bool drop_concept(int64_t index) override;  // what was clicked stays
@@ -55,6 +55,7 @@ class ConceptGroup final : public ObjectGroup {
 
  private:
   PropagationKind kind_on(int64_t frame) const;
+  bool boxed(int64_t frame) const;  // whether the detector gets the box there
   void track(int64_t frame, bool reverse, const ConceptDetections& detections);
   void track_clicked(int64_t frame);
   void drop_promptless();

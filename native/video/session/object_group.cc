@@ -10,12 +10,12 @@ namespace sam3 {
 
 ObjectGroup::ObjectGroup(SessionContext& context, const OutputRules& rules)
     : context_(context),
-      tracker_(context.model, context.frames, context.options.tracker, context.options.width, context.options.height,
-               context.options.num_frames),
+      tracker_(make_tracker(context.model, context.frames, context.options.tracker, context.options.width,
+                            context.options.height, context.options.num_frames)),
       stage_(rules) {}
 
 bool ObjectGroup::tracks(int64_t object) const {
-  const auto ids = tracker_.object_ids();
+  const auto ids = tracker_->object_ids();
   return std::find(ids.begin(), ids.end(), object) != ids.end();
 }
 
@@ -30,7 +30,7 @@ ObjectRecord ObjectGroup::object_record(MaskRuns mask, const at::Tensor& logits,
 }
 
 void ObjectGroup::remove_object(int64_t object) {
-  tracker_.remove_objects({object});
+  tracker_->remove_objects({object});
   stage_.remove_object(object);
 }
 
@@ -41,7 +41,7 @@ void ObjectGroup::join(bool reverse, int64_t first, int64_t last) {
 std::pair<int64_t, int64_t> ObjectGroup::counts(int64_t frame) const {
   const FrameRecord* record = stage_.find(frame);
   if (record && record->tracked >= 0) return {record->tracked, record->dropped};
-  return {static_cast<int64_t>(tracker_.object_ids().size()), 0};
+  return {static_cast<int64_t>(tracker_->object_ids().size()), 0};
 }
 
 GroupRun ObjectGroup::range_of(const RunRequest& request, int64_t start, int64_t offset) const {
@@ -60,15 +60,15 @@ GroupRun ObjectGroup::range_of(const RunRequest& request, int64_t start, int64_t
 }
 
 void ObjectGroup::tidy(int64_t newest, const std::set<int64_t>& waiting) {
-  if (context_.options.full_history) return tracker_.move_to_host(newest);
-  tracker_.prune(newest);
+  if (context_.options.full_history) return tracker_->move_to_host(newest);
+  tracker_->prune(newest);
   std::set<int64_t> keep = waiting;
   keep.insert(newest);
   stage_.keep_only(keep);
 }
 
 int64_t ObjectGroup::stores(int64_t) const {
-  return static_cast<int64_t>(tracker_.object_ids().size());
+  return static_cast<int64_t>(tracker_->object_ids().size());
 }
 
 int64_t ObjectGroup::growth(const SessionContext& context, int64_t objects) {

@@ -1,15 +1,17 @@
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "video/concepts/concept_detector.h"
+#include "video/concepts/concept_rules.h"
 #include "video/session/action_history.h"
 #include "video/session/output_stage.h"
 #include "video/session/video_types.h"
-#include "video/tracker/bucket_tracker.h"
+#include "video/tracker/object_tracker.h"
 
 namespace sam3 {
 
@@ -18,6 +20,7 @@ struct SessionContext {
   ImageModel& model;
   FrameStore& frames;
   const VideoOptions& options;
+  std::shared_ptr<const ConceptRules> rules;
   int64_t next_id = 0;  // of the next detected object: one more than the highest id that was ever there
 };
 
@@ -51,7 +54,7 @@ class ObjectGroup {
   ObjectGroup(const ObjectGroup&) = delete;
   ObjectGroup& operator=(const ObjectGroup&) = delete;
 
-  std::vector<int64_t> object_ids() const { return tracker_.object_ids(); }
+  std::vector<int64_t> object_ids() const { return tracker_->object_ids(); }
   bool tracks(int64_t object) const;
 
   // Prompts for one object, new or not, on the frame that is open. A call that throws changes nothing.
@@ -97,8 +100,8 @@ class ObjectGroup {
   // After a step to `newest`: forgets what is not needed any more, in a bounded history all that tracking on from there
   // cannot look at. `waiting`: frames that were not shown yet.
   virtual void tidy(int64_t newest, const std::set<int64_t>& waiting);
-  int64_t tracker_bytes() const { return tracker_.bytes(); }
-  int64_t tracker_host_bytes() const { return tracker_.host_bytes(); }
+  int64_t tracker_bytes() const { return tracker_->bytes(); }
+  int64_t tracker_host_bytes() const { return tracker_->host_bytes(); }
   int64_t output_bytes() const { return stage_.bytes(); }
   // For how many of the objects a frame stores results.
   virtual int64_t stores(int64_t frame) const;
@@ -115,7 +118,7 @@ class ObjectGroup {
   ObjectRecord object_record(MaskRuns mask, const at::Tensor& logits, float object_logit, float probability) const;
 
   SessionContext& context_;
-  BucketTracker tracker_;
+  std::unique_ptr<ObjectTracker> tracker_;
   OutputStage stage_;
   GroupRun run_;
 };

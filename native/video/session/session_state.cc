@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "video/concepts/multiplex_rules.h"
 
 namespace sam3 {
 namespace {
@@ -26,6 +27,14 @@ void check_finite(const std::vector<double>& numbers) {
     if (!std::isfinite(number)) throw Error(ERR_INVALID_ARGUMENT, "Coordinates have to be finite numbers.");
 }
 
+// Those of the model's kind.
+std::shared_ptr<const ConceptRules> rules_of(const ImageModel& model, const VideoOptions& options) {
+  if (!model.program().is_multiplex()) return std::make_shared<Sam3Rules>(options.concepts);
+  MultiplexOptions concepts = options.concepts;
+  if (options.num_frames == 1) concepts.new_det_thresh = concepts.image_only_det_thresh;
+  return std::make_shared<MultiplexRules>(concepts);
+}
+
 FrameFilter filter_of(const VideoOptions& options) {
   return options.bicubic ? FrameFilter::bicubic : FrameFilter::bilinear;
 }
@@ -33,7 +42,9 @@ FrameFilter filter_of(const VideoOptions& options) {
 }  // namespace
 
 VideoSession::SessionState::SessionState(ImageModel& model, VideoOptions o)
-    : options(std::move(o)), frames(model, filter_of(options), options.full_history), context{model, frames, options} {
+    : options(std::move(o)),
+      frames(model, filter_of(options), options.full_history),
+      context{model, frames, options, rules_of(model, options)} {
   model.program().parts().require_video();
   if (options.width <= 0 || options.height <= 0)
     throw Error(ERR_INVALID_ARGUMENT, "A video needs a width and a height in pixels.");
@@ -126,7 +137,8 @@ int64_t VideoSession::SessionState::add_concept(int64_t frame, const ConceptProm
   std::vector<ConceptDetections> found;
   {
     const StageTimer timer(frames.clock(), &StageTimes::detect);
-    found = detect_concepts(context.model, frames.detector(frame), {&group->prompt()}, options.concepts, cancel);
+    found = detect_concepts(context.model, frames.detector(frame), {&group->prompt()}, *context.rules,
+                            /*prompted=*/true, cancel);
   }
   cancel.check();
   check_memory(frame, static_cast<int64_t>(found[0].scores.size()));

@@ -102,7 +102,7 @@ std::vector<ConceptDetections> VideoSession::SessionState::detect(int64_t frame,
   const auto none =
       at::empty({0, side, side}, at::TensorOptions(at::kFloat).device(context.model.program().target().device));
   for (size_t i = 0; i < groups_.size(); i++) {
-    out[i] = keep_detections({}, {}, none, options.concepts);
+    out[i] = context.rules->keep({}, {}, none, MaskBits::above_zero(none), /*prompted=*/false);
     const ConceptPrompt* prompt = through_.contains(groups_[i].get()) ? nullptr : groups_[i]->prompt_on(frame);
     if (!prompt) continue;
     if (const auto* known = groups_[i]->remembered(frame)) {
@@ -113,7 +113,8 @@ std::vector<ConceptDetections> VideoSession::SessionState::detect(int64_t frame,
     places.push_back(i);
   }
   if (prompts.empty()) return out;
-  auto found = detect_concepts(context.model, frames.detector(frame), prompts, options.concepts, cancel);
+  auto found =
+      detect_concepts(context.model, frames.detector(frame), prompts, *context.rules, /*prompted=*/false, cancel);
   for (size_t i = 0; i < places.size(); i++) out[places[i]] = std::move(found[i]);
   return out;
 }

@@ -3,13 +3,13 @@
 #include <optional>
 #include <vector>
 
-#include "video/concepts/concept_options.h"
+#include "video/concepts/multiplex_options.h"
 #include "video/tracker/tracker_options.h"
 
 namespace sam3 {
 
 struct VideoOptions {
-  ConceptOptions concepts;
+  MultiplexOptions concepts{ConceptOptions{}};  // with the defaults of SAM 3
   TrackerOptions tracker;
   bool full_history = false;         // any frame may be prompted again, and propagation may go backward
   int64_t memory_limit = 4ll << 30;  // bytes on the host that a full history may take
@@ -17,14 +17,26 @@ struct VideoOptions {
   int64_t width = 0, height = 0;     // of the video, pixels
   int64_t num_frames = -1;           // -1 = not known
   bool logits = false;               // results carry low-resolution logits
+
+  // With the defaults of SAM 3.1.
+  static VideoOptions of_multiplex() {
+    VideoOptions options;
+    options.concepts = MultiplexOptions{};
+    return options;
+  }
 };
 
-// Calls visit(name, value) for each option of the two tables, under the name that it has there.
+// Calls visit(name, value) for each option of the three tables, under the name that it has there.
 template <class Visit>
 void for_each_option(VideoOptions& options, Visit visit) {
 #define SAM3_OPTION(type, name, fallback) visit(#name, options.concepts.name);
 #include "video/concepts/concept_options.def"
 #undef SAM3_OPTION
+#define SAM3_DEFAULT(name, fallback)
+#define SAM3_OPTION(type, name, fallback) visit(#name, options.concepts.name);
+#include "video/concepts/multiplex_options.def"
+#undef SAM3_OPTION
+#undef SAM3_DEFAULT
 #define SAM3_OPTION(type, name, fallback) visit(#name, options.tracker.name);
 #include "video/tracker/tracker_options.def"
 #undef SAM3_OPTION

@@ -24,9 +24,9 @@ class MaskletTracker {
   // Tracks all objects to `frame` without encoding memory. Objects of all buckets run as one batch.
   virtual Propagated propagate(int64_t frame, bool reverse) = 0;
 
-  // `mask` [4G,4G]: the logits of a detection. Gives the object's bucket a new mask input on `frame` and runs the
-  // bucket's preflight (in the reference _recondition_masklets, for one object). ERR_UNKNOWN_OBJECT.
-  virtual void recondition(int64_t frame, int64_t object, const at::Tensor& mask) = 0;
+  // `masks` [K,4G,4G]: the logits of a detection for each of the objects. Gives their buckets new mask inputs on
+  // `frame` and runs their preflight (in the reference _recondition_masklets). ERR_UNKNOWN_OBJECT.
+  virtual void recondition(int64_t frame, const std::vector<int64_t>& objects, const at::Tensor& masks) = 0;
 
   // Encodes and stores the memory of `frame` for all objects from their final low-resolution masks [N,4G,4G], which is
   // where masks that lose most of their area to others are suppressed (in the reference _tracker_update_memories).

@@ -8,14 +8,15 @@
 namespace sam3 {
 namespace {
 
-constexpr int64_t kFrames = 7, kConditioning = 4, kPointers = 16;  // num_maskmem, max_cond_frames, max_obj_ptrs
+constexpr int64_t kFrames = MultiplexMemoryPlan::kFrames, kConditioning = MultiplexMemoryPlan::kConditioning,
+                  kPointers = MultiplexMemoryPlan::kPointers;
 
 }  // namespace
-
 MultiplexMemoryPlan plan_memories(int64_t frame, bool reverse, int64_t num_frames,
-                                  const std::vector<int64_t>& conditioning, const std::set<int64_t>& tracked) {
+                                  const std::vector<int64_t>& conditioning, const std::set<int64_t>& tracked,
+                                  bool exceeds) {
   const ConditioningChoice choice =
-      select_closest_cond_frames(frame, conditioning, kConditioning, /*keep_first=*/false);
+      select_closest_cond_frames(frame, conditioning, kConditioning, /*keep_first=*/false, exceeds);
   std::set<int64_t> others = tracked;
   others.insert(choice.unselected.begin(), choice.unselected.end());
   const auto back = [&](int64_t steps) { return reverse ? frame + steps : frame - steps; };

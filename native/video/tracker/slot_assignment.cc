@@ -10,6 +10,14 @@ int64_t SlotAssignment::free() const {
   return count;
 }
 
+std::vector<int64_t> SlotAssignment::places() const {
+  std::vector<int64_t> out(ids_.size());
+  for (int64_t b = 0; b < buckets(); b++)
+    for (int64_t s = 0; s < slots_; s++)
+      if (const int64_t object = buckets_[b][s]; object >= 0) out[object] = b * slots_ + s;
+  return out;
+}
+
 void SlotAssignment::add(const std::vector<int64_t>& ids) {
   auto next = ids.begin();
   const auto fill = [&](std::vector<int64_t>& bucket) {

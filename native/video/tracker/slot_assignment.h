@@ -16,9 +16,13 @@ class SlotAssignment {
 
   // In the order in which they were added: an object's index is its place here.
   const std::vector<int64_t>& ids() const { return ids_; }
+  int64_t slots() const { return slots_; }  // of a bucket
   int64_t buckets() const { return static_cast<int64_t>(buckets_.size()); }
   // The objects' indices, bucket by bucket, or kEmpty, or kLeft.
   const std::vector<std::vector<int64_t>>& indices() const { return buckets_; }
+  // The slot of each object, counted through all buckets; of a bucket's objects, which follow each other, in rising
+  // order.
+  std::vector<int64_t> places() const;
   // Slots that an object may still be put into without another bucket.
   int64_t free() const;
 

@@ -1,4 +1,3 @@
-// Memory attention and memory encoding. Prompts and masks are in track_decode.cc.
 #include "video/tracker/track_network.h"
 
 #include <ATen/ATen.h>
@@ -28,11 +27,6 @@ struct TrackNetwork::Piece {
   int64_t begin, count;  // objects
 };
 
-int64_t TrackNetwork::objects_per_batch(int64_t floats) const {
-  const auto bytes = floats * static_cast<int64_t>(c10::elementSize(model_.program().target().dtype));
-  return std::max<int64_t>(1, model_.memory_budget() / std::max<int64_t>(bytes, 1));
-}
-
 const Program::TrackerConstants& TrackNetwork::constants() {
   if (!constants_.no_memory.defined()) {
     auto made = model_.program().tracker_constants(model_.grid());
@@ -43,20 +37,12 @@ const Program::TrackerConstants& TrackNetwork::constants() {
   return constants_;
 }
 
-at::Tensor TrackNetwork::to_device(const at::Tensor& t) const {
-  return t.is_cpu() ? upload(t, model_.program().target().device) : t;
-}
-
 int64_t TrackNetwork::memory_frames() {
   return constants().temporal_position.size(0);
 }
 
 at::Tensor TrackNetwork::no_pointer() {
   return constants().no_pointer;
-}
-
-at::Tensor TrackNetwork::without_memory(const Program::Levels& image) {
-  return image.coarse + constants().no_memory.view({1, -1, 1, 1});
 }
 
 at::Tensor TrackNetwork::attend(const Program::Levels& image, const std::vector<MemoryView>& views,
@@ -161,6 +147,28 @@ at::Tensor TrackNetwork::attend_batch(const Program::Levels& image, const std::v
     // One frame for all objects, and mostly one set of positions: the network computes once what follows from them.
     if (places.size() > 1) position = position.index_select(0, index_tensor(place, position.device()));
     return model_.program().memory_attend(image.coarse, memory, position, pointers * split);
+  });
+}
+
+TrackNetwork::Decoded TrackNetwork::decode(const Program::Levels& image, const at::Tensor& features) {
+  const StageTimer timer(clock_, &StageTimes::decode);
+  return translate(ERR_INFERENCE, "Decoding masks", [&] {
+    if (!no_prompt_.sparse.defined()) no_prompt_ = prompt_tokens({}, {});
+    std::vector<Decoded> parts;
+    in_parts(features.size(0), model_.pairs_per_batch(), features.device(), [&](int64_t begin, int64_t count) {
+      const Program::PromptTokens tokens{no_prompt_.sparse.expand({count, -1, -1}),
+                                         no_prompt_.dense.expand({count, -1, -1, -1})};
+      translate(ERR_INFERENCE, "Decoding masks", [&] {
+        parts.push_back(decode_batch(image, features.narrow(0, begin, count), tokens, /*multimask=*/true));
+      });
+    });
+    if (parts.size() == 1) return parts[0];
+    const auto join = [&](at::Tensor Decoded::* member) {
+      std::vector<at::Tensor> tensors;
+      for (const Decoded& part : parts) tensors.push_back(part.*member);
+      return at::cat(tensors);
+    };
+    return Decoded{join(&Decoded::masks), join(&Decoded::pointers), join(&Decoded::object_logits), join(&Decoded::iou)};
   });
 }
 

@@ -77,7 +77,7 @@ ConceptDetections ConceptRun::detections(const Clip& clip, FrameStore& frames, c
   if (!has_text && frame != start)
     return keep_detections({}, {}, at::empty({0, side_, side_}, at::TensorOptions(at::kFloat).device(device)), options);
   const ConceptPrompt prompt = prompt_on(frame);
-  return detect_concepts(clip.model(), frames.detector(frame), {&prompt}, options, {})[0];
+  return detect_concepts(clip.model(), frames.detector(frame), {&prompt}, Sam3Rules(options), false, {})[0];
 }
 
 std::vector<int64_t> ConceptRun::removed_before(size_t stage) const {

@@ -59,6 +59,18 @@ std::unique_ptr<ImageModel> GoldenModel::load() const {
   return std::make_unique<ImageModel>(files, options, std::function<void(uint64_t, uint64_t)>{});
 }
 
+std::unique_ptr<ImageModel> load_multiplex(int64_t slots) {
+  const std::string programs = setting("SAM3_GOLDEN31_PROGRAMS"), few = programs + "/few";
+  const GoldenModel models[] = {
+      {programs + "/all", multiplex_golden().root, multiplex_golden().root + "/model/model.safetensors"},
+      {few, multiplex_golden().root, few + "/model.safetensors"},
+  };
+  for (const GoldenModel& model : models)
+    if (NameMap::load(model.program + "/names.json").architecture().slots == slots) return model.load();
+  FAIL("the set has no model of ", slots, " slots");
+  return nullptr;
+}
+
 std::string test_device() {
   const char* named = std::getenv("SAM3_TEST_DEVICE");
   return named ? named : "cpu";
@@ -83,6 +95,13 @@ std::pair<int64_t, int64_t> multiplex_clip_size() {
   const std::string folder = setting("SAM3_GOLDEN31_CLIP");
   const size_t name = folder.rfind("clip_") + 5, by = folder.find('x', name);
   return {std::stoll(folder.substr(name)), std::stoll(folder.substr(by + 1))};
+}
+
+at::Tensor multiplex_clip() {
+  const auto [width, height] = multiplex_clip_size();
+  std::string bytes = read_file(setting("SAM3_GOLDEN31_PROGRAMS") + "/clip.rgb");
+  const auto frames = static_cast<int64_t>(bytes.size()) / (height * width * 3);
+  return at::from_blob(bytes.data(), {frames, height, width, 3}, at::kByte).clone();
 }
 
 void left_out(const std::string& what) {

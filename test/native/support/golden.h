@@ -35,8 +35,11 @@ const GoldenModel& golden_model();
 
 // The set of SAM 3.1 that golden tests replay: the one that SAM3_GOLDEN31 names, else the project's own.
 const GoldenModel& multiplex_golden();
-// Width and height of its clip, whose folder is named after them.
+// Its model of `slots` slots, of which it has two, on test_device() in float32.
+std::unique_ptr<ImageModel> load_multiplex(int64_t slots);
+// Width and height of its clip, whose folder is named after them, and the decoded frames: uint8 [T,height,width,3].
 std::pair<int64_t, int64_t> multiplex_clip_size();
+at::Tensor multiplex_clip();
 
 // The cases of a family of the replayed set, cases/<family>.json. Nothing where the set leaves it out, which is said in
 // the test's output: only other sets than the project's own may.

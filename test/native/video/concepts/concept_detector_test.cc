@@ -59,12 +59,13 @@ TEST_CASE("golden concept detector: what the recorded runs found, alone and as o
       const ConceptPrompt prompt = run.prompt_on(frame);
       std::vector<ConceptPrompt> others;
       for (const ConceptRun& other : runs) others.push_back(other.prompt_on(other.start));
-      const auto alone = detect_concepts(clip.model(), frames.detector(frame), {&prompt}, run.options, {});
+      const auto alone =
+          detect_concepts(clip.model(), frames.detector(frame), {&prompt}, Sam3Rules(run.options), false, {});
       REQUIRE(alone.size() == 1);
       check(alone[0], tensors, key);
       std::vector<const ConceptPrompt*> all{&prompt};
       for (const ConceptPrompt& other : others) all.push_back(&other);
-      const auto batch = detect_concepts(clip.model(), frames.detector(frame), all, run.options, {});
+      const auto batch = detect_concepts(clip.model(), frames.detector(frame), all, Sam3Rules(run.options), false, {});
       REQUIRE(batch.size() == all.size());
       check(batch[0], tensors, key);
       compared = true;
@@ -81,15 +82,17 @@ TEST_CASE("concept detector: nothing asked, nothing found, and a cancelled call"
   const auto pixels = normalize_frame(tensors.at("frames_u8")[0], table);
   const auto encoded = model.encode_pixels(pixels, 160, 120, {});
   const auto& image = model.detector_levels(*encoded);
-  CHECK(detect_concepts(model, image, {}, {}, {}).empty());
+  CHECK(detect_concepts(model, image, {}, Sam3Rules(ConceptOptions{}), false, {}).empty());
   const ConceptPrompt cat{token_ids("cat"), {}, {}};
   ConceptOptions never;
   never.score_threshold_detection = 1.0f;
-  const auto none = detect_concepts(model, image, {&cat}, never, {});
+  const auto none = detect_concepts(model, image, {&cat}, Sam3Rules(never), false, {});
   REQUIRE(none.size() == 1);
   CHECK(none[0].scores.empty());
   CHECK(none[0].masks.sizes() == at::IntArrayRef({0, 48, 48}));
   CHECK(none[0].bits.count() == 0);
   const CancelProbe cancelled([] { return true; });
-  CHECK(error_of([&] { detect_concepts(model, image, {&cat}, {}, cancelled); }).starts_with("ABORT_ERR"));
+  CHECK(error_of([&] {
+          detect_concepts(model, image, {&cat}, Sam3Rules(ConceptOptions{}), false, cancelled);
+        }).starts_with("ABORT_ERR"));
 }

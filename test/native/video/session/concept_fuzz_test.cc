@@ -71,7 +71,9 @@ class DrawnTracker final : public MaskletTracker {
     const at::Tensor all = at::stack(masks);
     return {all, at::tensor(at::ArrayRef<float>(logits)), all};
   }
-  void recondition(int64_t, int64_t object, const at::Tensor&) override { reconditioned.push_back(object); }
+  void recondition(int64_t, const std::vector<int64_t>& objects, const at::Tensor&) override {
+    reconditioned.insert(reconditioned.end(), objects.begin(), objects.end());
+  }
   void update_memories(int64_t, const at::Tensor&) override {}
   void add_objects(int64_t, const std::vector<int64_t>& ids, const at::Tensor&) override { buckets_.push_back(ids); }
   void remove_objects(const std::vector<int64_t>& ids) override {

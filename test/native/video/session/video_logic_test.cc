@@ -39,9 +39,9 @@ class CraftedTracker final : public MaskletTracker {
     const at::Tensor all = at::stack(masks);
     return {all, at::stack(scores), all};
   }
-  void recondition(int64_t, int64_t object, const at::Tensor& mask) override {
-    CHECK(mask.dim() == 2);
-    reconditioned.push_back(object);
+  void recondition(int64_t, const std::vector<int64_t>& objects, const at::Tensor& masks) override {
+    CHECK(masks.size(0) == static_cast<int64_t>(objects.size()));
+    reconditioned.insert(reconditioned.end(), objects.begin(), objects.end());
   }
   void update_memories(int64_t, const at::Tensor& masks) override {
     CHECK(masks.size(0) == static_cast<int64_t>(object_ids().size()));
@@ -213,8 +213,8 @@ TEST_CASE("concept logic: a tracker that fails leaves everything as it was") {
     }
     std::vector<int64_t> object_ids() const override { return inner.object_ids(); }
     Propagated propagate(int64_t frame, bool reverse) override { return fail(1), inner.propagate(frame, reverse); }
-    void recondition(int64_t frame, int64_t id, const at::Tensor& mask) override {
-      fail(2), inner.recondition(frame, id, mask);
+    void recondition(int64_t frame, const std::vector<int64_t>& ids, const at::Tensor& masks) override {
+      fail(2), inner.recondition(frame, ids, masks);
     }
     void update_memories(int64_t frame, const at::Tensor& masks) override {
       fail(3), inner.update_memories(frame, masks);

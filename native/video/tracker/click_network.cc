@@ -1,11 +1,13 @@
-// The mask decoder in tracking: no prompt, points, or a mask given by the user.
+#include "video/tracker/click_network.h"
+
 #include <ATen/ATen.h>
+
+#include <algorithm>
 
 #include "core/error.h"
 #include "core/host_values.h"
 #include "network/in_parts.h"
 #include "network/mask_choice.h"
-#include "video/tracker/track_network.h"
 
 namespace sam3 {
 namespace {
@@ -17,7 +19,28 @@ at::Tensor pick(const at::Tensor& of, const at::Tensor& choice) {
 
 }  // namespace
 
-Program::PromptTokens TrackNetwork::prompt_tokens(const Points& points, const at::Tensor& mask) {
+int64_t ClickNetwork::objects_per_batch(int64_t floats) const {
+  const auto bytes = floats * static_cast<int64_t>(c10::elementSize(model_.program().target().dtype));
+  return std::max<int64_t>(1, model_.memory_budget() / std::max<int64_t>(bytes, 1));
+}
+
+at::Tensor ClickNetwork::to_device(const at::Tensor& t) const {
+  return t.is_cpu() ? upload(t, model_.program().target().device) : t;
+}
+
+at::Tensor ClickNetwork::without_memory(const Program::Levels& image) {
+  if (!no_memory_.defined()) no_memory_ = model_.program().no_memory(model_.grid());
+  return image.coarse + no_memory_.view({1, -1, 1, 1});
+}
+
+at::Tensor ClickNetwork::without_empty(const at::Tensor& pointers, const at::Tensor& masks) {
+  const auto there = masks.flatten(1).gt(0).any(1, /*keepdim=*/true);
+  if (model_.program().is_multiplex()) return at::where(there, pointers, model_.program().no_object_pointer(pointers));
+  if (!no_pointer_.defined()) no_pointer_ = model_.program().tracker_constants(model_.grid()).no_pointer;
+  return at::where(there, pointers, no_pointer_);
+}
+
+Program::PromptTokens ClickNetwork::prompt_tokens(const Points& points, const at::Tensor& mask) {
   const int64_t side = model_.mask_side();
   // Without points there is one padding point, beside the one that the encoder itself appends.
   const bool none = points.labels.empty();
@@ -30,7 +53,7 @@ Program::PromptTokens TrackNetwork::prompt_tokens(const Points& points, const at
   return model_.program().prompt_encode(sent[0], sent[1], prompt, sent[2]);
 }
 
-TrackNetwork::Decoded TrackNetwork::decode_batch(const Program::Levels& image, const at::Tensor& features,
+ClickNetwork::Decoded ClickNetwork::decode_batch(const Program::Levels& image, const at::Tensor& features,
                                                  const Program::PromptTokens& tokens, bool multimask) {
   const auto decoded = model_.program().mask_decode(image.fine, image.middle, features, tokens);
   const auto masks = decoded.masks.to(at::kFloat), iou = decoded.iou.to(at::kFloat);
@@ -50,29 +73,7 @@ TrackNetwork::Decoded TrackNetwork::decode_batch(const Program::Levels& image, c
   return out;
 }
 
-TrackNetwork::Decoded TrackNetwork::decode(const Program::Levels& image, const at::Tensor& features) {
-  const StageTimer timer(clock_, &StageTimes::decode);
-  return translate(ERR_INFERENCE, "Decoding masks", [&] {
-    if (!no_prompt_.sparse.defined()) no_prompt_ = prompt_tokens({}, {});
-    std::vector<Decoded> parts;
-    in_parts(features.size(0), model_.pairs_per_batch(), features.device(), [&](int64_t begin, int64_t count) {
-      const Program::PromptTokens tokens{no_prompt_.sparse.expand({count, -1, -1}),
-                                         no_prompt_.dense.expand({count, -1, -1, -1})};
-      translate(ERR_INFERENCE, "Decoding masks", [&] {
-        parts.push_back(decode_batch(image, features.narrow(0, begin, count), tokens, /*multimask=*/true));
-      });
-    });
-    if (parts.size() == 1) return parts[0];
-    const auto join = [&](at::Tensor Decoded::* member) {
-      std::vector<at::Tensor> tensors;
-      for (const Decoded& part : parts) tensors.push_back(part.*member);
-      return at::cat(tensors);
-    };
-    return Decoded{join(&Decoded::masks), join(&Decoded::pointers), join(&Decoded::object_logits), join(&Decoded::iou)};
-  });
-}
-
-TrackNetwork::Decoded TrackNetwork::decode_points(const Program::Levels& image, const at::Tensor& features,
+ClickNetwork::Decoded ClickNetwork::decode_points(const Program::Levels& image, const at::Tensor& features,
                                                   const Points& points, const at::Tensor& previous) {
   const StageTimer timer(clock_, &StageTimes::decode);
   return translate(ERR_INFERENCE, "Decoding clicks", [&] {
@@ -81,7 +82,7 @@ TrackNetwork::Decoded TrackNetwork::decode_points(const Program::Levels& image, 
   });
 }
 
-at::Tensor TrackNetwork::pointers_of_masks(const Program::Levels& image, const at::Tensor& masks) {
+at::Tensor ClickNetwork::pointers_of_masks(const Program::Levels& image, const at::Tensor& masks) {
   const StageTimer timer(clock_, &StageTimes::decode);
   const auto dtype = model_.program().target().dtype;
   std::vector<at::Tensor> parts;
@@ -93,9 +94,10 @@ at::Tensor TrackNetwork::pointers_of_masks(const Program::Levels& image, const a
       const auto tokens = model_.program().prompt_encode(at::zeros({count, 1, 2}, on.dtype(at::kFloat)),
                                                          at::full({count, 1}, -1, on.dtype(at::kLong)), prompt,
                                                          at::full({count}, true, on.dtype(at::kBool)));
-      const auto decoded = decode_batch(image, image.coarse, tokens, /*multimask=*/false);
-      const auto there = given.flatten(1).gt(0).any(1, /*keepdim=*/true);
-      parts.push_back(at::where(there, decoded.pointers, no_pointer()));
+      // SAM 3 takes the bare image here.
+      const auto features = model_.program().is_multiplex() ? without_memory(image) : image.coarse;
+      const auto decoded = decode_batch(image, features, tokens, /*multimask=*/false);
+      parts.push_back(without_empty(decoded.pointers, given));
     });
   });
   return parts.size() == 1 ? parts[0] : at::cat(parts);
