@@ -197,12 +197,12 @@ def pack_multiplex(source: Path, target: Path) -> None:
         about = target / "cases" / f"{name}.json"
         about.write_text(json.dumps(json.loads(about.read_text()), separators=(",", ":")) + "\n")
         store(about, about)
-        # A sample says nothing beside the whole.
-        tensors = {
-            key: tensor
-            for key, tensor in tensors.items()
-            if not (key.endswith(".sample64") and key.removesuffix(".sample64") in tensors)
-        }
+        if name != "modules":  # of modules, samples cover slots that the whole beside them leaves out
+            tensors = {
+                key: tensor
+                for key, tensor in tensors.items()
+                if not (key.endswith(".sample64") and key.removesuffix(".sample64") in tensors)
+            }
         for key in tensors:
             if key.endswith(MULTIPLEX_LOGITS[name]):
                 tensors[key] = (tensors[key] / LOGIT_STEP).round() * LOGIT_STEP
