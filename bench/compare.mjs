@@ -10,9 +10,9 @@ import { writeReport } from './report.mjs'
 import { SUITES } from './suites.mjs'
 import { Worker } from './worker.mjs'
 
-/** A folder with weights of the true configuration that both sides load; made on the first run. */
-async function randomWeights(python, dtype) {
-  const folder = `bench/.cache/sam3-${dtype}`
+/** A folder with weights of the true configuration of a kind of model; made on the first run. */
+async function randomWeights(python, dtype, kind = 'sam3') {
+  const folder = `bench/.cache/${kind}-${dtype}`
   const inputs = { files: ['scripts/export/random_weights.py'], values: [dtype] }
   if (!isStamped(folder, ['config.json', 'model.safetensors', 'tokenizer.json'], inputs)) {
     console.log(`Making random weights of the true configuration in ${folder} ...`)
@@ -20,6 +20,8 @@ async function randomWeights(python, dtype) {
       '-m',
       'scripts.export',
       'random',
+      '--kind',
+      kind,
       '--tokenizer',
       'programs/sam3/tokenizer.json',
       '--dtype',
@@ -56,9 +58,13 @@ export async function main({ python, libtorchVersion }, options) {
     ours: () => new Worker(process.execPath, ['--expose-gc', suite.ours], env),
     reference: () => new Worker(python, ['-m', suite.reference], { ...env, ...suite.referenceEnv }),
   }
+  const models = options.model?.split(',') ?? []
+  for (const kind of (suite.kinds ?? ['sam3']).slice(models.length))
+    models.push(await randomWeights(python, options.dtype, kind))
   const settings = {
     ...options,
-    model: options.model ?? (await randomWeights(python, options.dtype)),
+    model: models[0],
+    models,
     image: options.image ?? (await enlargedPhoto()),
     sides,
     pair: {},

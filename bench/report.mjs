@@ -20,6 +20,11 @@ function describe({ suite, instances, repeats, frames }) {
       'from a request with a JPEG (320 x 240, 640 x 480 and 1280 x 960 in turns) and texts to JSON with COCO run lengths; the reference is FastAPI around transformers, one image at a time, a call of the model for each text. Requests come over loopback from a process of its own, at a fixed rate whether or not earlier ones were answered; times count from when a request was due.',
       `Medians of ${repeats} rounds in which the two sides take turns.`,
     ]
+  if (suite === 'video-3.1')
+    return [
+      'from the bytes of a JPEG frame to binary masks of all objects at its own size; "ours" is SAM 3.1, "reference" SAM 3, both in this library. Thresholds are such that random weights find and keep that many objects.',
+      `The two sides take turns frame by frame in a clip of ${frames} frames; medians of frame ${firstCounted(frames) + 1} and later, whose memory holds ${firstCounted(frames)} frames or more.`,
+    ]
   if (suite === 'video')
     return [
       'from the bytes of a JPEG frame to binary masks of all objects at its own size (the reference has its frames read and resized before).',
@@ -34,10 +39,12 @@ function describe({ suite, instances, repeats, frames }) {
 function markdown({ machine, options, libtorchVersion, rows, failures, date }) {
   const where = machine.gpu ? `${machine.gpu} (CUDA ${machine.cuda})` : `${machine.processor}, ${machine.cores} cores`
   const [request, timing] = describe(options)
+  const versions = `sam3-node on LibTorch ${libtorchVersion} with Node ${machine.node}`
+  const reference = `transformers ${machine.transformers} on torch ${machine.torch}`
   const lines = [
     `# ${where}, ${options.dtype}, ${date}`,
     '',
-    `sam3-node on LibTorch ${libtorchVersion} with Node ${machine.node}, against transformers ${machine.transformers} on torch ${machine.torch}.`,
+    options.suite === 'video-3.1' ? `${versions}.` : `${versions}, against ${reference}.`,
     `Same machine, same ${options.model ? `weights (${options.model})` : 'random weights of the true configuration'}, same dtype, ${options.threads} threads, ${request}`,
     timing,
     ...(options.shared ? ['The machine was shared with other work: the ratios say more than the numbers.'] : []),

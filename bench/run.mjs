@@ -21,7 +21,9 @@ const USAGE = `Usage: npm run bench -- [image|video|serve] [options]
   --only NAME[,NAME]       image: ${Object.keys(MEASURES).join(', ')}
                            video: ${Object.keys(VIDEO_MEASURES).join(', ')} (all)
                            serve: ${Object.keys(SERVE_MEASURES).join(', ')} (all)
-  --model DIR              weights to use; without it random ones of the true configuration are made once; serve: the demo model
+  --model-kind 3.1         video: SAM 3.1 beside SAM 3, both ours, a text with 1, 4, 16 and 64 objects
+  --model DIR[,DIR]        weights to use; without it random ones of the true configuration are made once; serve: the demo model;
+                           --model-kind: those of SAM 3, of SAM 3.1
   --image FILE             photograph (the example, enlarged to 1200 x 800)
   --instances N            image: masks made for each text, the best ones (10)
   --objects N[,N]          video: objects followed (1,4,16; on a GPU 1,16,64)
@@ -58,6 +60,7 @@ function readOptions() {
       quick: { type: 'boolean', default: false },
       only: string,
       model: string,
+      'model-kind': string,
       image: string,
       instances: { ...string, default: '10' },
       objects: string,
@@ -72,7 +75,8 @@ function readOptions() {
     console.log(USAGE)
     process.exit(0)
   }
-  const suite = positionals[0] ?? 'image'
+  const kind = values['model-kind']
+  const suite = (positionals[0] ?? 'image') + (kind ? `-${kind}` : '')
   if (!Object.hasOwn(SUITES, suite) || positionals.length > 1) throw new SetupError('That is no suite.', USAGE)
   const { measures, model } = SUITES[suite]
   const only = values.only?.split(',') ?? Object.keys(measures)
@@ -80,7 +84,8 @@ function readOptions() {
   if (unknown.length) throw new SetupError(`No measure is called ${unknown.join(', ')}.`, USAGE)
   if (!(Number(values.frames) >= MINIMUM_FRAMES))
     throw new SetupError(`--frames ${values.frames} is too few.`, `Give ${MINIMUM_FRAMES} or more.`)
-  const objects = values.objects ?? (values.device === 'cpu' ? '1,4,16' : '1,16,64')
+  const usual = values.device === 'cpu' ? '1,4,16' : '1,16,64'
+  const objects = values.objects ?? (kind ? '1,4,16,64' : usual)
   return {
     ...values,
     model: values.model ?? model,

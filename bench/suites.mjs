@@ -2,6 +2,7 @@ import path from 'node:path'
 import { root } from '../scripts/support/command.mjs'
 import { MEASURES } from './measures.mjs'
 import { SERVE_MEASURES } from './serve/measures.mjs'
+import { KIND_MEASURES } from './video/kinds.mjs'
 import { VIDEO_MEASURES } from './video/measures.mjs'
 
 /**
@@ -23,6 +24,13 @@ export const SUITES = {
     setup: 'test-packages',
     referenceEnv: {},
     measures: VIDEO_MEASURES,
+  },
+  // `video --model-kind 3.1`: both sides are ours.
+  'video-3.1': {
+    ours: 'bench/video/ours.mjs',
+    setup: 'test-packages',
+    kinds: ['sam3', 'sam3.1'],
+    measures: KIND_MEASURES,
   },
   serve: {
     ours: 'bench/serve/ours.mjs',

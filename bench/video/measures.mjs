@@ -14,13 +14,19 @@ const GOALS = { 1: '>= 1', 16: '>= 1.5' }
 /** The tiny model, for what does not depend on the size of the network. */
 const TINY = 'models/demo'
 
-const loadRequest = ({ model, device, dtype, threads }) => ({ model, device, dtype, threads })
-const second = (ms) => 1000 / ms
+export const loadRequest = ({ model, device, dtype, threads }) => ({ model, device, dtype, threads })
+export const second = (ms) => 1000 / ms
 
-/** Where a frame's time went, largest first, as percentages. */
-function shares(stages) {
+/** Milliseconds of each stage over all frames. */
+export function stageSums(stages) {
   const sums = {}
   for (const frame of stages) for (const [name, ms] of Object.entries(frame)) sums[name] = (sums[name] ?? 0) + ms
+  return sums
+}
+
+/** Where a frame's time went, largest first, as percentages. */
+export function shares(stages) {
+  const sums = stageSums(stages)
   const total = Object.values(sums).reduce((a, b) => a + b, 0)
   return Object.entries(sums)
     .filter(([, ms]) => ms > 0.005 * total)
@@ -36,8 +42,8 @@ async function loadPair(settings, kind) {
   return pair
 }
 
-/** The frames of one clip on both sides in turns. */
-async function follow(settings, pair, request) {
+/** The frames of one clip on both sides in turns; the stages are of sides that tell them. */
+export async function follow(settings, pair, request) {
   const { promptMs } = await pair.ours.ask('start', { ...request, options: request.options.ours })
   await pair.reference.ask('start', {
     clip: request.clip,
@@ -47,7 +53,7 @@ async function follow(settings, pair, request) {
     options: request.options.reference,
   })
   const rounds = { ours: [], reference: [] }
-  const stages = []
+  const stages = { ours: [], reference: [] }
   let tracked
   for (let frame = 0; frame < settings.frames; frame += 1) {
     tracked = {}
@@ -55,18 +61,18 @@ async function follow(settings, pair, request) {
       const answer = await pair[side].ask('frame')
       rounds[side].push(answer.ms)
       tracked[side] = answer.objects
-      if (side === 'ours' && frame >= firstCounted(settings.frames)) stages.push(answer.stages)
+      if (answer.stages && frame >= firstCounted(settings.frames)) stages[side].push(answer.stages)
     }
   }
-  await pair.ours.ask('end')
-  return { rounds, stages, tracked, promptMs }
+  const { bytes } = await pair.ours.ask('end')
+  return { rounds, stages, tracked, promptMs, bytes }
 }
 
 function speedRow(settings, name, { rounds, stages, tracked, promptMs }, objects) {
   const counted = (side) => rounds[side].slice(firstCounted(settings.frames))
   const [ours, reference] = [median(counted('ours')), median(counted('reference'))]
   const ratio = median(counted('ours').map((ms, index) => counted('reference')[index] / ms))
-  const notes = [`${digits(ours)} against ${digits(reference)} ms a frame`, shares(stages)]
+  const notes = [`${digits(ours)} against ${digits(reference)} ms a frame`, shares(stages.ours)]
   if (promptMs !== undefined) notes.push(`prompts ${digits(promptMs)} ms`)
   if (tracked.ours !== tracked.reference) notes.push(`tracked ${tracked.ours} and ${tracked.reference} objects`)
   if (objects === 1 && settings.device.startsWith('cuda')) notes.push(PUBLISHED)
@@ -81,7 +87,7 @@ function speedRow(settings, name, { rounds, stages, tracked, promptMs }, objects
   })
 }
 
-const plural = (count, thing) => `${count} ${thing}${count === 1 ? '' : 's'}`
+export const plural = (count, thing) => `${count} ${thing}${count === 1 ? '' : 's'}`
 
 async function clicks(settings) {
   const pair = await loadPair(settings, 'clicks')
@@ -106,7 +112,7 @@ async function clicks(settings) {
  * Thresholds under which random weights find and keep `objects` objects: every detection counts, none is suppressed, and
  * the limit on objects decides. Under both sides' own names.
  */
-function everything(objects) {
+export function everything(objects) {
   const shared = {
     score_threshold_detection: 0,
     det_nms_thresh: 0,

@@ -41,12 +41,13 @@ const operations = {
     return { ms, objects: value.tracked, stages }
   },
 
-  /** Ends the session. */
+  /** Ends the session; the bytes that it held. */
   async end() {
+    const { hostBytes, deviceBytes } = await session.stats()
     await frames?.return?.()
-    await session?.close()
+    await session.close()
     session = undefined
-    return {}
+    return { bytes: hostBytes + deviceBytes }
   },
 
   /** Follows clicked objects through frames of noise and samples the memory on the way. */
