@@ -1,8 +1,8 @@
 // What Object Multiplex is worth: SAM 3.1 beside SAM 3, both in this library.
 
-import { digits, median, row } from '../rows.mjs'
+import { digits, row } from '../rows.mjs'
 import { makeClip } from './clip.mjs'
-import { everything, firstCounted, follow, loadRequest, plural, second, shares, stageSums } from './measures.mjs'
+import { everything, follow, frameTimes, loadRequest, plural, second, shares, stageSums } from './measures.mjs'
 
 /** Times as fast as SAM 3, by the number of objects: the whole frame, and the tracker's part of it. */
 const FRAME_GOALS = { 1: '>= 0.9', 16: '>= 1.5' }
@@ -17,8 +17,7 @@ function trackerMs(stages) {
 
 /** The rows of one number of objects. */
 function rowsOf(settings, { rounds, stages, tracked, bytes }, objects) {
-  const counted = (side) => rounds[side].slice(firstCounted(settings.frames))
-  const [ours, reference] = [median(counted('ours')), median(counted('reference'))]
+  const { ours, reference, ratio } = frameTimes(settings, rounds)
   const notes = [`${digits(ours)} against ${digits(reference)} ms a frame`]
   notes.push(`SAM 3.1: ${shares(stages.ours)}`, `SAM 3: ${shares(stages.reference)}`)
   if (tracked.ours !== objects || tracked.reference !== objects)
@@ -31,7 +30,7 @@ function rowsOf(settings, { rounds, stages, tracked, bytes }, objects) {
       ours: second(ours),
       reference: second(reference),
       unit: 'frames/s',
-      ratio: median(counted('ours').map((ms, index) => counted('reference')[index] / ms)),
+      ratio,
       goal: FRAME_GOALS[objects],
       rounds,
       note: notes.join('; '),

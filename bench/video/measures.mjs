@@ -68,10 +68,15 @@ export async function follow(settings, pair, request) {
   return { rounds, stages, tracked, promptMs, bytes }
 }
 
+/** Median milliseconds of the frames that count, and the median of how many times as fast ours was. */
+export function frameTimes({ frames }, rounds) {
+  const [ours, reference] = ['ours', 'reference'].map((side) => rounds[side].slice(firstCounted(frames)))
+  const ratio = median(ours.map((ms, index) => reference[index] / ms))
+  return { ours: median(ours), reference: median(reference), ratio }
+}
+
 function speedRow(settings, name, { rounds, stages, tracked, promptMs }, objects) {
-  const counted = (side) => rounds[side].slice(firstCounted(settings.frames))
-  const [ours, reference] = [median(counted('ours')), median(counted('reference'))]
-  const ratio = median(counted('ours').map((ms, index) => counted('reference')[index] / ms))
+  const { ours, reference, ratio } = frameTimes(settings, rounds)
   const notes = [`${digits(ours)} against ${digits(reference)} ms a frame`, shares(stages.ours)]
   if (promptMs !== undefined) notes.push(`prompts ${digits(promptMs)} ms`)
   if (tracked.ours !== tracked.reference) notes.push(`tracked ${tracked.ours} and ${tracked.reference} objects`)
