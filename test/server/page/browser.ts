@@ -98,7 +98,7 @@ export async function asking(page: Page, endpoint: string, act: () => Promise<un
 /** The page with the example. */
 export async function openExample(page: Page): Promise<void> {
   await page.click('#example')
-  await page.waitForSelector('#frame')
+  await page.waitForSelector('#frame', { visible: true })
 }
 
 /** Types words in place of others, and finds them. */
@@ -107,11 +107,12 @@ export async function findWords(page: Page, words: string): Promise<void> {
   await asking(page, 'v1/segment', () => page.keyboard.press('Enter'))
 }
 
-/** Where a pixel of the picture is on the screen. */
+/** Where a pixel of the picture is on the screen. A picture that does not show has no place: that throws. */
 export async function onScreen(page: Page, [x, y]: readonly [number, number]): Promise<[number, number]> {
   return page.$eval(
     '#frame',
     (frame, x, y) => {
+      if ((frame as HTMLElement).hidden) throw new Error('No picture is open yet.')
       frame.scrollIntoView({ block: 'nearest' })
       const { left, top, width, height } = frame.getBoundingClientRect()
       const canvas = frame.querySelector('canvas')!
