@@ -108,6 +108,13 @@ std::vector<float> to_floats(const at::Tensor& tensor) {
   return std::move(to_floats(std::vector<at::Tensor>{tensor})[0]);
 }
 
+int64_t bytes_of(std::initializer_list<const at::Tensor*> tensors, bool host_only) {
+  int64_t total = 0;
+  for (const at::Tensor* tensor : tensors)
+    if (tensor->defined() && (!host_only || tensor->is_cpu())) total += static_cast<int64_t>(tensor->nbytes());
+  return total;
+}
+
 at::Tensor index_tensor(const std::vector<int64_t>& values) {
   return at::tensor(values, at::TensorOptions().dtype(at::kLong));
 }

@@ -3,6 +3,7 @@
 #include <c10/core/Event.h>
 
 #include <cstdint>
+#include <initializer_list>
 #include <optional>
 #include <vector>
 
@@ -39,6 +40,9 @@ at::Tensor to_host(const at::Tensor& tensor);
 std::vector<std::vector<float>> floats_of(const std::vector<at::Tensor>& host);
 std::vector<std::vector<float>> to_floats(const std::vector<at::Tensor>& tensors);
 std::vector<float> to_floats(const at::Tensor& tensor);
+
+// Bytes of those of these tensors that are defined; `host_only`: of those of them that lie on the host.
+int64_t bytes_of(std::initializer_list<const at::Tensor*> tensors, bool host_only = false);
 
 // An int64 tensor [n] of the host, to index with.
 at::Tensor index_tensor(const std::vector<int64_t>& values);

@@ -3,16 +3,13 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/host_values.h"
 
 namespace sam3 {
 namespace {
 
-int64_t bytes_of(const at::Tensor& tensor) {
-  return tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : 0;
-}
-
-int64_t bytes_of(const Program::Levels& levels) {
-  return bytes_of(levels.fine) + bytes_of(levels.middle) + bytes_of(levels.coarse);
+int64_t bytes_of_levels(const Program::Levels& levels) {
+  return bytes_of({&levels.fine, &levels.middle, &levels.coarse});
 }
 
 }  // namespace
@@ -84,15 +81,15 @@ void FrameStore::clear() {
 
 int64_t FrameStore::host_bytes() const {
   int64_t total = 0;
-  for (const auto& [frame, pixels] : pixels_) total += bytes_of(pixels);
+  for (const auto& [frame, pixels] : pixels_) total += bytes_of({&pixels});
   return total;
 }
 
 int64_t FrameStore::feature_bytes() const {
   int64_t total = 0;
   for (const auto& [frame, features] : features_)
-    total += bytes_of(features->vit) + bytes_of(features->detector) + bytes_of(features->tracker) +
-             bytes_of(features->propagation);
+    total += bytes_of({&features->vit}) + bytes_of_levels(features->detector) + bytes_of_levels(features->tracker) +
+             bytes_of_levels(features->propagation);
   return total;
 }
 

@@ -121,9 +121,9 @@ int64_t ConceptGroup::delay() const {
   return detects ? state_.options().hotstart_delay : 0;
 }
 
-int64_t ConceptGroup::stores(int64_t frame) const {
-  if (!run_.covers(frame) || kind_on(frame) == PropagationKind::full) return ObjectGroup::stores(frame);
-  return kind_on(frame) == PropagationKind::fetch ? 0 : static_cast<int64_t>(run_.objects.size());
+std::vector<int64_t> ConceptGroup::tracked_on(int64_t frame) const {
+  if (!run_.covers(frame) || kind_on(frame) == PropagationKind::full) return ObjectGroup::tracked_on(frame);
+  return kind_on(frame) == PropagationKind::fetch ? std::vector<int64_t>{} : clicked_to_track();
 }
 
 void ConceptGroup::step(int64_t frame, const ConceptDetections& detections) {
@@ -137,10 +137,15 @@ void ConceptGroup::step(int64_t frame, const ConceptDetections& detections) {
   }
 }
 
-void ConceptGroup::track_clicked(int64_t frame) {
+std::vector<int64_t> ConceptGroup::clicked_to_track() const {
   std::vector<int64_t> objects;
   for (const int64_t id : run_.objects)
     if (tracks(id) && tracker_->has_conditioning(id)) objects.push_back(id);
+  return objects;
+}
+
+void ConceptGroup::track_clicked(int64_t frame) {
+  const auto objects = clicked_to_track();
   if (objects.empty()) return;
   const auto ids = tracker_->bucket_ids(objects);
   const Propagated found = tracker_->propagate_some(frame, run_.reverse, objects, /*encode_memory=*/true);

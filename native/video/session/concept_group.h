@@ -43,7 +43,7 @@ class ConceptGroup final : public ObjectGroup {
   std::optional<PropagationKind> kind() const override { return run_.kind; }
   bool needs_images() const override { return run_.kind != PropagationKind::fetch || delay() > 0; }
   int64_t delay() const override;
-  int64_t stores(int64_t frame) const override;
+  std::vector<int64_t> tracked_on(int64_t frame) const override;
   const ConceptPrompt* prompt_on(int64_t frame) const override;
   // The prompt's frame is looked at twice: at the prompt, and when it is propagated.
   const ConceptDetections* remembered(int64_t frame) const override;
@@ -58,6 +58,7 @@ class ConceptGroup final : public ObjectGroup {
   bool boxed(int64_t frame) const;  // whether the detector gets the box there
   void track(int64_t frame, bool reverse, const ConceptDetections& detections);
   void track_clicked(int64_t frame);
+  std::vector<int64_t> clicked_to_track() const;
   void drop_promptless();
   // Lets `prompt` give the object points or a mask, and takes the answer in.
   template <class Prompt>

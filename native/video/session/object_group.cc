@@ -7,6 +7,11 @@
 #include "core/host_values.h"
 
 namespace sam3 {
+namespace {
+
+constexpr int64_t kNumbers = 512;  // bytes of what is no mask, of an object or a frame
+
+}  // namespace
 
 ObjectGroup::ObjectGroup(SessionContext& context, const OutputRules& rules)
     : context_(context),
@@ -67,21 +72,27 @@ void ObjectGroup::tidy(int64_t newest, const std::set<int64_t>& waiting) {
   stage_.keep_only(keep);
 }
 
-int64_t ObjectGroup::stores(int64_t) const {
-  return static_cast<int64_t>(tracker_->object_ids().size());
+std::vector<int64_t> ObjectGroup::tracked_on(int64_t frame) const {
+  return run_.covers(frame) ? tracker_->object_ids() : std::vector<int64_t>{};
 }
 
-int64_t ObjectGroup::growth(const SessionContext& context, int64_t objects) {
-  const auto& architecture = context.model.program().architecture();
-  const int64_t grid = context.model.grid(), side = context.model.mask_side();
-  // Runs of a mask: a column changes at most once between two rows of the low-resolution mask.
-  const int64_t runs = context.options.width * (side + 1) * static_cast<int64_t>(sizeof(uint32_t));
-  const int64_t record = runs + 512 + (context.options.logits ? side * side * 4 : 0);
-  // Memory, low-resolution logits, pointer, and a few numbers.
-  const auto element = static_cast<int64_t>(c10::elementSize(context.model.program().target().dtype));
-  const int64_t memory =
-      architecture.memory_size * grid * grid * element + side * side * 4 + architecture.hidden_size * element + 64;
-  return objects * (memory + record);
+int64_t ObjectGroup::record_bytes(int64_t changes) const {
+  const int64_t side = context_.model.mask_side();
+  const int64_t runs = context_.options.width * (changes + 1) * static_cast<int64_t>(sizeof(uint32_t));
+  return runs + kNumbers + (context_.options.logits ? side * side * 4 : 0);
+}
+
+int64_t ObjectGroup::growth_of_step(int64_t frame, const std::vector<int64_t>& objects, int64_t added) const {
+  // A column changes at most once between two rows of a low-resolution mask.
+  const int64_t record = record_bytes(context_.model.mask_side());
+  return tracker_->growth_of_step(frame, run_.reverse, objects, added) + kNumbers +
+         (static_cast<int64_t>(objects.size()) + added) * record;
+}
+
+int64_t ObjectGroup::growth_of_prompt(int64_t frame, int64_t object, bool mask) const {
+  const int64_t record = record_bytes(mask ? context_.options.height : context_.model.mask_side());
+  return tracker_->growth_of_prompt(frame, object) + kNumbers +
+         (static_cast<int64_t>(tracker_->object_ids().size()) + 1) * record;
 }
 
 MaskRuns runs_of_mask(const at::Tensor& mask) {

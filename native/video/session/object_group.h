@@ -103,15 +103,20 @@ class ObjectGroup {
   int64_t tracker_bytes() const { return tracker_->bytes(); }
   int64_t tracker_host_bytes() const { return tracker_->host_bytes(); }
   int64_t output_bytes() const { return stage_.bytes(); }
-  // For how many of the objects a frame stores results.
-  virtual int64_t stores(int64_t frame) const;
-  // By at most how much the two above grow with the results of so many objects on one frame; full history.
-  static int64_t growth(const SessionContext& context, int64_t objects);
+  // The objects that are tracked to a frame of this propagation.
+  virtual std::vector<int64_t> tracked_on(int64_t frame) const;
+  // Full history: by at most how much tracker_host_bytes() and output_bytes() grow together, prompts that are not
+  // memory yet included. In a step that tracks these objects to the frame and adds so many others; with points or a
+  // mask.
+  int64_t growth_of_step(int64_t frame, const std::vector<int64_t>& objects, int64_t added) const;
+  int64_t growth_of_prompt(int64_t frame, int64_t object, bool mask) const;
 
  protected:
   // First and last frame from `start` on as Meta's predictors count them; `offset` 1 where going backward leaves the
   // start frame out.
   GroupRun range_of(const RunRequest& request, int64_t start, int64_t offset) const;
+  // Of what is shown of an object on one frame, whose mask changes at most so often along a column.
+  int64_t record_bytes(int64_t changes) const;
   int64_t num_frames() const { return context_.options.num_frames; }
   // What is kept of the tracker's answer for one object: its runs, its logits [4G,4G] where results carry them, and its
   // probability, by which it is scored and ranked.

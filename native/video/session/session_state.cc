@@ -67,11 +67,9 @@ void VideoSession::SessionState::check_frame(int64_t frame) const {
                                                                    std::to_string(options.num_frames - 1) + "."));
 }
 
-void VideoSession::SessionState::check_memory(int64_t frame, int64_t new_objects) const {
+void VideoSession::SessionState::check_memory(int64_t frame, int64_t growth) const {
   if (!options.full_history) return;
-  int64_t growth = frames.holds(frame) ? 0 : frames.bytes_per_frame(), objects = new_objects;
-  for (const auto& group : groups_) objects += group->stores(frame);
-  growth += ObjectGroup::growth(context, objects);
+  if (!frames.holds(frame)) growth += frames.bytes_per_frame();
   if (host_bytes() + growth <= options.memory_limit) return;
   throw Error(ERR_MEMORY_LIMIT,
               "Frame " + std::to_string(frame) + " would take the session's history over memoryLimit = " +
@@ -79,19 +77,41 @@ void VideoSession::SessionState::check_memory(int64_t frame, int64_t new_objects
               "Raise the limit, remove objects, reset the session, or use { history: 'bounded' }.");
 }
 
+int64_t VideoSession::SessionState::growth_of_waiting(const ObjectGroup* without) const {
+  int64_t total = 0;
+  for (const auto& group : groups_)
+    if (group.get() != without) total += group->growth_of_step(0, {}, 0);
+  return total;
+}
+
+int64_t VideoSession::SessionState::growth_of_prompt(int64_t frame, int64_t object, bool mask) {
+  ObjectGroup* group = home_of(object);
+  if (group) return group->growth_of_prompt(frame, object, mask) + growth_of_waiting(group);
+  return ClickGroup(context).growth_of_prompt(frame, object, mask);
+}
+
+int64_t VideoSession::SessionState::growth_of_step(int64_t frame, const std::vector<ConceptDetections>& found) const {
+  int64_t total = 0;
+  for (size_t i = 0; i < groups_.size(); i++)
+    total +=
+        groups_[i]->growth_of_step(frame, groups_[i]->tracked_on(frame), static_cast<int64_t>(found[i].scores.size()));
+  return total;
+}
+
 void VideoSession::SessionState::open(int64_t frame, const RgbImage* image, const CancelProbe& cancel) {
   if (image) check_image(*image);
   frames.open(frame, image, cancel);
 }
 
-void VideoSession::SessionState::open_prompted(int64_t frame, const RgbImage* image, const CancelProbe& cancel) {
+void VideoSession::SessionState::open_prompted(int64_t frame, const RgbImage* image, int64_t growth,
+                                               const CancelProbe& cancel) {
   check_frame(frame);
   if (!options.full_history && frame < stepped_)
     throw Error(ERR_HISTORY_REQUIRED,
                 "Frame " + std::to_string(frame) + " is older than frame " + std::to_string(stepped_) +
                     ", and a bounded history has forgotten it.",
                 "Use startSession(source, { history: 'full' }).");
-  check_memory(frame, 1);
+  check_memory(frame, growth);
   open(frame, image, cancel);
 }
 
@@ -141,22 +161,26 @@ int64_t VideoSession::SessionState::add_concept(int64_t frame, const ConceptProm
                             /*prompted=*/true, cancel);
   }
   cancel.check();
-  check_memory(frame, static_cast<int64_t>(found[0].scores.size()));
+  check_memory(frame,
+               growth_of_waiting() + group->growth_of_step(frame, {}, static_cast<int64_t>(found[0].scores.size())));
   group->start(found[0]);
   if (running_) join(*group);
   groups_.push_back(std::move(group));
   return next_concept_++;
 }
 
-void VideoSession::SessionState::prompt(int64_t object, const std::function<void(ObjectGroup&)>& body) {
+// A new object belongs to the first concept, with which it competes for pixels and detections as in the reference;
+// without one it is with those that were clicked.
+ObjectGroup* VideoSession::SessionState::home_of(int64_t object) const {
   for (const auto& group : groups_)
-    if (group->tracks(object)) return body(*group);
-  // A new object belongs to the first concept, with which it competes for pixels and detections as in the reference;
-  // without one it is on its own.
-  auto home =
-      std::find_if(groups_.begin(), groups_.end(), [](const auto& group) { return group->takes_new_objects(); });
-  if (home == groups_.end()) home = groups_.begin();
-  if (home != groups_.end()) return body(**home);
+    if (group->tracks(object)) return group.get();
+  for (const auto& group : groups_)
+    if (group->takes_new_objects()) return group.get();
+  return groups_.empty() ? nullptr : groups_.front().get();
+}
+
+void VideoSession::SessionState::prompt(int64_t object, const std::function<void(ObjectGroup&)>& body) {
+  if (ObjectGroup* home = home_of(object)) return body(*home);
   auto group = std::make_unique<ClickGroup>(context);
   body(*group);
   if (running_) join(*group);

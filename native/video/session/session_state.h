@@ -20,8 +20,12 @@ struct VideoSession::SessionState {
   void check_concept(const ConceptPrompt& prompt) const;
   at::Tensor mask_of(const uint8_t* mask) const;
 
-  // Makes a frame that is to be prompted the current one.
-  void open_prompted(int64_t frame, const RgbImage* image, const CancelProbe& cancel);
+  // Full history: by at most how much host_bytes() grows with a prompt, points or a mask, and with those that are not
+  // memory yet.
+  int64_t growth_of_prompt(int64_t frame, int64_t object, bool mask);
+  int64_t growth_of_waiting(const ObjectGroup* without = nullptr) const;
+  // Makes a frame that is to be prompted the current one, where the memory that the prompt needs is there.
+  void open_prompted(int64_t frame, const RgbImage* image, int64_t growth, const CancelProbe& cancel);
   int64_t add_concept(int64_t frame, const ConceptPrompt& prompt, const CancelProbe& cancel);
   // Lets `body` prompt an object, new or not, in the group where it belongs.
   void prompt(int64_t object, const std::function<void(ObjectGroup&)>& body);
@@ -45,9 +49,11 @@ struct VideoSession::SessionState {
   int64_t frames_stepped = 0;
 
  private:
+  ObjectGroup* home_of(int64_t object) const;  // the group of an object, new or not; null where none takes it
   void check_image(const RgbImage& image) const;
   void check_frame(int64_t frame) const;
-  void check_memory(int64_t frame, int64_t new_objects) const;
+  void check_memory(int64_t frame, int64_t growth) const;
+  int64_t growth_of_step(int64_t frame, const std::vector<ConceptDetections>& found) const;
   void open(int64_t frame, const RgbImage* image, const CancelProbe& cancel);
   std::vector<int64_t> held_frames(const PropagationPlan& plan) const;
   void check_step(int64_t frame) const;

@@ -126,12 +126,10 @@ std::vector<FrameResult> VideoSession::SessionState::step(int64_t frame, const R
       std::any_of(groups_.begin(), groups_.end(), [&](const auto& group) { return group->computes(frame); });
   std::vector<ConceptDetections> found(groups_.size());
   if (computes) {
-    check_memory(frame, 0);
+    check_memory(frame, growth_of_step(frame, found));
     open(frame, image, cancel);
     found = detect(frame, cancel);
-    int64_t most = 0;
-    for (const auto& detections : found) most += static_cast<int64_t>(detections.scores.size());
-    check_memory(frame, most);
+    check_memory(frame, growth_of_step(frame, found));
     cancel.check();
   }
   // From here on results are stored. A group that fails leaves the others' results to the next attempt.

@@ -18,7 +18,7 @@ std::pair<int64_t, FrameResult> VideoSession::add_concept(int64_t frame, const R
                                                           const ConceptPrompt& prompt, const CancelProbe& cancel) {
   return translate(ERR_INFERENCE, "Adding a concept", [&]() -> std::pair<int64_t, FrameResult> {
     state_->check_concept(prompt);
-    state_->open_prompted(frame, image, cancel);
+    state_->open_prompted(frame, image, state_->growth_of_waiting(), cancel);
     const int64_t index = state_->add_concept(frame, prompt, cancel);
     return {index, state_->look(frame)};
   });
@@ -28,7 +28,7 @@ FrameResult VideoSession::add_points(int64_t frame, const RgbImage* image, int64
                                      const CancelProbe& cancel) {
   return translate(ERR_INFERENCE, "Adding points", [&] {
     state_->check_points(object, input);
-    state_->open_prompted(frame, image, cancel);
+    state_->open_prompted(frame, image, state_->growth_of_prompt(frame, object, /*mask=*/false), cancel);
     state_->prompt(object, [&](ObjectGroup& group) { group.add_points(frame, object, input); });
     return state_->look(frame);
   });
@@ -39,7 +39,7 @@ FrameResult VideoSession::add_mask(int64_t frame, const RgbImage* image, int64_t
   return translate(ERR_INFERENCE, "Adding a mask", [&] {
     state_->check_object(object);
     const at::Tensor pixels = state_->mask_of(mask);
-    state_->open_prompted(frame, image, cancel);
+    state_->open_prompted(frame, image, state_->growth_of_prompt(frame, object, /*mask=*/true), cancel);
     state_->prompt(object, [&](ObjectGroup& group) { group.add_mask(frame, object, pixels); });
     return state_->look(frame);
   });
@@ -49,7 +49,7 @@ FrameResult VideoSession::clear_prompts(int64_t frame, const RgbImage* image, in
                                         const CancelProbe& cancel) {
   return translate(ERR_INFERENCE, "Taking prompts back", [&] {
     ObjectGroup& group = state_->group_of(object);
-    state_->open_prompted(frame, image, cancel);
+    state_->open_prompted(frame, image, state_->growth_of_prompt(frame, object, /*mask=*/false), cancel);
     group.clear_prompts(frame, object);
     return state_->look(frame);
   });

@@ -108,19 +108,24 @@ void BucketTracker::recondition(int64_t frame, const std::vector<int64_t>& objec
   }
 }
 
+size_t BucketTracker::home_of(int64_t object) const {
+  auto place = std::find_if(buckets_.begin(), buckets_.end(), [&](const auto& b) { return b.contains(object); });
+  if (place == buckets_.end())
+    place = std::find_if(buckets_.begin(), buckets_.end(), [](const auto& b) { return !b.started(); });
+  return static_cast<size_t>(place - buckets_.begin());
+}
+
 template <class Body>
 BucketFrame BucketTracker::prompt(int64_t frame, int64_t object, Body&& body) {
   return translate(ERR_INFERENCE, "Adding a prompt", [&] {
-    auto place = std::find_if(buckets_.begin(), buckets_.end(), [&](const auto& b) { return b.contains(object); });
-    if (place == buckets_.end())
-      place = std::find_if(buckets_.begin(), buckets_.end(), [](const auto& b) { return !b.started(); });
-    MaskletBucket changed = place == buckets_.end() ? MaskletBucket() : *place;
+    const size_t home = home_of(object);
+    MaskletBucket changed = home == buckets_.size() ? new_bucket() : buckets_[home];
     body(changed);
     BucketFrame out = changed.on_frame(context(), frame);
-    if (place == buckets_.end())
+    if (home == buckets_.size())
       buckets_.push_back(std::move(changed));
     else
-      *place = std::move(changed);
+      buckets_[home] = std::move(changed);
     pin_pending();
     return out;
   });

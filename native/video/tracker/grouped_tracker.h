@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -102,6 +103,25 @@ class GroupedTracker : public ObjectTracker {
       for (Bucket& bucket : buckets_) bucket.move_to_host(context(), frame);
     });
   }
+  int64_t growth_of_step(int64_t frame, bool reverse, const std::vector<int64_t>& objects,
+                         int64_t added) const override {
+    const auto chosen = buckets_of(objects);
+    int64_t total = added > 0 ? new_bucket().frame_bytes(context(), added) : 0;
+    for (size_t i = 0; i < buckets_.size(); i++) {
+      const bool tracked = std::find(chosen.begin(), chosen.end(), i) != chosen.end();
+      total += growth(buckets_[i], tracked ? std::optional(frame) : std::nullopt, 0);
+      if (tracked) total += buckets_[i].view_growth(context(), frame, reverse);
+    }
+    return total;
+  }
+  int64_t growth_of_prompt(int64_t frame, int64_t object) const override {
+    const size_t home = home_of(object);
+    int64_t total = home == buckets_.size() ? new_bucket().frame_bytes(context(), 1) : 0;
+    for (size_t i = 0; i < buckets_.size(); i++)
+      total += i == home ? growth(buckets_[i], frame, buckets_[i].contains(object) ? 0 : 1)
+                         : growth(buckets_[i], std::nullopt, 0);
+    return total;
+  }
   int64_t host_bytes() const override {
     int64_t total = 0;
     for (const Bucket& bucket : buckets_) total += bucket.host_bytes();
@@ -136,6 +156,9 @@ class GroupedTracker : public ObjectTracker {
   // Tracks these buckets to a frame that none of them has a prompt on. Changes nothing.
   virtual std::vector<Tracked> compute(int64_t frame, bool reverse, const std::vector<size_t>& moving,
                                        bool encode_memory) = 0;
+  virtual Bucket new_bucket() const = 0;
+  // The bucket that takes the prompts of an object, new or not; behind the last one: it gets one of its own.
+  virtual size_t home_of(int64_t object) const = 0;
   // Ids in the order in which results have them: here that of the buckets.
   virtual std::vector<int64_t> in_order(std::vector<int64_t> ids) const { return ids; }
 
@@ -163,6 +186,12 @@ class GroupedTracker : public ObjectTracker {
   std::vector<Bucket> buckets_;
 
  private:
+  // Of a bucket that turns its prompts into memory and then, with `more` objects, stores `frame`, too.
+  int64_t growth(const Bucket& bucket, std::optional<int64_t> frame, int64_t more) const {
+    auto frames = bucket.pending_frames();
+    if (frame) frames.insert(*frame);
+    return static_cast<int64_t>(frames.size()) * bucket.frame_bytes(context(), more);
+  }
   std::vector<int64_t> ids_of(const std::vector<size_t>& chosen) const {
     std::vector<int64_t> ids;
     for (const size_t i : chosen) ids.insert(ids.end(), buckets_[i].ids().begin(), buckets_[i].ids().end());

@@ -82,6 +82,16 @@ void MaskletBucket::prune(const TrackContext& context, int64_t frame) {
   tracked_in_reverse_.erase(tracked_in_reverse_.begin(), tracked_in_reverse_.lower_bound(frame));
 }
 
+int64_t MaskletBucket::frame_bytes(const TrackContext& context, int64_t more) const {
+  constexpr int64_t kNumbers = 64;  // logit and IoU
+  const Program& program = context.model.program();
+  const auto& a = program.architecture();
+  const int64_t grid = context.model.grid(), side = context.model.mask_side();
+  const auto element = static_cast<int64_t>(c10::elementSize(program.target().dtype));
+  const int64_t object = (a.memory_size * grid * grid + a.hidden_size) * element + side * side * 4 + kNumbers;
+  return (static_cast<int64_t>(ids().size()) + more) * object;
+}
+
 int64_t MaskletBucket::bytes() const {
   return bank_.bytes() + book_.bytes();
 }

@@ -66,6 +66,10 @@ class MaskletBucket {
   // See MemoryBank::prune(). Prompts of frames that are forgotten go with them.
   void prune(const TrackContext& context, int64_t frame);
   void move_to_host(const TrackContext& context, int64_t frame);  // see MemoryBank
+  // What a frame stores of the bucket's objects and so many others.
+  int64_t frame_bytes(const TrackContext& context, int64_t more = 0) const;
+  // By how much host_bytes() grows with what tracking to a frame keeps besides: nothing is kept.
+  int64_t view_growth(const TrackContext&, int64_t, bool) const { return 0; }
   int64_t bytes() const;
   int64_t host_bytes() const { return bank_.host_bytes(); }  // without prompts that are not in memory yet
 

@@ -167,12 +167,10 @@ void MemoryBank::move_to_host(int64_t frame, const std::vector<std::set<int64_t>
   moving_ = std::make_shared<const Move>(std::move(move));
 }
 
-int64_t MemoryBank::sum_bytes(bool (*counts)(const at::Tensor&)) const {
+int64_t MemoryBank::sum_bytes(bool host_only) const {
   int64_t total = 0;
   const auto add = [&](const FrameOutput& output) {
-    for (const at::Tensor* tensor :
-         {&output.memory, &output.masks, &output.pointers, &output.object_logits, &output.iou})
-      if (tensor->defined() && counts(*tensor)) total += static_cast<int64_t>(tensor->nbytes());
+    total += bytes_of({&output.memory, &output.masks, &output.pointers, &output.object_logits, &output.iou}, host_only);
   };
   for (const auto& [t, output] : conditioning_) add(output);
   for (const auto& [t, output] : tracked_) add(output);
@@ -180,11 +178,11 @@ int64_t MemoryBank::sum_bytes(bool (*counts)(const at::Tensor&)) const {
 }
 
 int64_t MemoryBank::bytes() const {
-  return sum_bytes([](const at::Tensor&) { return true; });
+  return sum_bytes(/*host_only=*/false);
 }
 
 int64_t MemoryBank::host_bytes() const {
-  return sum_bytes([](const at::Tensor& tensor) { return tensor.is_cpu(); });
+  return sum_bytes(/*host_only=*/true);
 }
 
 }  // namespace sam3

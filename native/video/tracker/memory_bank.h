@@ -75,7 +75,7 @@ class MemoryBank {
   struct Move;
   template <class Body>
   void each_output(Body&& body);
-  int64_t sum_bytes(bool (*counts)(const at::Tensor&)) const;
+  int64_t sum_bytes(bool host_only) const;
   void erase_tracked(int64_t frame);
   KeptFrames needed_from(int64_t frame, const std::vector<std::set<int64_t>>& prompted, const TrackerOptions& options,
                          int64_t memory_frames, int64_t num_frames) const;

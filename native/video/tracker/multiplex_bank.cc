@@ -161,30 +161,41 @@ void MultiplexBank::move_to_host(int64_t frame) {
   }
 }
 
-template <class Counts>
-int64_t MultiplexBank::sum_bytes(Counts&& counts) const {
+int64_t MultiplexBank::extracted_bytes(int64_t id) const {
   int64_t total = 0;
-  const auto add = [&](const at::Tensor& tensor) {
-    if (tensor.defined() && counts(tensor)) total += static_cast<int64_t>(tensor.nbytes());
-  };
-  for (const auto& [frame, output] : outputs_)
-    for (const at::Tensor* tensor :
-         {&output.memory, &output.image, &output.pointers, &output.masks, &output.object_logits})
-      add(*tensor);
+  for (const auto& [frame, output] : outputs_) {
+    if (output.row_of(id) < 0) continue;
+    const auto objects = static_cast<int64_t>(output.ids.size());
+    total += bytes_of({&output.pointers}) / output.pointers.size(0) +
+             bytes_of({&output.masks, &output.object_logits}) / objects;
+  }
+  return total;
+}
+
+int64_t MultiplexBank::projection_bytes() const {
+  int64_t total = 0;
   for (const auto* projections : {&frame_projections_, &pointer_projections_})
-    for (const auto& [frame, projection] : *projections) {
-      add(projection.keys);
-      add(projection.values);
-    }
+    for (const auto& [frame, projection] : *projections) total += bytes_of({&projection.keys, &projection.values});
+  return total;
+}
+
+int64_t MultiplexBank::sum_bytes(bool host_only) const {
+  int64_t total = 0;
+  for (const auto& [frame, output] : outputs_)
+    total +=
+        bytes_of({&output.memory, &output.image, &output.pointers, &output.masks, &output.object_logits}, host_only);
+  for (const auto* projections : {&frame_projections_, &pointer_projections_})
+    for (const auto& [frame, projection] : *projections)
+      total += bytes_of({&projection.keys, &projection.values}, host_only);
   return total;
 }
 
 int64_t MultiplexBank::bytes() const {
-  return sum_bytes([](const at::Tensor&) { return true; });
+  return sum_bytes(/*host_only=*/false);
 }
 
 int64_t MultiplexBank::host_bytes() const {
-  return sum_bytes([](const at::Tensor& tensor) { return tensor.is_cpu(); });
+  return sum_bytes(/*host_only=*/true);
 }
 
 }  // namespace sam3

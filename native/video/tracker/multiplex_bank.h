@@ -68,13 +68,15 @@ class MultiplexBank {
   std::vector<int64_t> prune(int64_t frame);
   // See ObjectTracker::move_to_host().
   void move_to_host(int64_t frame);
-  int64_t bytes() const;       // of all tensors
-  int64_t host_bytes() const;  // of those that lie on the host
+  // Bytes that frames and pointers store of one object in an extracted() bank.
+  int64_t extracted_bytes(int64_t id) const;
+  int64_t projection_bytes() const;  // of the projections that are there
+  int64_t bytes() const;             // of all tensors
+  int64_t host_bytes() const;        // of those that lie on the host
 
  private:
   void forget_projections(int64_t frame);
-  template <class Counts>
-  int64_t sum_bytes(Counts&& counts) const;
+  int64_t sum_bytes(bool host_only) const;
 
   bool exceeds_ = false;
   std::map<int64_t, SlotOutput> outputs_;

@@ -10,6 +10,15 @@
 
 namespace sam3 {
 
+int64_t MultiplexNetwork::layers() {
+  if (layers_ == 0) {
+    const auto& target = model_.program().target();
+    const auto options = at::TensorOptions().dtype(target.dtype).device(target.device);
+    layers_ = project_pointers(at::zeros({1, 1, model_.program().architecture().hidden_size}, options)).keys.size(0);
+  }
+  return layers_;
+}
+
 Program::Projection MultiplexNetwork::project_frame(const at::Tensor& memory, const at::Tensor& image) {
   return model_.program().project_frame(to_device(memory), to_device(image));
 }

@@ -37,6 +37,7 @@ class MultiplexNetwork : public ClickNetwork {
 
   int64_t slots() const { return model_.program().architecture().slots; }
 
+  int64_t layers();  // of the memory attention
   // What is stored of a frame, as the attention has it: memory [B,C,G,G] and the coarse level that it belongs to; or
   // pointers [B,S,C].
   Program::Projection project_frame(const at::Tensor& memory, const at::Tensor& image);
@@ -59,6 +60,7 @@ class MultiplexNetwork : public ClickNetwork {
 
  private:
   at::Tensor frame_positions_;  // [7,G*G,C], made when first needed
+  int64_t layers_ = 0;          // the same
 };
 
 }  // namespace sam3

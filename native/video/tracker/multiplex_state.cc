@@ -198,6 +198,39 @@ MultiplexView MultiplexState::view(const MultiplexContext& context, int64_t fram
   return view;
 }
 
+int64_t MultiplexState::frame_bytes(const MultiplexContext& context, int64_t more) const {
+  const Program& program = context.model.program();
+  const int64_t cells = context.model.grid() * context.model.grid(), side = context.model.mask_side();
+  const int64_t channels = program.architecture().hidden_size, slots = slots_.slots();
+  const auto element = static_cast<int64_t>(c10::elementSize(program.target().dtype));
+  const int64_t beyond = std::max<int64_t>(0, more - slots_.free());
+  const int64_t buckets = slots_.buckets() + (beyond + slots - 1) / slots;
+  const int64_t objects = static_cast<int64_t>(ids().size()) + more;
+  // Memories and pointers of the buckets, the image, masks and logits.
+  return (buckets * (cells + slots) + cells) * channels * element + objects * (side * side * 4 + 4);
+}
+
+int64_t MultiplexState::view_growth(const MultiplexContext& context, int64_t frame, bool reverse) const {
+  const Program& program = context.model.program();
+  if (!program.target().device.is_cpu()) return 0;  // projections stay on the device
+  std::vector<int64_t> conditioning = bank_.conditioning_frames();
+  for (const int64_t t : conditions_)
+    if (!bank_.conditioning(t)) conditioning.push_back(t);
+  if (conditioning.empty() || std::find(conditioning.begin(), conditioning.end(), frame) != conditioning.end())
+    return 0;  // nothing is attended to
+  const auto plan =
+      plan_memories(frame, reverse, context.num_frames, conditioning, bank_.tracked_frames(), bank_.exceeds());
+  const auto remembered = std::count_if(plan.frames.begin(), plan.frames.end(), [&](const auto& item) {
+    return conditions_.contains(item.first) || bank_.find(item.first)->memory.defined();
+  });
+  const int64_t cells = context.model.grid() * context.model.grid();
+  const int64_t tokens =
+      static_cast<int64_t>(remembered) * cells + static_cast<int64_t>(plan.pointers.size()) * slots_.slots();
+  const auto element = static_cast<int64_t>(c10::elementSize(program.target().dtype));
+  const int64_t channels = program.architecture().hidden_size;
+  return 2 * context.network.layers() * slots_.buckets() * tokens * channels * element - bank_.projection_bytes();
+}
+
 void MultiplexState::store_tracked(int64_t frame, bool, SlotOutput output) {
   bank_.set(frame, std::move(output), /*conditions=*/false);
 }

@@ -62,6 +62,9 @@ class MultiplexState {
 
   void prune(const MultiplexContext& context, int64_t frame);
   void move_to_host(const MultiplexContext&, int64_t frame) { bank_.move_to_host(frame); }
+  // As MaskletBucket has them. What is kept besides are the projections of what a frame attends to.
+  int64_t frame_bytes(const MultiplexContext& context, int64_t more = 0) const;
+  int64_t view_growth(const MultiplexContext& context, int64_t frame, bool reverse) const;
   int64_t host_bytes() const { return bank_.host_bytes(); }
   int64_t bytes() const { return bank_.bytes() + book_.bytes(); }
 

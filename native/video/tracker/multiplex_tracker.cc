@@ -90,7 +90,7 @@ void MultiplexTracker::add_masks(int64_t frame, const std::vector<int64_t>& ids,
   std::vector<SlotAssignment> slots;
   for (const MultiplexState& state : buckets_) slots.push_back(state.slots());
   const auto place = state_for(slots, static_cast<int64_t>(ids.size()));
-  MultiplexState changed = place ? buckets_[*place] : MultiplexState(network_.slots(), options_);
+  MultiplexState changed = place ? buckets_[*place] : new_bucket();
   changed.add_masks(context(), frame, ids, masks, /*conditions=*/false);
   changed.preflight(context());
   if (place)
@@ -129,13 +129,27 @@ void MultiplexTracker::remove_objects(const std::vector<int64_t>& ids) {
   std::erase_if(order_, [&](int64_t id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); });
 }
 
+// That of the object alone.
+size_t MultiplexTracker::home_of(int64_t object) const {
+  const auto place = std::find_if(buckets_.begin(), buckets_.end(),
+                                  [&](const auto& b) { return b.contains(object) && b.ids().size() == 1; });
+  return static_cast<size_t>(place - buckets_.begin());
+}
+
+int64_t MultiplexTracker::growth_of_prompt(int64_t frame, int64_t object) const {
+  int64_t total = GroupedTracker::growth_of_prompt(frame, object);
+  for (const MultiplexState& state : buckets_)
+    if (state.contains(object) && state.ids().size() > 1) total += state.bank().extracted_bytes(object);
+  return total;
+}
+
 template <class Body>
 BucketFrame MultiplexTracker::prompt(int64_t frame, int64_t object, Body&& body) {
   return translate(ERR_INFERENCE, "Adding a prompt", [&] {
     const auto place =
         std::find_if(buckets_.begin(), buckets_.end(), [&](const auto& b) { return b.contains(object); });
     std::optional<MultiplexState> rest;  // of the state that the object leaves
-    MultiplexState changed(network_.slots(), options_);
+    MultiplexState changed = new_bucket();
     if (place != buckets_.end()) {
       changed = *place;
       if (changed.ids().size() > 1) {

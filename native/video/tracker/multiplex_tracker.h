@@ -25,6 +25,8 @@ class MultiplexTracker final : public GroupedTracker<MultiplexState, MultiplexNe
   BucketFrame add_points(int64_t frame, int64_t object, const ClickPrompt& input) override;
   BucketFrame add_mask(int64_t frame, int64_t object, const at::Tensor& mask) override;
 
+  int64_t growth_of_prompt(int64_t frame, int64_t object) const override;
+
   // The masks of prompts that are given together, as those of detections are.
   void add_masks(int64_t frame, const std::vector<int64_t>& ids, const MaskPrompts& masks);
   void correct_masks(int64_t frame, const std::vector<int64_t>& ids, const MaskPrompts& masks);
@@ -32,6 +34,8 @@ class MultiplexTracker final : public GroupedTracker<MultiplexState, MultiplexNe
  private:
   std::vector<Tracked> compute(int64_t frame, bool reverse, const std::vector<size_t>& moving,
                                bool encode_memory) override;
+  MultiplexState new_bucket() const override { return {network_.slots(), options_}; }
+  size_t home_of(int64_t object) const override;
   std::vector<int64_t> in_order(std::vector<int64_t> ids) const override;
   template <class Body>
   BucketFrame prompt(int64_t frame, int64_t object, Body&& body);

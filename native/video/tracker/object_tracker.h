@@ -53,6 +53,11 @@ class ObjectTracker : public MaskletTracker {
   virtual void prune(int64_t frame) = 0;
   // Full history: what tracking from `frame` will hardly look at goes to the host.
   virtual void move_to_host(int64_t frame) = 0;
+  // Full history: by at most how much host_bytes() grows. In a step that turns prompts into memory, tracks `objects` to
+  // the frame and adds so many others there; with a prompt for `object`, new or not, once all prompts are memory.
+  virtual int64_t growth_of_step(int64_t frame, bool reverse, const std::vector<int64_t>& objects,
+                                 int64_t added) const = 0;
+  virtual int64_t growth_of_prompt(int64_t frame, int64_t object) const = 0;
   virtual int64_t bytes() const = 0;                        // of memory, masks and pointers that are stored
   virtual int64_t host_bytes() const = 0;                   // of those of them that lie on the host
   virtual std::set<int64_t> pending_frames() const = 0;     // with prompts that are not in memory yet

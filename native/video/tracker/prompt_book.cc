@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/host_values.h"
 #include "network/program.h"
 #include "video/tracker/set_order.h"
 
@@ -177,8 +178,7 @@ int64_t PromptBook::bytes() const {
   int64_t total = 0;
   for (const Entry& one : entries_)
     for (const auto& [frame, pending] : one.pending)
-      for (const at::Tensor* tensor : {&pending.logits, &pending.given, &pending.pointer})
-        if (tensor->defined()) total += static_cast<int64_t>(tensor->nbytes());
+      total += bytes_of({&pending.logits, &pending.given, &pending.pointer});
   return total;
 }
 

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <map>
 
 #include "support/video_golden.h"
 
@@ -17,13 +18,22 @@ const Clip& Clip::get() {
   return clip;
 }
 
+const Clip& Clip::multiplex(int64_t slots) {
+  static std::map<int64_t, Clip> clips;
+  if (const auto known = clips.find(slots); known != clips.end()) return known->second;
+  return clips.emplace(slots, Clip(multiplex_golden(), multiplex_clip(), load_multiplex(slots))).first->second;
+}
+
 Clip::Clip(const GoldenModel& golden, const Json& recording)
-    : golden_(golden), pixels_(clip_of(golden, recording)), model_(golden.load()) {
+    : Clip(golden, clip_of(golden, recording), golden.load()) {}
+
+Clip::Clip(const GoldenModel& golden, at::Tensor pixels, std::unique_ptr<ImageModel> model)
+    : golden_(golden), pixels_(std::move(pixels)), model_(std::move(model)) {
   for (int64_t i = 0; i < frames(); i++) frames_.push_back({pixels_[i].const_data_ptr<uint8_t>(), width(), height()});
 }
 
 VideoOptions Clip::options() const {
-  VideoOptions options;
+  VideoOptions options = model_->program().is_multiplex() ? VideoOptions::of_multiplex() : VideoOptions();
   options.width = width(), options.height = height(), options.num_frames = frames();
   options.logits = true;
   return options;

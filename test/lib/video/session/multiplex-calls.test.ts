@@ -86,21 +86,36 @@ describe('random calls on a video of SAM 3.1', () => {
     expect(await followed(session)).toEqual(await followed(twin))
   })
 
-  it('a full history stops at its memory limit, and the session goes on', async () => {
-    const source = new TestSource((index) => wanderingFrame(index), {}, FRAMES)
-    const session = await video.start(source, { ...OPEN, history: 'full', memoryLimit: 2_000_000 })
-    await session.addPrompt({ frameIndex: 0, text: 'cat' })
-    const seen: number[] = []
-    const error = await rejection(
-      (async () => {
-        for await (const { frameIndex } of session.propagate()) seen.push(frameIndex)
-      })(),
-    )
-    expect(error).toMatchObject({ name: 'Sam3RuntimeError', code: 'ERR_MEMORY_LIMIT' })
-    expect(seen.length).toBeGreaterThan(2)
-    expect(seen.length).toBeLessThan(FRAMES)
-    await session.reset()
-    const { objects } = await session.addPoints({ frameIndex: 0, objectId: 90, points: [[80, 60]] })
-    expect(objects.map(({ id }) => id)).toContain(90)
-  })
+  it.each([
+    ['cat', 0, 1_100_000],
+    ['cat', 2, 2_000_000],
+    [undefined, 1, 800_000],
+    [undefined, 3, 1_100_000],
+  ])(
+    'a full history (%s, %i clicks) stops before its memory limit, and the session goes on',
+    async (text, clicks, memoryLimit) => {
+      const source = new TestSource((index) => wanderingFrame(index), {}, FRAMES)
+      const session = await video.start(source, { ...OPEN, history: 'full', memoryLimit })
+      if (text) await session.addPrompt({ frameIndex: 0, text })
+      for (let i = 0; i < clicks; i++) {
+        await session.addPoints({ frameIndex: 0, objectId: 50 + i, points: [[30 + 25 * i, 60]] })
+      }
+      const seen: number[] = []
+      const error = await rejection(
+        (async () => {
+          for await (const { frameIndex } of session.propagate()) {
+            seen.push(frameIndex)
+            expect((await session.stats()).hostBytes).toBeLessThanOrEqual(memoryLimit)
+          }
+        })(),
+      )
+      expect(error).toMatchObject({ name: 'Sam3RuntimeError', code: 'ERR_MEMORY_LIMIT' })
+      expect((await session.stats()).hostBytes).toBeLessThanOrEqual(memoryLimit)
+      expect(seen.length).toBeGreaterThan(1)
+      expect(seen.length).toBeLessThan(FRAMES)
+      await session.reset()
+      const { objects } = await session.addPoints({ frameIndex: 0, objectId: 90, points: [[80, 60]] })
+      expect(objects.map(({ id }) => id)).toContain(90)
+    },
+  )
 })
