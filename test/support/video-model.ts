@@ -2,8 +2,15 @@
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import type { ImageModelOptions, Sam3VideoModel, SessionOptions, VideoInput, VideoSession } from '../../lib/index.js'
 import { clipOf, replayedWeights, tensorsOf } from './golden-set.js'
+import { multiplexModel } from './paths.js'
 import type { SafetensorsFile } from './safetensors.js'
 import { buildTestVideoModel, type Pixels, TestSource, type TestSourceOptions, wanderingFrame } from './video.js'
+
+/** A model of each kind, for tests of what holds for every one. */
+export const VIDEO_KINDS: readonly { kind: string; weights: ImageModelOptions }[] = [
+  { kind: 'SAM 3', weights: {} },
+  { kind: 'SAM 3.1', weights: { model: multiplexModel } },
+]
 
 /** Declares the hooks of a model for the tests around it. Only tests may use what is returned. */
 export function useVideoModel(options: ImageModelOptions = {}) {
