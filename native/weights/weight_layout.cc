@@ -13,6 +13,7 @@ namespace {
 const std::vector<WeightLayout>& layouts() {
   static const std::vector<WeightLayout> all{
       {"Meta's sam3.pt", kMeta, {{"", ""}}},
+      {"Meta's model under its older names", kMeta, {{"detector.", "sam3_model."}, {"tracker.", "sam2_predictor."}}},
       {"Meta's image model", kMeta, {{"detector.", ""}, {"tracker.", "tracker."}}},
       {"Meta's image model with clicks", kMeta, {{"detector.", ""}, {"tracker.", "inst_interactive_predictor.model."}}},
       {"Meta's tracker",

@@ -162,6 +162,24 @@ def test_precision_table(config):
         assert 0 < rows[name] < 0.2, name
 
 
+def rows_of(lines):
+    """Of a table of errors: bfloat16 and float16 by output."""
+    cells = [[cell.strip() for cell in line.split("|")] for line in lines if line.startswith("| ")]
+    return {row[1]: (float(row[3]), float(row[4])) for row in cells if row[1] != "output"}
+
+
+def test_precision_that_the_readme_states(config):
+    """Other machines add up in another order: what is stated holds within a factor of two."""
+    readme = (ROOT / "scripts/export/README.md").read_text()
+    stated = rows_of(readme.split("tiny SAM 3.1 at 168 x 168")[1].split("## ")[0].splitlines())
+    assert len(stated) == 9
+    table = precision_table(config, open_weights(CHECKPOINT), config.image_size)
+    measured = rows_of(table.splitlines())
+    for output, errors in stated.items():
+        for error, found in zip(errors, measured[output], strict=True):
+            assert error / 2 < found < error * 2, (output, error, found)
+
+
 def test_command_line(tmp_path):
     """The configuration tells which program is written; what does not go together is an error of one line."""
     command = [sys.executable, "-m", "scripts.export"]

@@ -64,6 +64,8 @@ def write_shapes(meta: Weights, hf: Weights, out: Path) -> None:
     mixed = {name: tensor.bfloat16() if i % 2 else tensor for i, (name, tensor) in enumerate(hf.items())}
     layouts: dict[str, object] = {
         "meta": meta,
+        "older_names": under("sam3_model.", below("detector.", meta))
+        | under("sam2_predictor.", below("tracker.", meta)),
         "trainer_image": training(image),
         "image_with_tracker": image_model_with("tracker.", meta),
         "image_with_clicks": training(image_model_with("inst_interactive_predictor.model.", meta)),

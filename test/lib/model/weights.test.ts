@@ -140,6 +140,7 @@ describe('the layout of weights is told from the names of their tensors', () => 
   const whole = { detector: true, clicks: true, video: true }
   it.each<[string, string, string, object]>([
     ['meta', "Meta's sam3.pt", '', whole],
+    ['older_names', "Meta's model under its older names", '', whole],
     ['trainer_image', "Meta's image model", 'model.', image],
     ['image_with_tracker', "Meta's image model", '', whole],
     ['image_with_clicks', "Meta's image model with clicks", 'model.', whole],

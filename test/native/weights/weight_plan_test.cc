@@ -181,6 +181,21 @@ TEST_CASE("weight_plan: the image model of Meta with its tracker, under both of 
   }
 }
 
+TEST_CASE("weight_plan: Meta's model with the older names of its halves") {
+  for (const char* prefix : {"", "model."}) {
+    Source source;
+    fill(source, true, [&](const std::string& name) {
+      const bool tracker = name.starts_with("tracker.");
+      return prefix + (tracker ? "sam2_predictor." + name.substr(8) : "sam3_model." + name.substr(9));
+    });
+    CHECK(problem_of(source) == "");
+    const auto plan = plan_weights(map(), source);
+    CHECK((plan.parts.detector && plan.parts.clicks && plan.parts.video));
+    CHECK(plan.missing.empty());
+    CHECK(bound(source) == kAll);
+  }
+}
+
 TEST_CASE("weight_plan: a tracker alone answers clicks, and videos where it has the memory") {
   const Rename saved = [](const std::string& name) {
     if (name.starts_with("tracker_model.")) return name;
