@@ -65,7 +65,7 @@ export interface HeuristicOptions {
   usePrevMemFrame?: boolean
   /** The first click on an object of a prompt forgets what was followed of it. Default false. */
   useStatelessRefinement?: boolean
-  /** Within so many frames of a click the detector's masks no longer guide its object. Default 16. */
+  /** Within so many frames of a click the detector's masks no longer guide its object. Default 16 (to no effect). */
   refinementDetectorCondFrameRemovalWindow?: number
   /** SAM 3.1: overlaps of detections are measured by the smaller of two masks, not by both. Default true. */
   detNmsUseIom?: boolean
@@ -79,6 +79,26 @@ export interface HeuristicOptions {
   iomThreshRecondition?: number
   /** SAM 3.1: the box of a prompt counts when its frame is followed, too (the reference forgets it). Default true. */
   useBoxesInPropagation?: boolean
+  /**
+   * SAM 3.1: clicked objects are followed in a session without a text (the reference shows them only on frames that were
+   * clicked or propagated before). Default true.
+   */
+  followClicksWithoutText?: boolean
+  /**
+   * SAM 3.1: frames that no propagation has reached are computed whatever was called before (after a removal the reference
+   * fails on them; with false it is `ERR_INFERENCE`). Default true.
+   */
+  computeMissingFrames?: boolean
+  /**
+   * SAM 3.1: a frame may be clicked any number of times after a propagation of clicked objects has met it (the reference
+   * fails on the second click; with false it is `ERR_INVALID_ARGUMENT`). Default true.
+   */
+  repeatClicksAfterTracking?: boolean
+  /**
+   * SAM 3.1: `max_frame_num_to_track` of `Sam3VideoPredictor` reaches its last frame going forward (the reference fails
+   * there; with false it is `ERR_INFERENCE`). Default true.
+   */
+  trackLastOfMaxFrames?: boolean
   /** Most prompted frames that a frame looks back at; -1: all. Default 4. */
   maxCondFramesInAttn?: number
   /** The first prompted frame is always among them. Default false. */
@@ -93,7 +113,7 @@ export interface HeuristicOptions {
   maxPointNumInPromptEnc?: number
   /**
    * SAM 3.1: objects go on being followed when those are removed that their only prompted frame has input of (the
-   * reference fails). Default true.
+   * reference fails; with false it is `ERR_NO_PROMPT`). Default true.
    */
   keepLastCondFrame?: boolean
 }
@@ -177,6 +197,10 @@ export const HEURISTICS: Readonly<Record<keyof HeuristicOptions, Check>> = {
   highConfThresh: fraction,
   iomThreshRecondition: fraction,
   useBoxesInPropagation: flag,
+  followClicksWithoutText: flag,
+  computeMissingFrames: flag,
+  repeatClicksAfterTracking: flag,
+  trackLastOfMaxFrames: flag,
   maxCondFramesInAttn: whole(2, -1),
   keepFirstCondFrame: flag,
   maxObjPtrsInEncoder: whole(2),

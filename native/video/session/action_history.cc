@@ -28,8 +28,7 @@ void ActionHistory::begin(const Next& next, std::optional<int64_t> start) {
 }
 
 ActionHistory::Next ActionHistory::next(int64_t num_frames) const {
-  // Before the first propagation there are no results that clicks could be merged into.
-  if (!was_propagated()) return {};
+  if (!decide()) return {};
   const Action& last = actions_.back();
   if (last.type == Type::propagation) {
     if (last.kind == PropagationKind::fetch) return {PropagationKind::fetch, {}};
@@ -45,6 +44,13 @@ ActionHistory::Next ActionHistory::next(int64_t num_frames) const {
     if (action->type != Type::remove) objects.insert(action->objects.begin(), action->objects.end());
   if (objects.empty()) return {PropagationKind::fetch, {}};
   return {PropagationKind::partial, {objects.begin(), objects.end()}};
+}
+
+bool ActionHistory::decide() const {
+  if (actions_.empty()) return false;
+  if (clicks_ || was_propagated()) return true;
+  return removals_ && std::all_of(actions_.begin(), actions_.end(),
+                                  [](const Action& action) { return action.type == Type::remove; });
 }
 
 bool ActionHistory::was_clicked(int64_t object) const {

@@ -12,6 +12,10 @@ namespace sam3 {
 // Source: Meta's Sam3VideoInferenceWithInstanceInteractivity (parse_action_history_for_propagation).
 class ActionHistory {
  public:
+  // `clicks`, `removals`: as in the reference, those before the first propagation decide what it computes. Else that is
+  // always everything: there are no results yet that clicks could be merged into.
+  explicit ActionHistory(bool clicks = false, bool removals = false) : clicks_(clicks), removals_(removals) {}
+
   struct Next {
     PropagationKind kind = PropagationKind::full;
     std::vector<int64_t> objects;  // for partial
@@ -38,7 +42,9 @@ class ActionHistory {
     std::optional<int64_t> start;
   };
   void note(Action action);
+  bool decide() const;  // whether what was done so far counts
 
+  bool clicks_, removals_;
   std::vector<Action> actions_;
   bool running_ = false;
 };

@@ -3,6 +3,7 @@
 #include <ATen/Functions.h>
 
 #include <algorithm>
+#include <string>
 
 #include "core/error.h"
 #include "core/host_values.h"
@@ -26,9 +27,11 @@ ConceptGroup::ConceptGroup(SessionContext& context, int64_t index, const Concept
     : ObjectGroup(context, rules_of(context.options)),
       index_(index),
       prompt_frame_(frame),
+      merges_(index < 0),
       plain_(without_box(prompt)),
       boxed_(prompt),
       state_(*tracker_, context.rules),
+      history_(merges_, context.leaves_out(&MultiplexOptions::compute_missing_frames)),
       ahead_(frame),
       earliest_(frame) {}
 
@@ -81,14 +84,16 @@ void ConceptGroup::track(int64_t frame, bool reverse, const ConceptDetections& d
 
 // Objects whose last prompt was taken back cannot be found again.
 void ConceptGroup::drop_promptless() {
-  if (tracker_->has_conditioning()) return;
+  const bool fails = context_.model.program().is_multiplex() && !context_.options.tracker.keep_last_cond_frame;
+  if (fails || tracker_->has_conditioning()) return;
   for (const int64_t id : tracker_->object_ids()) remove_object(id);
 }
 
 GroupRun ConceptGroup::plan(const RunRequest& request) const {
   const auto next = history_.next(num_frames());
   GroupRun run = range_of(request, request.start.value_or(earliest_), 1);
-  run.kind = run.empty() || stage_.computed(run.first) ? next.kind : PropagationKind::full;
+  const bool known = run.empty() || as_planned(next.kind) || stage_.computed(run.first);
+  run.kind = known ? next.kind : PropagationKind::full;
   run.objects = next.objects;
   return run;
 }
@@ -109,15 +114,19 @@ void ConceptGroup::end() {
   run_ = {};
 }
 
+bool ConceptGroup::as_planned(PropagationKind kind) const {
+  return merges_ || (kind == PropagationKind::fetch && context_.leaves_out(&MultiplexOptions::compute_missing_frames));
+}
+
 PropagationKind ConceptGroup::kind_on(int64_t frame) const {
-  return stage_.computed(frame) ? run_.kind : PropagationKind::full;
+  return as_planned(run_.kind) || stage_.computed(frame) ? run_.kind : PropagationKind::full;
 }
 
 int64_t ConceptGroup::delay() const {
   if (run_.empty()) return 0;
   const auto [low, high] = std::minmax(run_.first, run_.last);
-  const bool detects =
-      run_.kind == PropagationKind::full || high == INT64_MAX || stage_.computed(low, high) < high - low + 1;
+  const bool missing = high == INT64_MAX || stage_.computed(low, high) < high - low + 1;
+  const bool detects = run_.kind == PropagationKind::full || (missing && !as_planned(run_.kind));
   return detects ? state_.options().hotstart_delay : 0;
 }
 
@@ -129,11 +138,21 @@ std::vector<int64_t> ConceptGroup::tracked_on(int64_t frame) const {
 void ConceptGroup::step(int64_t frame, const ConceptDetections& detections) {
   switch (kind_on(frame)) {
     case PropagationKind::full:
+      if (run_.cut_short && frame == run_.last && context_.leaves_out(&MultiplexOptions::track_last_of_max_frames))
+        throw Error(ERR_INFERENCE,
+                    "The reference fails on frame " + std::to_string(frame) + ", the last one that maxFrames allows.",
+                    "Leave trackLastOfMaxFrames out.");
       track(frame, run_.reverse, detections);
       if (first_look_ && first_look_->first == frame) first_look_.reset();
       break;
     case PropagationKind::partial: track_clicked(frame); break;
-    case PropagationKind::fetch: break;
+    case PropagationKind::fetch:
+      if (as_planned(run_.kind) && !stage_.has(frame))
+        throw Error(ERR_INFERENCE,
+                    "Frame " + std::to_string(frame) + " has no results that could be shown again, and the reference " +
+                        "computes none after an object was removed.",
+                    "Leave computeMissingFrames out.");
+      break;
   }
 }
 
@@ -160,8 +179,27 @@ void ConceptGroup::track_clicked(int64_t frame) {
     ObjectRecord object = object_record(std::move(runs.masks[0]), masks.host()[row], logits[i], probabilities[i]);
     object.score = state_.metadata().scores.at(ids[i]);
     object.rank = logits[i];  // the reference ranks refined objects by their logit
-    stage_.put(frame, ids[i], std::move(object));
+    put(frame, ids[i], std::move(object));
+    if (context_.leaves_out(&MultiplexOptions::repeat_clicks_after_tracking))
+      tracked_again_[ids[i]].emplace(frame, false);
   }
+  if (merges_ && !stage_.has(frame)) stage_.store(frame, {});
+}
+
+void ConceptGroup::put(int64_t frame, int64_t object, ObjectRecord record) {
+  if (!merges_ || stage_.has(frame)) stage_.put(frame, object, std::move(record));
+}
+
+// Without memory the first click is looked at afresh, and the next one with what that gave: there the reference fails.
+void ConceptGroup::check_repeated(int64_t frame, int64_t object) const {
+  const auto known = tracked_again_.find(object);
+  if (known == tracked_again_.end()) return;
+  const auto met = known->second.find(frame);
+  if (met != known->second.end() && met->second)
+    throw Error(ERR_INVALID_ARGUMENT,
+                "Object " + std::to_string(object) + " was clicked on frame " + std::to_string(frame) +
+                    " after it was followed to it; the reference fails on a second click there.",
+                "Leave repeatClicksAfterTracking out.");
 }
 
 template <class Prompt>
@@ -193,7 +231,8 @@ void ConceptGroup::click(int64_t frame, int64_t object, Prompt&& prompt) {
                     to_floats(found.object_logits)[place], to_floats(found.object_logits.sigmoid())[place]);
   record.score = record.rank = 1.0f;
   stage_.unhide(object);
-  stage_.put(frame, object, std::move(record));
+  put(frame, object, std::move(record));
+  if (merges_ && !stage_.has(frame)) stage_.store(frame, {});
 
   state_.click(object, is_new);
   history_.click(object, is_new);
@@ -202,9 +241,13 @@ void ConceptGroup::click(int64_t frame, int64_t object, Prompt&& prompt) {
 }
 
 void ConceptGroup::add_points(int64_t frame, int64_t object, const ClickPrompt& input) {
+  check_repeated(frame, object);
   ClickPrompt points = input;
   points.use_prev_mem_frame = input.use_prev_mem_frame || state_.options().use_prev_mem_frame;
   click(frame, object, [&] { return tracker_->add_points(frame, object, points); });
+  const auto again = tracked_again_.find(object);
+  if (again == tracked_again_.end()) return;
+  if (const auto met = again->second.find(frame); met != again->second.end()) met->second = true;
 }
 
 void ConceptGroup::add_mask(int64_t frame, int64_t object, const at::Tensor& mask) {
@@ -221,6 +264,7 @@ void ConceptGroup::remove_object(int64_t object) {
   state_.remove(object);
   history_.remove(object);
   clicked_.erase(object);
+  tracked_again_.erase(object);
 }
 
 std::vector<TrackedObject> ConceptGroup::labelled(std::vector<TrackedObject> objects) const {

@@ -1,4 +1,5 @@
 #pragma once
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -17,7 +18,8 @@ namespace sam3 {
 //   reference a later full propagation fails for want of their first frame).
 class ConceptGroup final : public ObjectGroup {
  public:
-  // `index` -1 for a group whose concept is gone, but not what was clicked beside it.
+  // `index` -1 for a group that never had a concept: clicked objects as the reference has them without a text, results
+  // of which are merged into frames that have some already.
   ConceptGroup(SessionContext& context, int64_t index, const ConceptPrompt& prompt, int64_t frame);
 
   // -1 for objects that were clicked and not detected.
@@ -55,6 +57,10 @@ class ConceptGroup final : public ObjectGroup {
 
  private:
   PropagationKind kind_on(int64_t frame) const;
+  // Whether such a propagation is one on every frame, whether that has results or not.
+  bool as_planned(PropagationKind kind) const;
+  void check_repeated(int64_t frame, int64_t object) const;
+  void put(int64_t frame, int64_t object, ObjectRecord record);
   bool boxed(int64_t frame) const;  // whether the detector gets the box there
   void track(int64_t frame, bool reverse, const ConceptDetections& detections);
   void track_clicked(int64_t frame);
@@ -67,12 +73,15 @@ class ConceptGroup final : public ObjectGroup {
   std::vector<TrackedObject> labelled(std::vector<TrackedObject> objects) const;
 
   int64_t index_, prompt_frame_;
+  bool merges_;                  // into frames that have results, as the reference does with clicks without a text
   ConceptPrompt plain_, boxed_;  // without and with the box
   ConceptState state_;
   ActionHistory history_;
   LookAhead ahead_;
   std::set<int64_t> clicked_;  // objects that were never detected
-  int64_t earliest_;           // frame with results
+  // Frames that an object was tracked to for its clicks, and whether it was clicked there since; as the reference only.
+  std::map<int64_t, std::map<int64_t, bool>> tracked_again_;
+  int64_t earliest_;  // frame with results
   std::optional<std::pair<int64_t, ConceptDetections>> first_look_;
 };
 

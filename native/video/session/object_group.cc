@@ -40,7 +40,7 @@ void ObjectGroup::remove_object(int64_t object) {
 }
 
 void ObjectGroup::join(bool reverse, int64_t first, int64_t last) {
-  run_ = {PropagationKind::full, first, first, last, reverse, {}};
+  run_ = {PropagationKind::full, first, first, last, reverse, {}, false};
 }
 
 std::pair<int64_t, int64_t> ObjectGroup::counts(int64_t frame) const {
@@ -59,7 +59,8 @@ GroupRun ObjectGroup::range_of(const RunRequest& request, int64_t start, int64_t
     run.last = request.max_frames ? std::max<int64_t>(start - std::min(*request.max_frames, start), 0) : 0;
   } else {
     run.first = start;
-    run.last = request.max_frames && *request.max_frames < end - start ? start + *request.max_frames : end;
+    run.cut_short = request.max_frames && *request.max_frames <= end - start;
+    run.last = run.cut_short ? start + *request.max_frames : end;
   }
   return run;
 }

@@ -22,6 +22,11 @@ struct SessionContext {
   const VideoOptions& options;
   std::shared_ptr<const ConceptRules> rules;
   int64_t next_id = 0;  // of the next detected object: one more than the highest id that was ever there
+
+  // Whether this repair of SAM 3.1 is to be left out, so that the reference's failure is met.
+  bool leaves_out(bool MultiplexOptions::* repair) const {
+    return model.program().is_multiplex() && !(options.concepts.*repair);
+  }
 };
 
 // The part of a propagation that concerns one group.
@@ -31,6 +36,7 @@ struct GroupRun {
   int64_t first = 0, last = -1;  // last before first in the order of travel: nothing to do
   bool reverse = false;
   std::vector<int64_t> objects;  // of a partial one
+  bool cut_short = false;        // forward, and max_frames chose the last frame
 
   bool empty() const { return reverse ? last > first : last < first; }
   bool covers(int64_t frame) const {

@@ -179,9 +179,13 @@ ObjectGroup* VideoSession::SessionState::home_of(int64_t object) const {
   return groups_.empty() ? nullptr : groups_.front().get();
 }
 
-void VideoSession::SessionState::prompt(int64_t object, const std::function<void(ObjectGroup&)>& body) {
+void VideoSession::SessionState::prompt(int64_t frame, int64_t object, const std::function<void(ObjectGroup&)>& body) {
   if (ObjectGroup* home = home_of(object)) return body(*home);
-  auto group = std::make_unique<ClickGroup>(context);
+  std::unique_ptr<ObjectGroup> group;
+  if (context.leaves_out(&MultiplexOptions::follow_clicks_without_text))
+    group = std::make_unique<ConceptGroup>(context, -1, ConceptPrompt(), frame);
+  else
+    group = std::make_unique<ClickGroup>(context);
   body(*group);
   if (running_) join(*group);
   groups_.push_back(std::move(group));

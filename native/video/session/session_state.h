@@ -28,7 +28,7 @@ struct VideoSession::SessionState {
   void open_prompted(int64_t frame, const RgbImage* image, int64_t growth, const CancelProbe& cancel);
   int64_t add_concept(int64_t frame, const ConceptPrompt& prompt, const CancelProbe& cancel);
   // Lets `body` prompt an object, new or not, in the group where it belongs.
-  void prompt(int64_t object, const std::function<void(ObjectGroup&)>& body);
+  void prompt(int64_t frame, int64_t object, const std::function<void(ObjectGroup&)>& body);
   ObjectGroup& group_of(int64_t object);  // ERR_UNKNOWN_OBJECT
   void remove_concept(int64_t index);
   void drop_empty_groups();

@@ -29,7 +29,7 @@ FrameResult VideoSession::add_points(int64_t frame, const RgbImage* image, int64
   return translate(ERR_INFERENCE, "Adding points", [&] {
     state_->check_points(object, input);
     state_->open_prompted(frame, image, state_->growth_of_prompt(frame, object, /*mask=*/false), cancel);
-    state_->prompt(object, [&](ObjectGroup& group) { group.add_points(frame, object, input); });
+    state_->prompt(frame, object, [&](ObjectGroup& group) { group.add_points(frame, object, input); });
     return state_->look(frame);
   });
 }
@@ -40,7 +40,7 @@ FrameResult VideoSession::add_mask(int64_t frame, const RgbImage* image, int64_t
     state_->check_object(object);
     const at::Tensor pixels = state_->mask_of(mask);
     state_->open_prompted(frame, image, state_->growth_of_prompt(frame, object, /*mask=*/true), cancel);
-    state_->prompt(object, [&](ObjectGroup& group) { group.add_mask(frame, object, pixels); });
+    state_->prompt(frame, object, [&](ObjectGroup& group) { group.add_mask(frame, object, pixels); });
     return state_->look(frame);
   });
 }

@@ -83,7 +83,7 @@ class GroupedTracker : public ObjectTracker {
     Bucket& bucket = bucket_of(object);
     Bucket changed = bucket;
     for (const int64_t t : bucket.mask_frames(object)) {
-      if (std::llabs(t - frame) > window) continue;
+      if (t == frame || std::llabs(t - frame) > window) continue;  // there it is the prompt itself
       for (const int64_t id : bucket.ids()) changed.clear_inputs(t, id);
     }
     bucket = std::move(changed);
@@ -201,7 +201,7 @@ class GroupedTracker : public ObjectTracker {
     const auto device = model_.program().target().device;
     std::vector<size_t> moving;  // buckets that the network has to be run for
     for (const size_t i : chosen)
-      if (buckets_[i].bank().has_conditioning() && !buckets_[i].bank().conditioning(frame)) moving.push_back(i);
+      if (buckets_[i].bank().has_conditioning() && !buckets_[i].stands(frame)) moving.push_back(i);
     std::vector<Tracked> tracked;
     if (!moving.empty()) tracked = compute(frame, reverse, moving, encode_memory);
 
@@ -217,7 +217,7 @@ class GroupedTracker : public ObjectTracker {
         masks.push_back(tracked[next].masks);
         host_masks.push_back(tracked[next].host_masks);
         logits.push_back(tracked[next++].object_logits.flatten());
-      } else if (buckets_[i].bank().conditioning(frame)) {
+      } else if (buckets_[i].stands(frame)) {
         const BucketFrame stored = buckets_[i].stored(frame);
         masks.push_back(stored.masks.to(device));
         host_masks.push_back(to_host(stored.masks));
@@ -234,7 +234,7 @@ class GroupedTracker : public ObjectTracker {
     for (size_t i = 0; i < moving.size(); i++)
       buckets_[moving[i]].store_tracked(frame, reverse, std::move(tracked[i].output));
     for (const size_t i : chosen)
-      if (std::find(moving.begin(), moving.end(), i) == moving.end() && buckets_[i].bank().conditioning(frame))
+      if (std::find(moving.begin(), moving.end(), i) == moving.end() && buckets_[i].stands(frame))
         buckets_[i].meet_conditioning(context(), frame, reverse);
     return result;
   }

@@ -55,7 +55,9 @@ class MaskletBucket {
   std::vector<int64_t> mask_frames(int64_t id) const { return book_.mask_frames(id); }
   std::set<int64_t> pending_frames() const { return book_.pending_frames(); }  // with prompts since the last preflight
 
-  BucketFrame stored(int64_t frame) const;  // of a conditioning frame
+  // Whether the answer on a frame is what is stored of it, which tracking does not change: on conditioning ones.
+  bool stands(int64_t frame) const { return bank_.conditioning(frame) != nullptr; }
+  BucketFrame stored(int64_t frame) const;  // where it stands
 
   MemoryView view(const TrackContext& context, int64_t frame, bool reverse) const;
   void store_tracked(int64_t frame, bool reverse, FrameOutput output);

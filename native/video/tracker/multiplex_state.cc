@@ -59,6 +59,16 @@ void MultiplexState::clear_inputs(int64_t frame, int64_t id, bool keep_last) {
   if (!bank_.has_conditioning()) bank_.clear();
 }
 
+void MultiplexState::forget_masks(int64_t but_on) {
+  for (const int64_t id : ids())
+    for (const int64_t frame : book_.mask_frames(id))
+      if (frame != but_on) book_.erase(frame, id);
+}
+
+bool MultiplexState::stands(int64_t frame) const {
+  return bank_.conditioning(frame) && (book_.prompted(frame) || bank_.conditioning_frames().size() == 1);
+}
+
 void MultiplexState::remove(const std::vector<int64_t>& ids) {
   std::vector<int64_t> left, gone;
   for (size_t i = 0; i < book_.ids().size(); i++)
@@ -216,8 +226,7 @@ int64_t MultiplexState::view_growth(const MultiplexContext& context, int64_t fra
   std::vector<int64_t> conditioning = bank_.conditioning_frames();
   for (const int64_t t : conditions_)
     if (!bank_.conditioning(t)) conditioning.push_back(t);
-  if (conditioning.empty() || std::find(conditioning.begin(), conditioning.end(), frame) != conditioning.end())
-    return 0;  // nothing is attended to
+  if (conditioning.empty() || conditions_.contains(frame) || stands(frame)) return 0;  // nothing is attended to
   const auto plan =
       plan_memories(frame, reverse, context.num_frames, conditioning, bank_.tracked_frames(), bank_.exceeds());
   const auto remembered = std::count_if(plan.frames.begin(), plan.frames.end(), [&](const auto& item) {
@@ -232,6 +241,7 @@ int64_t MultiplexState::view_growth(const MultiplexContext& context, int64_t fra
 }
 
 void MultiplexState::store_tracked(int64_t frame, bool, SlotOutput output) {
+  bank_.downgrade(frame);
   bank_.set(frame, std::move(output), /*conditions=*/false);
 }
 

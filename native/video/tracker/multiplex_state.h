@@ -46,8 +46,13 @@ class MultiplexState {
   void clear_inputs(int64_t frame, int64_t id);
   void preflight(const MultiplexContext& context);
   BucketFrame on_frame(const MultiplexContext& context, int64_t frame) const;
-  BucketFrame stored(int64_t frame) const;  // of a conditioning frame
+  // Whether the answer on a frame is what is stored of it. On a conditioning frame without input, while there are
+  // others, it is not.
+  bool stands(int64_t frame) const;
+  BucketFrame stored(int64_t frame) const;  // where it stands
   std::vector<int64_t> mask_frames(int64_t id) const { return book_.mask_frames(id); }
+  // Masks on other frames are no input any more. Those frames go on conditioning until they are tracked again.
+  void forget_masks(int64_t but_on);
   std::set<int64_t> pending_frames() const { return book_.pending_frames(); }
 
   // Removes those objects that the state has. Their slots are not given again; a bucket without objects goes.

@@ -124,6 +124,20 @@ void MultiplexTracker::correct_masks(int64_t frame, const std::vector<int64_t>& 
   for (auto& [i, state] : changed) buckets_[i] = std::move(state);
 }
 
+Propagated MultiplexTracker::propagate_some(int64_t frame, bool reverse, const std::vector<int64_t>& objects,
+                                            bool encode_memory) {
+  if (!options_.keep_last_cond_frame)
+    for (const size_t i : buckets_of(objects))
+      if (!buckets_[i].bank().has_conditioning())
+        throw Error(ERR_NO_PROMPT, "Objects lost the only frame with their prompts, and the reference fails there.",
+                    "Leave keepLastCondFrame out.");
+  return GroupedTracker::propagate_some(frame, reverse, objects, encode_memory);
+}
+
+void MultiplexTracker::clear_mask_prompts_around(int64_t frame, int64_t object, int64_t) {
+  bucket_of(object).forget_masks(frame);
+}
+
 void MultiplexTracker::remove_objects(const std::vector<int64_t>& ids) {
   GroupedTracker::remove_objects(ids);
   std::erase_if(order_, [&](int64_t id) { return std::find(ids.begin(), ids.end(), id) != ids.end(); });

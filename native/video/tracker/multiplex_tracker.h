@@ -24,6 +24,13 @@ class MultiplexTracker final : public GroupedTracker<MultiplexState, MultiplexNe
 
   BucketFrame add_points(int64_t frame, int64_t object, const ClickPrompt& input) override;
   BucketFrame add_mask(int64_t frame, int64_t object, const at::Tensor& mask) override;
+  // All masks on other frames, near or far, are no input any more; those frames go on conditioning. The reference takes
+  // the masks away first and then finds no frame that it would take back. When it meets one it tracks it anew, and
+  // keeps what it had of it beside that, which ours does not.
+  void clear_mask_prompts_around(int64_t frame, int64_t object, int64_t window) override;
+  // Without keep_last_cond_frame ERR_NO_PROMPT as soon as one state has lost its conditioning frames.
+  Propagated propagate_some(int64_t frame, bool reverse, const std::vector<int64_t>& objects,
+                            bool encode_memory = true) override;
 
   int64_t growth_of_prompt(int64_t frame, int64_t object) const override;
 

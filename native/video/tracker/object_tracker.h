@@ -34,7 +34,7 @@ class ObjectTracker : public MaskletTracker {
   // `mask` [height,width] of the video, or of another size, which is then resized: above 0.5 is the object.
   virtual BucketFrame add_mask(int64_t frame, int64_t object, const at::Tensor& mask) = 0;
   virtual BucketFrame clear_inputs(int64_t frame, int64_t object) = 0;
-  // Takes back the prompts, of all objects in the bucket of `object`, on those frames at most `window` away from
+  // Takes back the prompts, of all objects in the bucket of `object`, on those other frames at most `window` away from
   // `frame` where that object has a mask but no points (in the reference clear_detector_added_cond_frame_in_tracker).
   virtual void clear_mask_prompts_around(int64_t frame, int64_t object, int64_t window) = 0;
 

@@ -120,6 +120,24 @@ describe.each(VIDEO_KINDS)('$kind', ({ weights }) => {
       expect(ids.slice(6)).toEqual(Array.from({ length: 6 }, () => [7]))
     })
 
+    it('follows a mask that was drawn beside the objects of a text', async () => {
+      const thresholds = { scoreThresholdDetection: 0.3, newDetThresh: 0.3, maxNumObjects: 2, hotstartDelay: 0 }
+      const drawn = async (text: boolean) => {
+        const { session } = await video.wander({ ...thresholds, detNmsThresh: 0.5 }, {}, 4)
+        if (text) await session.addPrompt({ frameIndex: 0, text: 'cat' })
+        const mask = new Uint8Array(160 * 120)
+        for (let y = 20; y < 80; y++) mask.fill(1, y * 160 + 20, y * 160 + 90)
+        await session.addMask({ frameIndex: 0, objectId: 80, mask })
+        const results = await collect(session.propagate())
+        return results.map(({ objects }) => objects.find(({ id }) => id === 80)?.objectScore)
+      }
+      const alone = await drawn(false)
+      expect(alone.every((score) => score !== undefined)).toBe(true)
+      const beside = await drawn(true)
+      expect(beside[0]).toBe(10) // it is what was drawn
+      expect(Math.abs(beside[1]! - alone[1]!)).toBeLessThan(0.1) // nearly the same memory: some pixels are others'
+    })
+
     it('is refused while one is under way, and that one goes on', async () => {
       const { session } = await clicked()
       const first = session.propagate()
