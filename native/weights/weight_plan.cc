@@ -17,7 +17,7 @@ struct Hint {
   std::string_view part;
   const char* advice;
 };
-constexpr std::array<Hint, 8> kHints{{
+constexpr std::array<Hint, 7> kHints{{
     {"lora_", "It holds LoRA adapters: merge them first (PEFT: merge_and_unload(), then save_pretrained())."},
     {"_flat_param",
      "It holds flattened FSDP parameters: save with full_state_dict=True, or StateDictType.FULL_STATE_DICT."},
@@ -26,12 +26,23 @@ constexpr std::array<Hint, 8> kHints{{
     {"parametrizations.", "Its layers are parametrized: call remove_parametrizations() on them before you save."},
     {"quant_state", "It is quantised by bitsandbytes: call dequantize() before you save."},
     {".SCB", "It is quantised by bitsandbytes: call dequantize() before you save."},
-    {"interactive_convs", "It is SAM 3.1, another network than SAM 3."},
     {"_extra_state", "Its layers keep a state of their own, as quantised ones do: save the plain weights."},
 }};
 
-std::string advice_for(const WeightSource& source) {
-  for (const Hint& hint : kHints)
+// Parts that only one kind of model has: weights of the other kind than the program.
+constexpr std::array<Hint, 1> kForSam3{{{"interactive_convs", "It is SAM 3.1, another network than SAM 3."}}};
+constexpr std::array<Hint, 2> kForMultiplex{{
+    {"sam2_convs", "It is SAM 3, another network than SAM 3.1."},
+    {"detector_model.", "It is SAM 3, another network than SAM 3.1."},
+}};
+
+std::string advice_for(const NameMap& map, const WeightSource& source) {
+  std::vector<Hint> hints(kHints.begin(), kHints.end());
+  if (map.architecture().slots > 0)
+    hints.insert(hints.end(), kForMultiplex.begin(), kForMultiplex.end());
+  else
+    hints.insert(hints.end(), kForSam3.begin(), kForSam3.end());
+  for (const Hint& hint : hints)
     for (const auto& [name, info] : source.entries())
       if (name.find(hint.part) != std::string::npos) return std::string(" ") + hint.advice;
   return "";
@@ -85,7 +96,8 @@ struct Coverage {
 
 class Planner {
  public:
-  Planner(const NameMap& map, const WeightSource& source) : map_(map), source_(source), advice_(advice_for(source)) {}
+  Planner(const NameMap& map, const WeightSource& source)
+      : map_(map), source_(source), advice_(advice_for(map, source)) {}
 
   // What would come of binding `set`.
   WeightPlan plan(WeightSet set, const std::map<std::string, std::string>& tidy) const {

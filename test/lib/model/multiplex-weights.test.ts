@@ -3,8 +3,9 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFile
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { buildSam3VideoModel } from '../../../lib/index.js'
-import { multiplexModel, multiplexRoot } from '../../support/paths.js'
+import { buildSam3VideoModel, type Sam3Error } from '../../../lib/index.js'
+import { rejection } from '../../support/model.js'
+import { goldenModels, multiplexModel, multiplexRoot } from '../../support/paths.js'
 import { goldenClip, TestSource } from '../../support/video.js'
 
 const here = { device: 'cpu', dtype: 'float32' } as const
@@ -15,6 +16,8 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const read = (file: string) => readFileSync(path.join(multiplexModel, file))
+
+const sam3 = (file: string) => () => readFileSync(path.join(goldenModels.safetensors, file))
 
 /** A model folder with these files in the place of the set's own. */
 function modelWith(name: string, files: Record<string, Buffer | string>): string {
@@ -77,7 +80,39 @@ describe('weights of SAM 3.1', () => {
     expect(await found(model)).toEqual(expected)
   })
 
-  // Under these nothing would be found: an order of the thresholds as facebook/sam3.1 has it, with values that show.
+  it.each<[string, Record<string, () => Buffer>, string, RegExp]>([
+    [
+      "with SAM 3's program",
+      { 'config.json': sam3('config.json'), 'program.pt': sam3('program.pt'), 'names.json': sam3('names.json') },
+      'ERR_WEIGHTS_MISMATCH',
+      /It is SAM 3\.1, another network/,
+    ],
+    [
+      'of SAM 3 with this program',
+      { 'model.safetensors': sam3('model.safetensors') },
+      'ERR_WEIGHTS_MISMATCH',
+      /It is SAM 3, another network/,
+    ],
+    [
+      'of which the decoder of clicks is missing',
+      { 'model.safetensors': () => renamed((name) => name.replace('interactive_sam_mask_decoder', 'other_decoder')) },
+      'ERR_WEIGHTS_MISMATCH',
+      /^(?!.*another network).*missing/s,
+    ],
+    [
+      'that were cut off',
+      { 'model.safetensors': () => read('model.safetensors').subarray(0, 3_000_000) },
+      'ERR_WEIGHTS_CORRUPT',
+      /./,
+    ],
+  ])('%s are refused', async (_, files, code, message) => {
+    const made = modelWith('wrong', Object.fromEntries(Object.entries(files).map(([name, make]) => [name, make()])))
+    const error = (await rejection(buildSam3VideoModel({ model: made, ...here }))) as Sam3Error
+    expect(error).toMatchObject({ code, fix: expect.stringMatching(/\S/) })
+    expect(`${error.message} ${error.fix}`).toMatch(message)
+  })
+
+  // Names as facebook/sam3.1 has them, with values under which something else would be found.
   it('whatever thresholds a config.json has that was made for SAM 3', async () => {
     const stale = {
       score_threshold_detection: 0.999,

@@ -4,12 +4,7 @@ import { PushSource, type RawImage, type Sam3VideoModel, type VideoSession } fro
 import { deferred } from '../../../support/deferred.js'
 import { rejection } from '../../../support/model.js'
 import { buildTestVideoModel, collect, TestSource, wanderingFrame } from '../../../support/video.js'
-
-let model: Sam3VideoModel
-beforeAll(async () => {
-  model = await buildTestVideoModel()
-})
-afterAll(() => model.dispose())
+import { VIDEO_KINDS } from '../../../support/video-model.js'
 
 const image = (index: number): RawImage => ({ ...wanderingFrame(index), channels: 3 })
 /** The reference counts at most 16 object pointers, and fewer in a video that is known to be shorter. */
@@ -28,7 +23,13 @@ class AskedSource extends PushSource {
   }
 }
 
-describe('a live session', () => {
+describe.each(VIDEO_KINDS)('a live session, $kind', ({ weights }) => {
+  let model: Sam3VideoModel
+  beforeAll(async () => {
+    model = await buildTestVideoModel(weights)
+  })
+  afterAll(() => model.dispose())
+
   it('follows every frame where the source blocks, and gives what a folder of them gives', async () => {
     const session = await model.startSession(new PushSource({ ...size, overflow: 'block' }))
     const pushing = (async () => {
