@@ -26,13 +26,15 @@ class Followed {
         frames_(*model_, FrameFilter::bilinear, /*full_history=*/true),
         tracker_(*model_, frames_, options, images_.size(2), images_.size(1), images_.size(0)) {
     const int64_t side = model_->mask_side();
-    at::Tensor masks = at::full({3, side, side}, -8.0f);
+    at::Tensor masks = full({3, side, side}, -8.0f);
     for (int64_t i = 0; i < 3; i++) masks[i].narrow(0, 4 + 14 * i, 12).narrow(1, 4 + 10 * i, 14).fill_(8.0f);
     open(0);
     tracker_.add_objects(0, {0, 1, 2}, masks);
     for (int64_t frame = 1; frame < 6; frame++) track(frame);
   }
 
+  // The mask of an object that is everywhere.
+  at::Tensor everything() const { return full({1, model_->mask_side(), model_->mask_side()}, 8.0f); }
   void open(int64_t frame) {
     const at::Tensor image = images_[frame];
     const RgbImage raw{image.const_data_ptr<uint8_t>(), image.size(1), image.size(0)};
@@ -61,6 +63,10 @@ class Followed {
   }
 
  private:
+  at::Tensor full(at::IntArrayRef size, float value) const {
+    return at::full(size, value, at::TensorOptions(at::kFloat).device(model_->program().target().device));
+  }
+
   std::unique_ptr<ImageModel> model_;
   at::Tensor images_;
   FrameStore frames_;
@@ -117,8 +123,8 @@ TEST_CASE("multiplex clicks: a lost anchor is an error where it is not repaired"
     TrackerOptions options;
     options.keep_last_cond_frame = keep;
     Followed followed(options);
-    const at::Tensor masks = at::full({1, 48, 48}, 8.0f);
-    followed.tracker().add_objects(5, {3}, masks);  // in the same state, whose only conditioning frame is 0
+    followed.tracker().add_objects(5, {3},
+                                   followed.everything());  // in the same state, whose only conditioning frame is 0
     REQUIRE(followed.state_of(3).ids() == Frames{0, 1, 2, 3});
     followed.tracker().remove_objects({0, 1, 2});
     const auto track = [&] { followed.track(6); };
