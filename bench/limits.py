@@ -2,7 +2,8 @@
 
 Runs the program as it is, at the true size, on PyTorch's meta device, which computes shapes only. Every operator that is a kernel on CUDA takes
 the larger of its arithmetic over the card's FLOP/s and the bytes that it reads and writes over the card's bytes/s, and no less than a
-small kernel takes. Attention is one fused kernel. Constants that the program keeps are not counted.
+small kernel takes. Attention is one fused kernel, and so is each function of scripts/export/fused.py that the engine has a kernel for, unless
+--without-kernels is given. Constants that the program keeps are not counted.
 
     python -m bench.limits --bytes-per-second 3.0e12 --flops 670e12 --batch 8 --texts 1
 """
@@ -11,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from unittest import mock
 
 import torch
 import torch.nn.functional as F
@@ -21,8 +24,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from scripts.export import program
+from scripts.export import detr_encoder, mask_decoder, memory_attention, multiplex_memory, program, vision_encoder
 from scripts.export.config import Sam3Config
+from scripts.export.kept_tables import KeptTables
 
 LEAST = 2.4e-6  # seconds that a kernel takes
 CONTEXT = 32  # tokens of a text
@@ -30,6 +34,10 @@ VIEWS = frozenset(
     "view _unsafe_view reshape permute transpose t slice select unsqueeze squeeze expand unflatten flatten alias as_strided detach split"
     " split_with_sizes chunk unbind view_as view_as_complex view_as_real diagonal narrow lift_fresh empty empty_strided empty_like".split()
 )
+# Who calls the functions for which the engine has kernels (native/network/own_kernels.cc).
+CALLERS = (detr_encoder, mask_decoder, memory_attention, multiplex_memory, vision_encoder)
+# Each with the times that it reads the first, and what else it is given.
+KERNELS = {"apply_rope": 1, "norm_of_sum": 1, "relu_of_norm": 2}
 FILLS = frozenset("zeros ones full zeros_like ones_like full_like fill_ zero_ arange scalar_tensor".split())
 
 
@@ -94,6 +102,8 @@ class Count(TorchDispatchMode):
         flops = 0.0
         if func._overloadpacket in flop_registry:
             flops = flop_registry[func._overloadpacket](*args, **(kwargs or {}), out_val=out)
+        elif name == "addmm_":  # whose first argument is its result
+            flops = 2 * args[1].numel() * args[2].shape[1]
         elif name == "linear":
             flops = 2 * args[0].numel() * args[1].shape[0]
         elif name in ("conv2d", "conv_transpose2d"):
@@ -111,6 +121,31 @@ class Count(TorchDispatchMode):
             self.add("attention", flops, size)
         # As the fused kernels lay it out.
         return torch.empty(batch, rows, heads, v.shape[3], dtype=q.dtype, device=q.device).transpose(1, 2)
+
+    def kernel(self, name: str) -> Callable[..., Tensor]:
+        """One kernel of the engine, which writes what is as large as its first argument."""
+
+        def call(x: Tensor, *more: Any) -> Tensor:
+            if self.stage:
+                read = bytes_of(x) + sum(map(bytes_of, tensors_in(more)))
+                self.add(name, 0, KERNELS[name] * read + bytes_of(x))
+            return torch.empty_like(x)
+
+        return call
+
+    @contextmanager
+    def as_the_engine(self, kernels: bool) -> Iterator[None]:
+        """While it lasts, attention is one kernel, tables are kept as a program keeps them, and with `kernels` the engine's are used."""
+        with ExitStack() as stack:
+            replace = lambda owner, name, value: stack.enter_context(mock.patch.object(owner, name, value))  # noqa: E731
+            replace(F, "scaled_dot_product_attention", self.attention)
+            replace(KeptTables, "find", lambda tables, size, dtype, device: tables.kept.get(size))
+            replace(KeptTables, "keep", lambda tables, size, table: tables.kept.setdefault(size, table))
+            for module in CALLERS:
+                for name in KERNELS:
+                    if kernels and hasattr(module, name):
+                        replace(module, name, self.kernel(name))
+            yield
 
 
 def questions(network: Any, config: Sam3Config, images: int, texts: int, found: int) -> dict[str, Callable[[], Any]]:
@@ -163,20 +198,17 @@ def questions(network: Any, config: Sam3Config, images: int, texts: int, found: 
     }
 
 
-def count(bytes_per_second: float, flops: float, images: int, texts: int, found: int = 20) -> dict[str, Stage]:
+def count(
+    bytes_per_second: float, flops: float, images: int, texts: int, found: int = 20, kernels: bool = True
+) -> dict[str, Stage]:
     config = Sam3Config()
     network = program.build(config, "meta").to(torch.bfloat16)
     counter = Count(bytes_per_second, flops)
-    plain = F.scaled_dot_product_attention
-    F.scaled_dot_product_attention = counter.attention
-    try:
-        with torch.inference_mode(), counter:
-            for stage in ("", "counted"):  # the first time it makes what it keeps
-                for name, call in questions(network, config, images, texts, found).items():
-                    counter.stage = name if stage else ""
-                    call()
-    finally:
-        F.scaled_dot_product_attention = plain
+    with torch.inference_mode(), counter.as_the_engine(kernels), counter:
+        for stage in ("", "counted"):  # the first time it makes what it keeps
+            for name, call in questions(network, config, images, texts, found).items():
+                counter.stage = name if stage else ""
+                call()
     return counter.stages
 
 
@@ -207,8 +239,11 @@ def main() -> None:
     parser.add_argument("--flops", type=float, default=670e12, help="that large bfloat16 products reach (670e12)")
     parser.add_argument("--batch", type=int, default=8, help="images (8)")
     parser.add_argument("--texts", type=int, default=1, help="for each of them (1)")
+    parser.add_argument("--without-kernels", action="store_true", help="with LibTorch's operators alone")
     options = parser.parse_args()
-    stages = count(options.bytes_per_second, options.flops, options.batch, options.texts)
+    stages = count(
+        options.bytes_per_second, options.flops, options.batch, options.texts, kernels=not options.without_kernels
+    )
     card = f"{options.bytes_per_second / 1e12:g} TB/s, {options.flops / 1e12:g} TFLOP/s"
     print(
         f"Predicted for {card}, bfloat16, {options.batch} images with {options.texts} text{'s' if options.texts > 1 else ''} each:\n"

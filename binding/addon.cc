@@ -5,6 +5,7 @@
 
 #include "convert.h"
 #include "environment.h"
+#include "kernels/fused_operators.h"
 #include "model.h"
 #include "network/device.h"
 #include "session.h"
@@ -25,6 +26,18 @@ Napi::Value info(const Napi::CallbackInfo& call) {
   out.Set("devices", names);
   out.Set("cpuCapability", sam3::cpu_capability());
   out.Set("threads", at::get_num_threads());
+  return out;
+}
+
+// Of every GPU, why the engine's own kernels are not used there with the dtype 'auto'; empty where they are. Compiles
+// them.
+Napi::Value kernels(const Napi::CallbackInfo& call) {
+  auto out = Napi::Object::New(call.Env());
+  for (const std::string& device : sam3::available_devices())
+    if (device != "cpu") {
+      const auto target = sam3::resolve_target(device, "auto");
+      out.Set(device, sam3::kernels::prepare(target.device, target.dtype));
+    }
   return out;
 }
 
@@ -51,6 +64,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("errorCodes", error_codes(env));
   exports.Set("videoOptions", option_list(env));
   exports.Set("info", Napi::Function::New(env, info));
+  exports.Set("kernels", Napi::Function::New(env, kernels));
   exports.Set("load", Napi::Function::New(env, Model::load));
   exports.Set("inspectWeights", Napi::Function::New(env, inspect_weights));
   exports.Set("stop", Napi::Function::New(env, stop));

@@ -7,11 +7,13 @@
 #include <c10/core/Device.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <map>
 #include <string>
 
 #include "calls.h"
+#include "kernels/fused_operators.h"
 #include "network/device.h"
 #include "tasks.h"
 #include "torch_cuda.h"
@@ -24,6 +26,14 @@ using namespace sam3::bench;
 
 double free_memory(const ModelInfo& info) {
   return static_cast<double>(free_device_memory(c10::Device(info.device)));
+}
+
+// Why the engine's own kernels are not used; empty where they are.
+std::string kernels_off(const ImageModelOptions& options) {
+  const Target target = resolve_target(options.device, options.dtype);
+  if (target.device.is_cpu()) return "a CPU needs none";
+  const char* setting = std::getenv("SAM3_KERNELS");
+  return setting ? std::string("SAM3_KERNELS=") + setting : kernels::prepare(target.device, target.dtype);
 }
 
 void load(Bench& bench, const Json& job) {
@@ -47,6 +57,7 @@ void load(Bench& bench, const Json& job) {
   line.add("ms", watch.ms())
       .add("device", bench.info.device)
       .add("dtype", bench.info.dtype)
+      .add("without_kernels", kernels_off(options.model))
       .add("parameters", static_cast<double>(bench.info.parameters))
       .add("weight_bytes", static_cast<double>(bench.info.weight_bytes))
       .add("input_size", static_cast<double>(bench.info.input_size))

@@ -16,13 +16,15 @@ export interface Trial {
   libraries: readonly string[]
   /** Left out: LibTorch alone. */
   engine?: string
+  /** Also try the engine's own kernels on every GPU. */
+  kernels?: boolean
 }
 
 /** A first start reads gigabytes of CUDA libraries from the disk. */
 const TIMEOUT = 300_000
 
 const PROGRAM = `
-const [loader, engine, ...libraries] = process.argv.slice(1)
+const [loader, engine, kernels, ...libraries] = process.argv.slice(1)
 const { open } = require(loader)
 for (const library of libraries) open(library)
 let info = null
@@ -30,18 +32,19 @@ if (engine) {
   const module = { exports: {} }
   process.dlopen(module, engine, require('node:os').constants.dlopen.RTLD_NOW)
   info = module.exports.info()
+  if (kernels) info.kernels = module.exports.kernels()
   module.exports.stop()
 }
 console.log('works ' + JSON.stringify(info))`
 
 /**
- * @returns what `info()` of the engine gives, where one was opened, else null
+ * @returns what `info()` of the engine gives, and `kernels()` where it was asked for; null where none was opened
  * @throws Sam3EnvironmentError `ERR_LIBTORCH_LOAD`
  */
-export function tryInChild({ loader, libraries, engine = '' }: Trial, fix: string): Promise<unknown> {
+export function tryInChild({ loader, libraries, engine = '', kernels = false }: Trial, fix: string): Promise<unknown> {
   // Electron's own executable is Node only when it is asked to be.
   const env = { ...process.env, ELECTRON_RUN_AS_NODE: '1' }
-  const args = ['-e', PROGRAM, loader, engine, ...libraries]
+  const args = ['-e', PROGRAM, loader, engine, kernels ? 'kernels' : '', ...libraries]
   return new Promise((resolve, reject) => {
     execFile(process.execPath, args, { env, timeout: TIMEOUT }, (error, stdout, stderr) => {
       const works = /^works (.*)$/m.exec(stdout)?.[1]

@@ -26,6 +26,8 @@ export interface NativeEngine {
   errorCodes: string[]
   videoOptions: NativeVideoOption[]
   info(): NativeEngineInfo
+  /** For every GPU by its name why the engine's own kernels are not used there, or an empty text. Compiles and tries them. */
+  kernels(): Record<string, string>
   load(options: NativeLoadOptions, onProgress?: (done: number, total: number) => void): Promise<NativeModel>
   /** What is in a weight file, and what a program with these names would use of it. Reads no weights. */
   inspectWeights(weights: string, names: string): NativeWeightReport

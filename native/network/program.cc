@@ -54,6 +54,7 @@ Program Program::load(const ProgramFiles& files, const Target& target,
   else
     program.load_bound(files, progress);
   program.module_.eval();
+  program.kernels_ = use_kernels(program.module_, target);
   program.count_weights();
   return program;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "network/device.h"
+#include "network/own_kernels.h"
 #include "weights/name_map.h"
 #include "weights/weight_parts.h"
 
@@ -38,6 +39,8 @@ class Program {
   const WeightParts& parts() const { return parts_; }
   int64_t parameters() const { return parameters_; }
   int64_t weight_bytes() const { return weight_bytes_; }
+  // Which calls of the network are kernels of our own, or why none is.
+  const OwnKernels& kernels() const { return kernels_; }
   // The text carried inside a self-contained checkpoint; empty otherwise.
   const std::string& tokenizer_json() const { return tokenizer_json_; }
 
@@ -142,6 +145,7 @@ class Program {
   Target target_{c10::kCPU, at::kFloat};
   Architecture architecture_{};
   WeightParts parts_;
+  OwnKernels kernels_;
   int64_t parameters_ = 0, weight_bytes_ = 0;
   std::string tokenizer_json_;
 };

@@ -35,16 +35,17 @@ class DecoderLayer(nn.Module):
         prompt: Tensor,
         prompt_mask: Tensor,
         image: Tensor,
-        image_pos: Tensor,
+        image_keys: Tensor,
         box_bias: Tensor,
         query_mask: Optional[Tensor] = None,
     ) -> Tensor:
-        """x, query_pos [P,1+Q,C]; prompt [P,L,C]; image [P,g*g,C]; box_bias [P,heads,1+Q,g*g] -> [P,1+Q,C].
+        """x, query_pos [P,1+Q,C]; prompt [P,L,C]; image [P,g*g,C], image_keys: the same with its positions; box_bias
+        [P,heads,1+Q,g*g] -> [P,1+Q,C].
 
         `query_mask` bool [1+Q,1+Q] keeps groups of queries apart, which only training has.
         """
         x = self.attend_queries(x, query_pos, query_mask)
-        return self.attend_rest(x, query_pos, prompt, prompt_mask, image, image_pos, box_bias)
+        return self.attend_rest(x, query_pos, prompt, prompt_mask, image, image_keys, box_bias)
 
     def attend_queries(self, x: Tensor, query_pos: Tensor, query_mask: Optional[Tensor] = None) -> Tensor:
         """The self-attention step: x, query_pos [P,1+Q,C] -> [P,1+Q,C]."""
@@ -57,14 +58,12 @@ class DecoderLayer(nn.Module):
         prompt: Tensor,
         prompt_mask: Tensor,
         image: Tensor,
-        image_pos: Tensor,
+        image_keys: Tensor,
         box_bias: Tensor,
     ) -> Tensor:
         """The other steps: x [P,1+Q,C]; query_pos and box_bias may have batch 1 -> [P,1+Q,C]."""
         x = self.prompt_norm(x + self.prompt_attn.cross_attention(x + query_pos, prompt, prompt_mask))
-        x = self.image_norm(
-            x + self.image_attn.cross_attention_with_position(x + query_pos, image, image_pos, box_bias)
-        )
+        x = self.image_norm(x + self.image_attn.cross_attention_with_keys(x + query_pos, image_keys, image, box_bias))
         return self.mlp_norm(x + self.mlp(x))
 
 
@@ -157,7 +156,7 @@ class DetrDecoder(nn.Module):
             (not clamped: the reference discards the result of its clamp).
         """
         prompts, dtype = image.shape[0], image.dtype
-        prompt_mask = key_mask(valid, dtype)
+        prompt_mask, image_keys = key_mask(valid, dtype), image + image_pos
         boxes, position, bias, x = self._first(grid, dtype, image.device)
         x = x.expand(prompts, -1, -1)
         queries = x[:, 1:]
@@ -165,7 +164,7 @@ class DetrDecoder(nn.Module):
             if i > 0:
                 position, bias = self.query_position(boxes, dtype), self.box_bias(boxes, grid, dtype)
                 x = layer.attend_queries(x, position)
-            x = layer.attend_rest(x, position, prompt, prompt_mask, image, image_pos, bias)
+            x = layer.attend_rest(x, position, prompt, prompt_mask, image, image_keys, bias)
             queries = self.norm(x[:, 1:])
             boxes = (self.box_head(queries).float() + inverse_sigmoid(boxes)).sigmoid()
         presence = self.presence_head(self.presence_norm(x[:, :1])).squeeze(-1)

@@ -46,10 +46,10 @@ class GeometryLayer(nn.Module):
         self.norm3 = nn.LayerNorm(dim)
         self.mlp = FeedForward(dim, config.geometry_mlp)
 
-    def forward(self, x: Tensor, mask: Optional[Tensor], image: Tensor, position: Tensor) -> Tensor:
-        """x [P,N,C], mask [P,1,1,N], image [P,g*g,C], position [1,g*g,C] -> [P,N,C]."""
+    def forward(self, x: Tensor, mask: Optional[Tensor], image: Tensor, keys: Tensor) -> Tensor:
+        """x [P,N,C], mask [P,1,1,N], image [P,g*g,C], keys: the same with its positions -> [P,N,C]."""
         x = x + self.self_attn.self_attention(self.norm1(x), mask)
-        x = x + self.cross_attn.cross_attention_with_position(self.norm2(x), image, position)
+        x = x + self.cross_attn.cross_attention_with_keys(self.norm2(x), keys, image)
         return x + self.mlp(self.norm3(x))
 
 
@@ -133,9 +133,9 @@ class GeometryEncoder(nn.Module):
     def _look(self, x: Tensor, mask: Optional[Tensor], image: Tensor) -> Tensor:
         """The layers: x [B,N,C], mask [B,1,1,N], image [B,C,g,g] -> [B,N,C]."""
         features = image.flatten(2).transpose(1, 2)
-        position = self.positions(image)
+        keys = features + self.positions(image)
         for layer in self.layers:
-            x = layer(x, mask, features, position)
+            x = layer(x, mask, features, keys)
         return self.norm_out(x)
 
     def _without_boxes(self, image: Tensor) -> Tensor:

@@ -82,32 +82,41 @@ class FusedAttention(nn.Module):
         return linear(x, self.in_proj.weight[start:stop], self.in_proj.bias[start:stop])
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Optional[Tensor]) -> Tensor:
+        """What `out_proj` projects."""
         q, k, v = split_heads(q, self.heads), split_heads(k, self.heads), split_heads(v, self.heads)
         if mask is None:
-            return self.out_proj(merge_heads(attention(q, k, v)))
-        return self.out_proj(merge_heads(masked_attention(q, k, v, mask)))
+            return merge_heads(attention(q, k, v))
+        return merge_heads(masked_attention(q, k, v, mask))
 
     def self_attention(self, x: Tensor, mask: Optional[Tensor] = None) -> Tensor:
         """Queries, keys and values from `x` [B,N,C]."""
         q, k, v = self._project(x, 0, 3).chunk(3, dim=-1)
-        return self._attend(q, k, v, mask)
+        return self.out_proj(self._attend(q, k, v, mask))
 
-    def self_attention_with_position(self, x: Tensor, position: Tensor, mask: Optional[Tensor] = None) -> Tensor:
-        """Queries and keys from `x + position`, values from `x` (both [B,N,C] or broadcastable)."""
+    def attend_self_with_position(self, x: Tensor, position: Tensor, mask: Optional[Tensor] = None) -> Tensor:
+        """`self_attention_with_position` before `out_proj`."""
         q, k = self._project(x + position, 0, 2).chunk(2, dim=-1)
         return self._attend(q, k, self._project(x, 2, 1), mask)
 
-    def cross_attention(self, query: Tensor, memory: Tensor, mask: Optional[Tensor] = None) -> Tensor:
-        """Queries from `query` [B,N,C], keys and values from `memory` [B,L,C]."""
+    def self_attention_with_position(self, x: Tensor, position: Tensor, mask: Optional[Tensor] = None) -> Tensor:
+        """Queries and keys from `x + position`, values from `x` (both [B,N,C] or broadcastable)."""
+        return self.out_proj(self.attend_self_with_position(x, position, mask))
+
+    def attend_cross(self, query: Tensor, memory: Tensor, mask: Optional[Tensor] = None) -> Tensor:
+        """`cross_attention` before `out_proj`."""
         k, v = self._project(memory, 1, 2).chunk(2, dim=-1)
         return self._attend(self._project(query, 0, 1), k, v, mask)
 
-    def cross_attention_with_position(
-        self, query: Tensor, memory: Tensor, position: Tensor, mask: Optional[Tensor] = None
+    def cross_attention(self, query: Tensor, memory: Tensor, mask: Optional[Tensor] = None) -> Tensor:
+        """Queries from `query` [B,N,C], keys and values from `memory` [B,L,C]."""
+        return self.out_proj(self.attend_cross(query, memory, mask))
+
+    def cross_attention_with_keys(
+        self, query: Tensor, keys: Tensor, memory: Tensor, mask: Optional[Tensor] = None
     ) -> Tensor:
-        """Queries from `query`, keys from `memory + position`, values from `memory`."""
-        k, v = self._project(memory + position, 1, 1), self._project(memory, 2, 1)
-        return self._attend(self._project(query, 0, 1), k, v, mask)
+        """Queries from `query`, keys from `keys` (the memory with its positions), values from `memory`."""
+        k, v = self._project(keys, 1, 1), self._project(memory, 2, 1)
+        return self.out_proj(self._attend(self._project(query, 0, 1), k, v, mask))
 
 
 class FeedForward(nn.Module):
@@ -118,9 +127,13 @@ class FeedForward(nn.Module):
         self.fc1 = Linear(dim, hidden)
         self.fc2 = Linear(hidden, dim)
 
+    def hidden(self, x: Tensor) -> Tensor:
+        """What `fc2` projects: [...,dim] -> [...,hidden]."""
+        return linear_relu(x, self.fc1.weight, self.fc1.bias)
+
     def forward(self, x: Tensor) -> Tensor:
         """[...,dim] -> [...,dim]."""
-        return self.fc2(linear_relu(x, self.fc1.weight, self.fc1.bias))
+        return self.fc2(self.hidden(x))
 
 
 class MLP(nn.Module):

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from .config import Sam3Config
 from .cpu_kernels import attention, block_attention, differentiates, linear_relu
+from .fused import apply_rope
 from .layers import Linear, merge_heads, split_heads
-from .positions import AxialRope, SinePositions, apply_rope
+from .positions import AxialRope, SinePositions
 
 
 def turn(x: Tensor, rope: Tensor) -> None:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from .cpu_kernels import attention, linear_gelu
+from .fused import apply_rope
 from .layers import MLP, Linear, merge_heads, split_heads
 from .memory_attention import RopeCrossAttention
 from .memory_encoder import MemoryFuser, PointerBase
 from .multiplex_config import MultiplexConfig
-from .positions import apply_rope, axial_rope, sine_map
+from .positions import axial_rope, sine_map
 
 
 class MultiplexMemoryEncoder(MemoryFuser):

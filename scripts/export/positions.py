@@ -7,7 +7,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .cpu_kernels import differentiates
 from .kept_tables import KeptTables
 
 
@@ -118,19 +117,6 @@ class AxialRope(nn.Module):
         if table is None:
             table = self.tables.keep(grid, axial_rope(grid, self.head_dim, self.theta, 1.0, device))
         return table
-
-
-def apply_rope(x: Tensor, rope: Tensor) -> Tensor:
-    """Turns neighbouring pairs of the last dimension of `x` [...,D] by `rope`, complex64, broadcastable to [...,D/2], in fp32.
-
-    May overwrite `x`: one full-size temporary less, which for the vision encoder is worth more than the arithmetic.
-    """
-    pairs = x.float().unflatten(-1, [x.shape[-1] // 2, 2])
-    if not torch.jit.is_scripting():
-        if differentiates(x):
-            return torch.view_as_real(torch.view_as_complex(pairs) * rope).flatten(-2).to(x.dtype)
-    torch.view_as_complex(pairs).mul_(rope)
-    return pairs.flatten(-2).to(x.dtype)
 
 
 def cxcywh_to_xyxy(boxes: Tensor) -> Tensor:

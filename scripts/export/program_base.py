@@ -14,7 +14,6 @@ from .config import Sam3Config
 from .detr_decoder import DetrDecoder
 from .detr_encoder import DetrEncoder
 from .geometry_encoder import GeometryEncoder
-from .layers import pick_images
 from .mask_decoder import MaskDecoder
 from .neck import Neck
 from .positions import cxcywh_to_xyxy
@@ -107,8 +106,7 @@ class ProgramBase(nn.Module):
         self, fine: Tensor, middle: Tensor, img_idx: Tensor, encoded: Tensor, prompt: Tensor, valid: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Pixel map [P,256,4g,4g] for `masks`, semantic logits [P,1,4g,4g]."""
-        fine, middle = pick_images(fine, img_idx), pick_images(middle, img_idx)
-        return self.mask_decoder.embed_pixels(fine, middle, encoded, prompt, valid)
+        return self.mask_decoder.embed_pixels(fine, middle, img_idx, encoded, prompt, valid)
 
     @torch.jit.export
     def masks(self, pixels: Tensor, queries: Tensor) -> Tensor:

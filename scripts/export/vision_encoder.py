@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from .config import Sam3Config
 from .cpu_kernels import attention, linear_gelu
+from .fused import add_product, apply_rope, norm_of_sum, sums_in_place
 from .kept_tables import KeptTables
 from .layers import Linear
-from .positions import AxialRope, apply_rope, axial_rope
+from .positions import AxialRope, axial_rope
 
 
 class RopeAttention(nn.Module):
@@ -23,12 +24,16 @@ class RopeAttention(nn.Module):
         self.qkv = Linear(dim, 3 * dim)
         self.proj = Linear(dim, dim)
 
-    def forward(self, x: Tensor, rope: Tensor) -> Tensor:
-        """x [B,N,C], rope complex64 [N,D/2] -> [B,N,C]."""
+    def attend(self, x: Tensor, rope: Tensor) -> Tensor:
+        """What `proj` projects: x [B,N,C], rope complex64 [N,D/2] -> [B,N,C]."""
         qkv = self.qkv(x).unflatten(-1, [3, self.heads, x.shape[-1] // self.heads])
         qk = apply_rope(qkv[:, :, :2], rope[:, None, None])
         q, k, v = qk[:, :, 0].transpose(1, 2), qk[:, :, 1].transpose(1, 2), qkv[:, :, 2].transpose(1, 2)
-        return self.proj(attention(q, k, v).transpose(1, 2).flatten(2))
+        return attention(q, k, v).transpose(1, 2).flatten(2)
+
+    def forward(self, x: Tensor, rope: Tensor) -> Tensor:
+        """x [B,N,C], rope complex64 [N,D/2] -> [B,N,C]."""
+        return self.proj(self.attend(x, rope))
 
 
 class GeluMLP(nn.Module):
@@ -39,9 +44,13 @@ class GeluMLP(nn.Module):
         self.fc1 = Linear(dim, hidden)
         self.fc2 = Linear(hidden, dim)
 
+    def hidden(self, x: Tensor) -> Tensor:
+        """What `fc2` projects: [...,dim] -> [...,hidden]."""
+        return linear_gelu(x, self.fc1.weight, self.fc1.bias)
+
     def forward(self, x: Tensor) -> Tensor:
         """[...,dim] -> [...,dim]."""
-        return self.fc2(linear_gelu(x, self.fc1.weight, self.fc1.bias))
+        return self.fc2(self.hidden(x))
 
 
 class VisionLayer(nn.Module):
@@ -56,9 +65,19 @@ class VisionLayer(nn.Module):
 
     def forward(self, x: Tensor, rope: Tensor) -> Tensor:
         """x [B,N,C]; attention runs inside blocks of rope.shape[0] consecutive tokens."""
-        blocks = self.norm1(x).unflatten(1, [x.shape[1] // rope.shape[0], rope.shape[0]]).flatten(0, 1)
-        x = x + self.attention(blocks, rope).view_as(x)
+        x = x + self.attention(self._blocks(self.norm1(x), rope), rope).view_as(x)
         return x + self.mlp(self.norm2(x))
+
+    def add_to(self, x: Tensor, rope: Tensor, before_attention: Tensor, before_mlp: Tensor) -> None:
+        """The same, in place, on a sum x [B,N,C] that lacks the biases of `attention.proj` and `mlp.fc2`, here and in the layers before:
+        those are, added up, in `before_attention` and `before_mlp` [C]."""
+        y = norm_of_sum(x, before_attention, self.norm1.weight, self.norm1.bias, 1e-5)
+        add_product(x, self.attention.attend(self._blocks(y, rope), rope).view_as(x), self.attention.proj.weight)
+        y = norm_of_sum(x, before_mlp, self.norm2.weight, self.norm2.bias, 1e-5)
+        add_product(x, self.mlp.hidden(y), self.mlp.fc2.weight)
+
+    def _blocks(self, x: Tensor, rope: Tensor) -> Tensor:
+        return x.unflatten(1, [x.shape[1] // rope.shape[0], rope.shape[0]]).flatten(0, 1)
 
 
 class VisionEncoder(nn.Module):
@@ -82,6 +101,7 @@ class VisionEncoder(nn.Module):
         self.position_maps = KeptTables()
         self.local_rope = AxialRope(self.head_dim, self.theta)
         self.global_ropes = KeptTables()
+        self.shifts = KeptTables()
         self.norm_pre = nn.LayerNorm(config.vision_width, eps=1e-5)
         self.layers = nn.ModuleList(VisionLayer(config) for _ in range(config.vision_layers))
 
@@ -125,16 +145,38 @@ class VisionEncoder(nn.Module):
         return self._to_windows(self.norm_pre(x + self._position_map(grid)))
 
     def run_layers(self, x: Tensor, first: int, count: int) -> Tensor:
-        """`count` layers from the `first` on: [B,g*g,C] -> [B,g*g,C], tokens in window order."""
+        """`count` layers from the `first` on: [B,g*g,C] -> [B,g*g,C], tokens in window order, short of some biases where sums are made in
+        place."""
         local_rope = self.local_rope(self.window, x.device)
         global_rope = self._global_rope(self._grid(x), x.device)
+        in_place = sums_in_place(x)
+        shifts = self._shifts(x) if in_place else x
+        if in_place:
+            x = x.clone()
         for i, layer in enumerate(self.layers):
             if first <= i and i < first + count:
-                x = layer(x, global_rope if i in self.global_layers else local_rope)
+                rope = global_rope if i in self.global_layers else local_rope
+                if in_place:
+                    layer.add_to(x, rope, shifts[2 * i], shifts[2 * i + 1])
+                else:
+                    x = layer(x, rope)
         return x
 
+    def _shifts(self, x: Tensor) -> Tensor:
+        """What tokens lack that were summed in place, before each attention and MLP and at the end: [2*layers+1,C], as `x`."""
+        table = self.shifts.find(0, x.dtype, x.device)
+        if table is None:
+            biases = [torch.zeros_like(self.norm_pre.bias)]
+            for layer in self.layers:
+                biases.append(layer.attention.proj.bias)
+                biases.append(layer.mlp.fc2.bias)
+            table = self.shifts.keep(0, torch.stack(biases).float().cumsum(0).to(x.dtype))
+        return table
+
     def join(self, x: Tensor) -> Tensor:
-        """Tokens [B,g*g,C] in window order -> map [B,C,g,g]."""
+        """Tokens [B,g*g,C] of the last layer -> map [B,C,g,g]."""
+        if sums_in_place(x):
+            x = x + self._shifts(x)[-1]
         return self._from_windows(x, self._grid(x)).permute(0, 3, 1, 2)
 
     def _grid(self, x: Tensor) -> int:

@@ -15,6 +15,7 @@ from .kernels import stages, timeline
 from .machine import facts
 from .native_tests import native_tests
 from .node import node_tests
+from .own_kernels import own_kernels
 from .pack import pack
 from .processes import ROOT
 from .report import Report
@@ -73,6 +74,7 @@ def steps_of(check: Check) -> list[Step]:
         ("native tests", 100, native_tests, ("build", "goldens")),
         ("models", 90, end_models, ()),
         ("throughput", 130, throughput, ("build", "models")),
+        ("own kernels on and off", 60, own_kernels, ("build", "models")),
         ("timeline of the engine", 60, timeline, ("build", "models")),
         ("stages of the program", 75, stages, ("models",)),
         ("video", 90, video, ("build", "models")),

@@ -63,8 +63,9 @@ class Check:
     def log(self, name: str) -> Path:
         return self.scratch / "logs" / f"{name}.log"
 
-    def native(self, name: str) -> Worker:
-        return Worker([str(self.build / "sam3_native_bench")], self.log(name), self.native_environment)
+    def native(self, name: str, **environment: str) -> Worker:
+        names = {**self.native_environment, **environment}
+        return Worker([str(self.build / "sam3_native_bench")], self.log(name), names)
 
     def timed_model(self, device: str, dtype: str) -> dict[str, Any]:
         """The first request to a worker: the model at the size that is timed."""

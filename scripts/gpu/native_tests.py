@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from importlib.metadata import PackageNotFoundError, files
 
 from .context import Check
 from .goldens import environment
@@ -38,6 +39,15 @@ def finished(output: str) -> int:
     return len(re.findall(r"^\d+\.\d+ s: ", output, re.M))
 
 
+def nvrtc() -> dict[str, str]:
+    """NVIDIA's compiler for the tests, where pip has it without a torch for CUDA; beside such a one the engine finds it itself."""
+    try:
+        found = [file for file in files("nvidia-cuda-nvrtc-cu12") or [] if file.name == "libnvrtc.so.12"]
+    except PackageNotFoundError:
+        return {}
+    return {"SAM3_NVRTC": str(found[0].locate())} if found else {}
+
+
 def native_tests(check: Check, clock: Clock, result: Result) -> None:
     """Runs all cases; names those that fail, and says which range was cut off."""
     program = str(check.build / "sam3_native_tests")
@@ -48,6 +58,7 @@ def native_tests(check: Check, clock: Clock, result: Result) -> None:
     names = {
         **check.native_environment,
         **environment(check.scratch / "goldens"),
+        **nvrtc(),
         "SAM3_TEST_DEVICE": check.device,
         "OMP_NUM_THREADS": "2",
         "OMP_WAIT_POLICY": "passive",

@@ -43,6 +43,15 @@ async function configure({ libtorch, doctest }, sanitize) {
   return { tree, programs: path.join(tree, 'Release') }
 }
 
+/** Names NVIDIA's compiler, of the Python packages, to the tests. */
+async function nvrtcEnvironment({ python }) {
+  const program =
+    "from importlib.metadata import files; print(*(f.locate() for f in files('nvidia-cuda-nvrtc-cu12') if f.name == 'libnvrtc.so.12'))"
+  const { code, output } = await run(python, ['-c', program])
+  if (code !== 0) throw new SetupError(`NVRTC is not there:\n${output}`, 'Run: npm run setup test-packages')
+  return { SAM3_NVRTC: output.trim() }
+}
+
 /** Builds the tests on the stand-in. @returns the folder of the program */
 export async function buildStandin(context) {
   const { tree, programs } = await configure(context, false)
@@ -69,6 +78,7 @@ export async function nativeTests(context, { sanitize = false, fuzz, doctest = [
     OMP_WAIT_POLICY: 'passive',
     ...(await goldenEnvironment(context)),
     ...shapesEnvironment(),
+    ...(await nvrtcEnvironment(context)),
     ...(sanitize && SANITIZERS),
     ...(fuzz && { SAM3_FUZZ_CASES: fuzz }),
   }

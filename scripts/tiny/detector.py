@@ -104,11 +104,12 @@ def decode(
     apart, prompt_mask = group.unsqueeze(0) == group.unsqueeze(1), key_mask(valid, dtype)
     found: list[list[tuple[Tensor, Tensor]]] = [[] for _ in groups]
     presences = []
+    image_keys = image + image_pos
     for layer in decoder.layers:
         with torch.autocast(image.device.type, enabled=False):
             bias = decoder.box_bias(boxes, grid, torch.float32)
         position = decoder.query_position(boxes, dtype)
-        x = layer(x, position, prompt, prompt_mask, image, image_pos, bias, apart)
+        x = layer(x, position, prompt, prompt_mask, image, image_keys, bias, apart)
         queries = decoder.norm(x[:, 1:])
         new = (decoder.box_head(queries).float() + inverse_sigmoid(boxes)).sigmoid()
         for out, q, b in zip(found, queries.split(sizes, 1), new.split(sizes, 1)):

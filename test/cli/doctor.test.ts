@@ -33,7 +33,14 @@ const run = (args: string[], env: NodeJS.ProcessEnv = {}) =>
   runProgram(process.execPath, [program, ...args], environment(env))
 
 const gpu = { name: 'NVIDIA X', memory: 80e9, capability: '9.0', dtypes: dtypesOf('9.0') }
-const works = { torch: '2.13.0', cuda: true, devices: ['cpu', 'cuda:0'], cpuCapability: 'AVX2', threads: 8 }
+const works = {
+  torch: '2.13.0',
+  cuda: true,
+  devices: ['cpu', 'cuda:0'],
+  cpuCapability: 'AVX2',
+  threads: 8,
+  kernels: { 'cuda:0': '' },
+}
 const healthy: Machine = {
   version: '1.2.3',
   node: { version: '22.1.0', napi: '9' },
@@ -54,6 +61,7 @@ describe('doctor', () => {
     for (const fact of ['22.1.0', 'glibc 2.36', 'for CUDA 12.6', 'driver 560.35, serves CUDA 12.6', '80.0 GB', '9.0'])
       expect(text).toContain(fact)
     expect(text).toContain("dtype 'auto' is bfloat16")
+    expect(text).toContain('kernels cuda:0: compiled')
   })
 
   it.each<[string, Partial<Machine>, string, string, RegExp]>([
@@ -88,6 +96,13 @@ describe('doctor', () => {
       'gpu',
       /libtorch install --flavour cu126/,
     ],
+    [
+      'a GPU without NVRTC',
+      { opened: { ...works, kernels: { 'cuda:0': 'NVRTC was not found' } } },
+      'note',
+      'kernels',
+      /comes with a LibTorch for CUDA; SAM3_NVRTC names another/,
+    ],
     ['a hidden GPU', { opened: { ...works, cuda: false } }, 'problem', 'gpu', /CUDA_VISIBLE_DEVICES/],
   ])('has a fix for %s', (_name, change, state, subject, fix) => {
     const found = judgeMachine({ ...healthy, ...change }).filter((finding) => finding.state !== 'ok')
@@ -98,6 +113,7 @@ describe('doctor', () => {
     expect(machine.opened).toMatchObject({
       torch: expect.stringMatching(/^2\./),
       devices: expect.arrayContaining(['cpu']),
+      kernels: {},
     })
     expect(machine.system.glibc).toMatch(/^2\.\d+$/)
     expect(judgeMachine(machine).filter(({ state }) => state === 'problem')).toEqual([])

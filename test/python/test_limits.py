@@ -53,6 +53,35 @@ def test_attention_is_one_kernel():
     assert counter.stages["all"].flops == 2 * 2 * 8 * 100 * 50 * 128
 
 
+def test_a_product_that_adds_to_its_result_reads_it_too():
+    x, a, weight = meta(4096, 64), meta(4096, 256), meta(64, 256)
+    product = counted(lambda: x.addmm_(a, weight.t()))
+    assert product.flops == 2 * 4096 * 256 * 64
+    assert product.bytes == 2 * (2 * x.numel() + a.numel() + weight.numel())
+
+
+def test_the_engines_kernels():
+    """One kernel each where LibTorch has several, in the encoders of image and prompts: 32 layers, and 6."""
+    with_kernels, without = (count(3.0e12, 670e12, images=1, texts=2, kernels=used) for used in (True, False))
+    encoder, plain = with_kernels["image encoder"], without["image encoder"]
+    # Queries and keys of 5184 tokens of 1024 channels, read and written once; the rest of the time is one table.
+    assert encoder.by_operator["apply_rope"] == pytest.approx(32 * 2 * 2 * 2 * 5184 * 1024 / 3.0e12, rel=0.07)
+    assert "mul_" in plain.by_operator and "mul_" not in encoder.by_operator
+    # To fp32 and back, the product, and sums before each norm are gone.
+    assert plain.operators - encoder.operators == 32 * 2 + 64
+    assert encoder.seconds < 0.85 * plain.seconds
+    assert encoder.flops == plain.flops
+    for stage in ("detector", "pixel decoder"):
+        assert with_kernels[stage].bytes < without[stage].bytes
+    assert with_kernels["neck"] == without["neck"]
+
+
+def test_tables_are_counted_once():
+    """What a program keeps it makes before the count begins."""
+    stages = count(3.0e12, 670e12, images=1, texts=1)
+    assert not {"polar", "cumsum"} & {name for stage in stages.values() for name in stage.by_operator}
+
+
 def test_the_program_by_stage():
     one = count(3.0e12, 670e12, images=1, texts=1)
     assert list(one) == ["image encoder", "neck", "text", "geometry", "detector", "pixel decoder", "masks"]

@@ -10,7 +10,8 @@ from tiny_world import CONFIG, make_world
 
 from scripts.export.config import Sam3Config
 from scripts.export.cpu_kernels import attention, causal_attention, linear, linear_gelu, linear_relu, masked_attention
-from scripts.export.positions import apply_rope, axial_rope
+from scripts.export.fused import apply_rope
+from scripts.export.positions import axial_rope
 from scripts.export.program import build, script
 from scripts.export.weight_files import open_weights
 from scripts.export.weights import load

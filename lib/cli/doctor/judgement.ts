@@ -3,7 +3,7 @@ import { formatBytes } from '../../download/disk-space.js'
 import { obstacle } from '../../libtorch/flavour.js'
 import { INSTALL_COMMAND } from '../../libtorch/find.js'
 import { type Finding, problem } from './findings.js'
-import { type DtypeSupport, failed, type Gpu, type Machine } from './machine.js'
+import { type DtypeSupport, failed, type Gpu, type Machine, type OpenedEngine } from './machine.js'
 
 const OLDEST_NODE = 20
 
@@ -65,7 +65,7 @@ function checkGpu({ gpu, libtorch, opened }: Machine): Finding[] {
     const driver = gpu.driver === null ? '' : `driver ${gpu.driver}, `
     findings.unshift({ state: 'ok', subject: 'driver', text: `${driver}serves CUDA ${gpu.cuda}` })
   }
-  if (opened !== null && !failed(opened) && opened.cuda) return findings // it is used: whatever the rules say
+  if (opened !== null && !failed(opened) && opened.cuda) return [...findings, ...checkKernels(opened)] // it is used: whatever the rules say
   const why = obstacle({ driver: gpu.cuda, devices: gpu.devices })
   if (why !== undefined) {
     const fix =
@@ -81,6 +81,20 @@ function checkGpu({ gpu, libtorch, opened }: Machine): Finding[] {
     findings.push({ state: 'problem', subject: 'gpu', text: 'LibTorch is for CUDA but sees no GPU', fix })
   }
   return findings
+}
+
+function checkKernels({ kernels }: OpenedEngine): Finding[] {
+  return Object.entries(kernels).map(([device, why]) => {
+    if (why === '')
+      return {
+        state: 'ok',
+        subject: 'kernels',
+        text: `${device}: compiled, and they give what LibTorch's operators give`,
+      }
+    const fix =
+      'Everything works without them, slower. They need NVRTC (libnvrtc.so.12 or .13), which comes with a LibTorch for CUDA; SAM3_NVRTC names another one.'
+    return { state: 'note', subject: 'kernels', text: `${device}: LibTorch's operators alone: ${why}`, fix }
+  })
 }
 
 function checkDtypes({ cpu, opened }: Machine): Finding {

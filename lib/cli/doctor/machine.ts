@@ -28,6 +28,9 @@ export interface GpuFacts {
   devices: Gpu[]
 }
 
+/** `kernels`: for each GPU why the engine's own kernels are not used there, or an empty text. */
+export type OpenedEngine = NativeEngineInfo & { kernels: Record<string, string> }
+
 /** Everything that a bug report needs. Where something is missing there is the error that says so. */
 export interface Machine {
   version: string
@@ -38,7 +41,7 @@ export interface Machine {
   engine: { path: string; torch: string; glibc?: string; glibcxx?: string } | { error: unknown }
   libtorch: { folder: string; version: string; cuda: string | null } | { error: unknown }
   /** What the opened engine says; null where there is nothing to open. */
-  opened: NativeEngineInfo | { error: unknown } | null
+  opened: OpenedEngine | { error: unknown } | null
   gpu: GpuFacts
 }
 
@@ -102,7 +105,8 @@ export const failed = (value: unknown): value is { error: unknown } =>
 async function tryOut(files: NativeFiles, libtorch: Libtorch): Promise<Machine['opened']> {
   const { loaderPath: loader, enginePath: engine } = files
   try {
-    return (await tryInChild({ loader, engine, libraries: librariesOf(libtorch) }, LOAD_FIX)) as NativeEngineInfo
+    const trial = { loader, engine, libraries: librariesOf(libtorch), kernels: true }
+    return (await tryInChild(trial, LOAD_FIX)) as OpenedEngine
   } catch (error) {
     return { error }
   }

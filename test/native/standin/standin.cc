@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "core/stages.h"
+#include "kernels/fused_operators.h"
 #include "standin/clock.h"
 #include "standin/counters.h"
 #include "standin/memory.h"
@@ -97,7 +98,17 @@ void install() {
   all.fallback(torch::CppFunction::makeFromBoxedFunction<&run_on_cpu>());
   register_kernels(aten);
   register_like_cpu(aten);
+  // A GPU has them (native/kernels).
+  kernels::register_operators();
+  static torch::Library own(torch::Library::IMPL, "sam3", c10::DispatchKey::PrivateUse1, __FILE__, __LINE__);
+  for (const char* name : {"apply_rope", "norm_of_sum", "relu_of_norm"})
+    own.impl(name, torch::CppFunction::makeFromBoxedFunction<&run_on_cpu>());
   follow_methods();
+  // Before only shapes are computed, for it compares numbers.
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const std::string why = kernels::prepare(c10::Device(kType, 0), dtype);
+    TORCH_CHECK(why.empty(), why);
+  }
 }
 
 }  // namespace sam3::standin

@@ -1,0 +1,174 @@
+#include "kernels/fused_operators.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/InferenceMode.h>
+#include <torch/library.h>
+
+#include <map>
+#include <mutex>
+#include <tuple>
+#include <utility>
+
+#include "kernels/device_kernels.h"
+#include "kernels/launch.h"
+
+namespace sam3::kernels {
+namespace {
+
+at::Tensor plain_apply_rope(at::Tensor x, const at::Tensor& rope) {
+  const at::Tensor pairs = x.to(at::kFloat).unflatten(-1, {x.size(-1) / 2, 2});
+  x.copy_(at::view_as_real(at::view_as_complex(pairs) * rope).flatten(-2));
+  return x;
+}
+
+at::Tensor plain_norm_of_sum(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& weight,
+                             const at::Tensor& bias, double eps) {
+  return at::layer_norm(x + shift, weight.sizes(), weight, bias, eps);
+}
+
+at::Tensor plain_relu_of_norm(at::Tensor x, const at::Tensor& other, const at::Tensor& index, const at::Tensor& weight,
+                              const at::Tensor& bias, int64_t groups, double eps) {
+  x.add_(other.index_select(0, index));
+  return x.copy_(at::group_norm(x, groups, weight, bias, eps).relu_());
+}
+
+at::Tensor cuda_apply_rope(at::Tensor x, const at::Tensor& rope) {
+  const c10::DeviceGuard guard(x.device());
+  const DeviceKernels* kernels = DeviceKernels::of(x.device(), x.scalar_type());
+  if (kernels && launch_apply_rope(kernels->launcher(), x, rope)) return x;
+  return plain_apply_rope(std::move(x), rope);
+}
+
+at::Tensor cuda_norm_of_sum(const at::Tensor& x, const at::Tensor& shift, const at::Tensor& weight,
+                            const at::Tensor& bias, double eps) {
+  const c10::DeviceGuard guard(x.device());
+  if (const DeviceKernels* kernels = DeviceKernels::of(x.device(), x.scalar_type())) {
+    at::Tensor out = at::empty(x.sizes(), x.options());
+    if (launch_norm_of_sum(kernels->launcher(), out, x, shift, weight, bias, eps)) return out;
+  }
+  return plain_norm_of_sum(x, shift, weight, bias, eps);
+}
+
+at::Tensor cuda_relu_of_norm(at::Tensor x, const at::Tensor& other, const at::Tensor& index, const at::Tensor& weight,
+                             const at::Tensor& bias, int64_t groups, double eps) {
+  const c10::DeviceGuard guard(x.device());
+  const DeviceKernels* kernels = DeviceKernels::of(x.device(), x.scalar_type());
+  if (kernels && launch_relu_of_norm(kernels->launcher(), x, other, index, weight, bias, groups, eps)) return x;
+  return plain_relu_of_norm(std::move(x), other, index, weight, bias, groups, eps);
+}
+
+at::Tensor shape_relu_of_norm(at::Tensor x, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                              int64_t, double) {
+  return x;
+}
+
+at::Tensor shape_apply_rope(at::Tensor x, const at::Tensor&) {
+  return x;
+}
+
+at::Tensor shape_norm_of_sum(const at::Tensor& x, const at::Tensor&, const at::Tensor&, const at::Tensor&, double) {
+  return at::empty(x.sizes(), x.options());
+}
+
+}  // namespace
+
+void register_operators() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    // Another copy of this library may have been there first.
+    if (c10::Dispatcher::singleton().findSchema({"sam3::apply_rope", ""})) return;
+    // Kept for good: LibTorch may be gone before what is destroyed at the end.
+    auto* library = new torch::Library(torch::Library::FRAGMENT, "sam3", std::nullopt, __FILE__, __LINE__);
+    library->def("apply_rope(Tensor(a!) x, Tensor rope) -> Tensor(a!)");
+    library->def("norm_of_sum(Tensor x, Tensor shift, Tensor weight, Tensor bias, float eps) -> Tensor");
+    library->def(
+        "relu_of_norm(Tensor(a!) x, Tensor other, Tensor index, Tensor weight, Tensor bias, int groups, float eps) -> "
+        "Tensor(a!)");
+    library->impl("relu_of_norm", torch::dispatch(c10::DispatchKey::CPU, TORCH_FN(plain_relu_of_norm)));
+    library->impl("relu_of_norm", torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(shape_relu_of_norm)));
+    library->impl("relu_of_norm", torch::dispatch(c10::DispatchKey::CUDA, TORCH_FN(cuda_relu_of_norm)));
+    library->impl("apply_rope", torch::dispatch(c10::DispatchKey::CPU, TORCH_FN(plain_apply_rope)));
+    library->impl("norm_of_sum", torch::dispatch(c10::DispatchKey::CPU, TORCH_FN(plain_norm_of_sum)));
+    library->impl("apply_rope", torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(shape_apply_rope)));
+    library->impl("norm_of_sum", torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(shape_norm_of_sum)));
+    library->impl("apply_rope", torch::dispatch(c10::DispatchKey::CUDA, TORCH_FN(cuda_apply_rope)));
+    library->impl("norm_of_sum", torch::dispatch(c10::DispatchKey::CUDA, TORCH_FN(cuda_norm_of_sum)));
+  });
+}
+
+std::string compare_operators(c10::Device device, c10::ScalarType dtype) {
+  const c10::InferenceMode guard;
+  auto& dispatcher = c10::Dispatcher::singleton();
+  const auto rope_operator =
+      dispatcher.findSchemaOrThrow("sam3::apply_rope", "").typed<at::Tensor(at::Tensor, const at::Tensor&)>();
+  const auto norm_operator =
+      dispatcher.findSchemaOrThrow("sam3::norm_of_sum", "")
+          .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&, double)>();
+  auto generator = at::make_generator<at::CPUGeneratorImpl>(1);
+  const auto random = [&](std::initializer_list<int64_t> size, c10::ScalarType type) {
+    return at::randn(c10::IntArrayRef(size), generator, at::TensorOptions(type)).to(device);
+  };
+  const auto difference = [&](const at::Tensor& ours, const at::Tensor& theirs) {
+    const at::Tensor a = ours.cpu().to(at::kFloat), b = theirs.cpu().to(at::kFloat);
+    return ((a - b).abs() / b.abs().clamp_min(1.0)).max().item<double>();
+  };
+  // Two roundings to the dtype.
+  const double allowed = dtype == at::kFloat ? 1e-5 : dtype == at::kHalf ? 0x1p-9 : 0x1p-6;
+  const auto worse = [&](double found) { return !(found <= allowed); };  // also where it is no number
+
+  // As in the image encoder: queries and keys of 3 windows among their values.
+  const at::Tensor qkv = random({3, 25, 3, 2, 64}, at::kFloat).to(dtype);
+  const at::Tensor table = at::polar(at::ones({25, 1, 1, 32}), at::randn({25, 1, 1, 32}, generator)).to(device);
+  const at::Tensor mine = qkv.clone(), theirs = qkv.clone();
+  rope_operator.call(mine.narrow(2, 0, 2), table);
+  plain_apply_rope(theirs.narrow(2, 0, 2), table);
+  if (const double off = difference(mine, theirs); worse(off))
+    return "apply_rope differs by " + std::to_string(off) + " from LibTorch's operators";
+  for (const int64_t width : {72, 256, 512, 1024}) {
+    const at::Tensor x = random({37, width}, at::kFloat).to(dtype), shift = random({width}, at::kFloat).to(dtype),
+                     weight = random({width}, at::kFloat).to(dtype), bias = random({width}, at::kFloat).to(dtype);
+    const double off = difference(
+        norm_operator.call(x, shift, weight, bias, 1e-5),
+        plain_norm_of_sum(x.to(at::kFloat), shift.to(at::kFloat), weight.to(at::kFloat), bias.to(at::kFloat), 1e-5));
+    if (worse(off)) return "norm_of_sum differs by " + std::to_string(off) + " from LibTorch's operators";
+  }
+  // As in the pixel decoder: 3 prompts of 2 images.
+  const auto relu_operator = dispatcher.findSchemaOrThrow("sam3::relu_of_norm", "")
+                                 .typed<at::Tensor(at::Tensor, const at::Tensor&, const at::Tensor&, const at::Tensor&,
+                                                   const at::Tensor&, int64_t, double)>();
+  const at::Tensor map = random({3, 13, 11, 256}, at::kFloat).to(dtype).permute({0, 3, 1, 2}),
+                   other = random({2, 13, 11, 256}, at::kFloat).to(dtype).permute({0, 3, 1, 2}),
+                   index = at::tensor({1, 0, 1}, at::kLong).to(device), weight = random({256}, at::kFloat).to(dtype),
+                   bias = random({256}, at::kFloat).to(dtype);
+  const double off = difference(relu_operator.call(map.clone(), other, index, weight, bias, 8, 1e-5),
+                                plain_relu_of_norm(map.to(at::kFloat).clone(), other.to(at::kFloat), index,
+                                                   weight.to(at::kFloat), bias.to(at::kFloat), 8, 1e-5));
+  if (worse(off)) return "relu_of_norm differs by " + std::to_string(off) + " from LibTorch's operators";
+  return "";
+}
+
+std::string prepare(c10::Device device, c10::ScalarType dtype) {
+  static std::mutex mutex;
+  static std::map<std::tuple<c10::DeviceType, c10::DeviceIndex, c10::ScalarType>, std::string> known;
+  const std::lock_guard lock(mutex);
+  const auto [found, is_new] = known.try_emplace({device.type(), device.index(), dtype});
+  std::string& why = found->second;
+  if (!is_new) return why;
+  try {
+    register_operators();
+    if (device.is_cuda())
+      why = DeviceKernels::make(device, dtype);
+    else if (!device.is_privateuseone() || !c10::Dispatcher::singleton()
+                                                .findSchemaOrThrow("sam3::apply_rope", "")
+                                                .hasKernelForDispatchKey(c10::DispatchKey::PrivateUse1))
+      why = "there are none for this kind of device";
+    if (why.empty()) why = compare_operators(device, dtype);
+  } catch (const std::exception& error) {
+    why = std::string("they failed: ") + error.what();
+    why = why.substr(0, why.find('\n'));
+  }
+  return why;
+}
+
+}  // namespace sam3::kernels

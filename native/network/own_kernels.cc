@@ -1,0 +1,62 @@
+#include "network/own_kernels.h"
+
+#include <torch/csrc/jit/api/function_impl.h>
+#include <torch/csrc/jit/ir/ir.h>
+
+#include <cstdlib>
+#include <set>
+#include <string_view>
+#include <vector>
+
+#include "kernels/fused_operators.h"
+
+namespace sam3 {
+namespace {
+
+using torch::jit::Block;
+using torch::jit::Node;
+
+// The name of the function that a call is of; empty where it is no call.
+std::string called_function(const Node* node) {
+  if (node->kind() != c10::prim::CallFunction) return "";
+  const auto type = node->input(0)->type()->cast<c10::FunctionType>();
+  return type ? type->function()->name() : "";
+}
+
+void replace_calls(Block* block, std::map<std::string, int64_t>& calls) {
+  static const std::set<std::string> kFunctions{"apply_rope", "norm_of_sum", "relu_of_norm"};
+  std::vector<Node*> found;
+  for (Node* node : block->nodes()) {
+    for (Block* inner : node->blocks()) replace_calls(inner, calls);
+    if (kFunctions.contains(called_function(node))) found.push_back(node);
+  }
+  for (Node* node : found) {
+    const std::string name = called_function(node);
+    torch::jit::Graph* graph = block->owningGraph();
+    Node* ours = graph->create(c10::Symbol::fromQualString("sam3::" + name), node->inputs().slice(1), 1);
+    ours->insertBefore(node);
+    ours->output()->copyMetadata(node->output());
+    node->output()->replaceAllUsesWith(ours->output());
+    node->destroy();
+    calls[name]++;
+  }
+}
+
+}  // namespace
+
+OwnKernels use_kernels(const torch::jit::Module& module, const Target& target) {
+  OwnKernels kernels;
+  const char* setting = std::getenv("SAM3_KERNELS");
+  if (target.device.is_cpu())
+    kernels.why_not = "a CPU needs none";
+  else if (setting && std::string_view(setting) == "off")
+    kernels.why_not = "SAM3_KERNELS=off";
+  else
+    kernels.why_not = kernels::prepare(target.device, target.dtype);
+  if (!kernels.why_not.empty()) return kernels;
+  for (torch::jit::Function* function : module._ivalue()->compilation_unit()->get_functions())
+    if (auto* graph = torch::jit::tryToGraphFunction(*function)) replace_calls(graph->graph()->block(), kernels.calls);
+  return kernels;
+}
+
+}  // namespace sam3
