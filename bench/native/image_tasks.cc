@@ -67,8 +67,10 @@ void segment(Bench& bench, const Json& task, Line& line) {
     pictures.emplace_back(integer(task, "width", 1200), integer(task, "height", 800), static_cast<uint64_t>(i));
   auto rows = token_rows(task);
   size_t masks = 0;
-  const auto batches = bench.engine->stats().batches;
+  int64_t rounds = 0;
+  EngineStats before = bench.engine->stats();
   const auto round = [&] {
+    if (rounds++ == repeats.warmups) before = bench.engine->stats();
     for (auto& row : rows) row.at(1) = 1000 + bench.fresh++ % 40000;
     std::vector<SegmentItem> items;
     for (const Picture& picture : pictures)
@@ -82,12 +84,17 @@ void segment(Bench& bench, const Json& task, Line& line) {
         for (const auto& found : image) masks += found.masks.masks.size();
     return watch.ms();
   };
-  line.times(repeats.times_of(round), static_cast<double>(images * calls))
+  const auto ms = repeats.times_of(round);
+  const EngineStats after = bench.engine->stats();
+  const auto timed = static_cast<double>(images * calls) * static_cast<double>(ms.size());
+  line.times(ms, static_cast<double>(images * calls))
       .add("images", static_cast<double>(images))
       .add("texts", static_cast<double>(rows.size()))
       .add("calls", static_cast<double>(calls))
       .add("masks", static_cast<double>(masks))
-      .add("batches", static_cast<double>(bench.engine->stats().batches - batches));
+      .add("batches", static_cast<double>(after.batches - before.batches))
+      .add("busy", (after.device_busy - before.device_busy) / (after.uptime - before.uptime))
+      .add("device_ms", (after.device_busy - before.device_busy) / timed);
 }
 
 void predict(Bench& bench, const Json& task, Line& line) {

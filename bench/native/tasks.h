@@ -19,7 +19,8 @@ struct Bench {
 
 // Each task adds its figures to `line`. Times end when results are on the host.
 
-// `images` x `texts` (rows of token ids) in one call, `calls` of them queued at once; milliseconds for each image.
+// `images` x `texts` (rows of token ids) in one call, `calls` of them queued at once; milliseconds for each image,
+// those of the device (see EngineStats::device_busy), and the share of the time in which it had work.
 void segment(Bench& bench, const Json& task, Line& line);
 // `prompts` clicks on one encoded image; milliseconds for each call.
 void predict(Bench& bench, const Json& task, Line& line);
