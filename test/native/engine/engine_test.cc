@@ -123,7 +123,8 @@ TEST_CASE("engine: calls that share batches get what each gets alone, a bad one 
       running.engine->segment(call, nullptr, waiter.callback());
       auto outcome = waiter.outcome();
       const auto* error = std::get_if<Error>(&outcome);
-      CHECK((error ? name_of(error->code()) : "") == (alone.size() == 2 ? "ERR_INVALID_ARGUMENT" : ""));
+      const std::string code = error ? name_of(error->code()) : "";
+      CHECK(code == (alone.size() == 2 ? "ERR_INVALID_ARGUMENT" : ""));
       alone.push_back(error ? Segmentations{} : std::get<Segmentations>(std::move(outcome)));
     }
     std::vector<Waiter<Segmentations>> together(3 * calls.size());

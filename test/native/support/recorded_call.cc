@@ -1,6 +1,7 @@
 #include "support/recorded_call.h"
 
-#include <regex>
+#include <cstdlib>
+#include <cstring>
 
 namespace sam3::test {
 
@@ -23,9 +24,13 @@ std::string argument(const std::string& call, const std::string& name) {
 
 std::vector<float> numbers(const std::string& text) {
   std::vector<float> out;
-  static const std::regex number("-?[0-9.]+(e-?[0-9]+)?");
-  for (std::sregex_iterator it(text.begin(), text.end(), number), end; it != end; ++it)
-    out.push_back(std::stof(it->str()));
+  for (const char* at = text.c_str(); *at;) {
+    at += std::strcspn(at, "-0123456789.");
+    char* end = nullptr;
+    const float value = std::strtof(at, &end);
+    if (end != at) out.push_back(value);
+    at = end != at ? end : at + (*at != 0);
+  }
   return out;
 }
 
