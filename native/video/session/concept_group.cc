@@ -67,6 +67,10 @@ const ConceptPrompt* ConceptGroup::prompt_on(int64_t frame) const {
   return boxed(frame) ? &boxed_ : &plain_;
 }
 
+void ConceptGroup::ask_ahead(int64_t frame) {
+  if (run_.covers(frame) && kind_on(frame) == PropagationKind::full) tracker_->ask_ahead(frame, run_.reverse);
+}
+
 void ConceptGroup::track(int64_t frame, bool reverse, const ConceptDetections& detections) {
   drop_promptless();
   FramePlan plan;

@@ -46,6 +46,7 @@ class ConceptGroup final : public ObjectGroup {
   bool needs_images() const override { return run_.kind != PropagationKind::fetch || delay() > 0; }
   int64_t delay() const override;
   std::vector<int64_t> tracked_on(int64_t frame) const override;
+  void ask_ahead(int64_t frame) override;
   const ConceptPrompt* prompt_on(int64_t frame) const override;
   // The prompt's frame is looked at twice: at the prompt, and when it is propagated.
   const ConceptDetections* remembered(int64_t frame) const override;

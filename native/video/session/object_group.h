@@ -90,6 +90,10 @@ class ObjectGroup {
   // Frames whose results wait for later ones.
   virtual int64_t delay() const { return 0; }
 
+  // Asks the device for what step() will need of the tracker on this frame, so that it has work while the detector's
+  // answers are read; forget_ahead() ends that, however the step does.
+  virtual void ask_ahead(int64_t) {}
+  void forget_ahead() { tracker_->forget_ahead(); }
   // The prompt that the detector gets on a frame of this propagation, if any.
   virtual const ConceptPrompt* prompt_on(int64_t) const { return nullptr; }
   // What the detector found of it before, where it has seen this frame with this prompt.

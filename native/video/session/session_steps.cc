@@ -17,6 +17,21 @@ std::optional<PropagationKind> widest_kind(const std::vector<std::unique_ptr<Obj
   return widest;
 }
 
+// Work of trackers that the device was asked for before the detector's answers are read. None of it is left when the
+// step has ended, well or not.
+class AheadOfDetections {
+ public:
+  explicit AheadOfDetections(const std::vector<std::unique_ptr<ObjectGroup>>& groups) : groups_(groups) {}
+  ~AheadOfDetections() {
+    for (const auto& group : groups_) group->forget_ahead();
+  }
+  AheadOfDetections(const AheadOfDetections&) = delete;
+  AheadOfDetections& operator=(const AheadOfDetections&) = delete;
+
+ private:
+  const std::vector<std::unique_ptr<ObjectGroup>>& groups_;
+};
+
 }  // namespace
 
 PropagationPlan VideoSession::SessionState::begin(const RunRequest& asked) {
@@ -125,9 +140,12 @@ std::vector<FrameResult> VideoSession::SessionState::step(int64_t frame, const R
   const bool computes =
       std::any_of(groups_.begin(), groups_.end(), [&](const auto& group) { return group->computes(frame); });
   std::vector<ConceptDetections> found(groups_.size());
+  const AheadOfDetections ahead(groups_);
   if (computes) {
     check_memory(frame, growth_of_step(frame, found));
     open(frame, image, cancel);
+    for (const auto& group : groups_)
+      if (!through_.contains(group.get())) group->ask_ahead(frame);
     found = detect(frame, cancel);
     check_memory(frame, growth_of_step(frame, found));
     cancel.check();

@@ -122,6 +122,20 @@ void MaskletBucket::preflight(const TrackContext& context) {
   book_.settle();
 }
 
+void MaskletBucket::replace_mask(const TrackContext& context, int64_t frame, int64_t id, const at::Tensor& given,
+                                 const at::Tensor& pointer, float there) {
+  if (!book_.pending_frames().empty()) preflight(context);  // of a click that failed half-way
+  book_.set_masks(frame, {id}, given, pointer, {there});
+  bank_.set_conditioning(frame, consolidated(context, frame));
+  hide_around(context, frame);
+  book_.settle();
+}
+
+void MaskletBucket::encode_conditioning(const TrackContext& context, int64_t frame) {
+  bank_.set_memory(frame, translate(ERR_INFERENCE, "Encoding prompts",
+                                    [&] { return prompted_memory(context, frame, *bank_.conditioning(frame)); }));
+}
+
 BucketFrame MaskletBucket::on_frame(const TrackContext& context, int64_t frame) const {
   const FrameOutput output = consolidated(context, frame);
   BucketFrame out{ids(), output.masks, output.object_logits.flatten(), {}};

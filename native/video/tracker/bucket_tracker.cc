@@ -3,8 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <map>
 
 #include "core/host_values.h"
+#include "network/in_parts.h"
 #include "video/tracker/mask_prompts.h"
 
 namespace sam3 {
@@ -21,32 +23,44 @@ at::Tensor as_probabilities(const at::Tensor& logits) {
 
 }  // namespace
 
-std::vector<BucketTracker::Tracked> BucketTracker::compute(int64_t frame, bool reverse,
-                                                           const std::vector<size_t>& moving, bool encode_memory) {
+BucketTracker::Asked BucketTracker::ask(int64_t frame, bool reverse, const std::vector<size_t>& moving,
+                                        bool encode_memory) {
   std::vector<MemoryView> views;
   for (const size_t i : moving) views.push_back(buckets_[i].view(context(), frame, reverse));
   const Program::Levels image = frames_.propagation(frame);
   const auto decoded = network_.decode(image, network_.attend(image, views, most_pointers(options_, num_frames_)));
   at::Tensor memory;  // [N,G*G,D]
   if (encode_memory) memory = tracked_memory(image, decoded.masks, decoded.object_logits);
-  const auto fetched = to_host({decoded.masks, decoded.object_logits, decoded.iou});
 
-  std::vector<Tracked> out;
+  Asked out{{}, HostCopy({decoded.masks, decoded.object_logits, decoded.iou})};
   int64_t row = 0;
   for (const size_t i : moving) {
     const auto count = static_cast<int64_t>(buckets_[i].ids().size());
     FrameOutput output;
     output.masks = rows(decoded.masks, row, count);
     output.pointers = rows(decoded.pointers, row, count);
-    output.object_logits = fetched[1].narrow(0, row, count).clone();
-    output.iou = fetched[2].narrow(0, row, count).clone();
-    output.score = cal_mem_score(output.object_logits, output.iou);
     if (memory.defined()) output.memory = rows(memory, row, count);
-    const at::Tensor masks = output.masks, logits = output.object_logits;
-    out.push_back({masks, fetched[0].narrow(0, row, count), logits, std::move(output)});
+    const at::Tensor masks = output.masks;
+    out.tracked.push_back({masks, {}, {}, std::move(output)});
     row += count;
   }
   return out;
+}
+
+std::vector<BucketTracker::Tracked> BucketTracker::receive(Asked asked) const {
+  asked.copy.wait();
+  const auto& host = asked.copy.tensors();
+  int64_t row = 0;
+  for (Tracked& one : asked.tracked) {
+    const int64_t count = one.masks.size(0);
+    FrameOutput& output = one.output;
+    output.object_logits = one.object_logits = host[1].narrow(0, row, count).clone();
+    output.iou = host[2].narrow(0, row, count).clone();
+    output.score = cal_mem_score(output.object_logits, output.iou);
+    one.host_masks = host[0].narrow(0, row, count);
+    row += count;
+  }
+  return std::move(asked.tracked);
 }
 
 at::Tensor BucketTracker::tracked_memory(const Program::Levels& image, const at::Tensor& masks,
@@ -96,16 +110,26 @@ void BucketTracker::add_objects(int64_t frame, const std::vector<int64_t>& ids, 
 }
 
 void BucketTracker::recondition(int64_t frame, const std::vector<int64_t>& objects, const at::Tensor& masks) {
-  for (size_t k = 0; k < objects.size(); k++) {
-    MaskletBucket& bucket = bucket_of(objects[k]);
-    translate(ERR_INFERENCE, "Reconditioning an object", [&] {
-      MaskletBucket changed = bucket;  // two steps, of which the second may fail
-      const at::Tensor mask = masks.narrow(0, static_cast<int64_t>(k), 1);
-      changed.add_masks(context(), frame, {objects[k]}, prompts_of_detections(mask, model_.grid(), height_, width_));
-      changed.preflight(context());
-      bucket = std::move(changed);
+  if (objects.empty()) return;
+  translate(ERR_INFERENCE, "Reconditioning objects", [&] {
+    const int64_t side = 16 * model_.grid();
+    std::map<size_t, MaskletBucket> changed;
+    for (const size_t i : buckets_of(objects)) changed.emplace(i, buckets_[i]);
+    // Float32: the masks at both sizes, and what they are made of.
+    const int64_t step = network_.objects_per_batch(2 * (3 * side * side + 2 * height_ * width_));
+    in_parts(masks.size(0), step, masks.device(), [&](int64_t begin, int64_t count) {
+      const auto prompts = prompts_of_detections(masks.narrow(0, begin, count), model_.grid(), height_, width_);
+      const at::Tensor pointers = network_.pointers_of_masks(frames_.tracker(frame), prompts.inputs);
+      const auto there = to_floats(prompts.inputs.flatten(1).gt(0).any(1));
+      for (int64_t k = 0; k < count; k++) {
+        const int64_t id = objects[static_cast<size_t>(begin + k)];
+        changed.at(buckets_of({id})[0])
+            .replace_mask(context(), frame, id, prompts.given.narrow(0, k, 1), pointers.narrow(0, k, 1), there[k]);
+      }
     });
-  }
+    for (auto& [i, bucket] : changed) bucket.encode_conditioning(context(), frame);
+    for (auto& [i, bucket] : changed) buckets_[i] = std::move(bucket);
+  });
 }
 
 size_t BucketTracker::home_of(int64_t object) const {

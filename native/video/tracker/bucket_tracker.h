@@ -24,8 +24,8 @@ class BucketTracker final : public GroupedTracker<MaskletBucket, TrackNetwork> {
   BucketFrame add_mask(int64_t frame, int64_t object, const at::Tensor& mask) override;
 
  private:
-  std::vector<Tracked> compute(int64_t frame, bool reverse, const std::vector<size_t>& moving,
-                               bool encode_memory) override;
+  Asked ask(int64_t frame, bool reverse, const std::vector<size_t>& moving, bool encode_memory) override;
+  std::vector<Tracked> receive(Asked asked) const override;
   MaskletBucket new_bucket() const override { return {}; }
   size_t home_of(int64_t object) const override;
   at::Tensor tracked_memory(const Program::Levels& image, const at::Tensor& masks, const at::Tensor& object_logits);

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "core/host_values.h"
@@ -54,6 +55,16 @@ class GroupedTracker : public ObjectTracker {
       throw Error(ERR_NO_PROMPT, "No object has a prompt to be tracked from.", "Add points, a box or a mask first.");
     return translate(ERR_INFERENCE, "Tracking", [&] { return run(frame, reverse, chosen, encode_memory); });
   }
+
+  void ask_ahead(int64_t frame, bool reverse) override {
+    ahead_.reset();
+    const auto moving = moving_to(frame, buckets_of(object_ids()));
+    if (moving.empty()) return;
+    translate(ERR_INFERENCE, "Tracking", [&] {
+      ahead_ = Ahead{frame, reverse, moving, ids_of(moving), ask(frame, reverse, moving, /*encode_memory=*/false)};
+    });
+  }
+  void forget_ahead() override { ahead_.reset(); }
 
   void remove_objects(const std::vector<int64_t>& ids) override {
     translate(ERR_INFERENCE, "Removing objects", [&] {
@@ -153,9 +164,15 @@ class GroupedTracker : public ObjectTracker {
     at::Tensor object_logits;      // [N,1] float32 on the host
     typename Bucket::Output output;
   };
-  // Tracks these buckets to a frame that none of them has a prompt on. Changes nothing.
-  virtual std::vector<Tracked> compute(int64_t frame, bool reverse, const std::vector<size_t>& moving,
-                                       bool encode_memory) = 0;
+  // The same while the device is at it: what will be on the host is not there yet.
+  struct Asked {
+    std::vector<Tracked> tracked;
+    HostCopy copy;
+  };
+  // Asks the device to track these buckets to a frame that none of them has a prompt on. Changes nothing.
+  virtual Asked ask(int64_t frame, bool reverse, const std::vector<size_t>& moving, bool encode_memory) = 0;
+  // Waits for it.
+  virtual std::vector<Tracked> receive(Asked asked) const = 0;
   virtual Bucket new_bucket() const = 0;
   // The bucket that takes the prompts of an object, new or not; behind the last one: it gets one of its own.
   virtual size_t home_of(int64_t object) const = 0;
@@ -186,6 +203,23 @@ class GroupedTracker : public ObjectTracker {
   std::vector<Bucket> buckets_;
 
  private:
+  // What was asked for ahead, and for which objects.
+  struct Ahead {
+    int64_t frame;
+    bool reverse;
+    std::vector<size_t> moving;
+    std::vector<int64_t> ids;
+    Asked asked;
+  };
+  std::optional<Ahead> ahead_;
+
+  // Those of these buckets that the network has to be run for.
+  std::vector<size_t> moving_to(int64_t frame, const std::vector<size_t>& chosen) const {
+    std::vector<size_t> moving;
+    for (const size_t i : chosen)
+      if (buckets_[i].bank().has_conditioning() && !buckets_[i].stands(frame)) moving.push_back(i);
+    return moving;
+  }
   // Of a bucket that turns its prompts into memory and then, with `more` objects, stores `frame`, too.
   int64_t growth(const Bucket& bucket, std::optional<int64_t> frame, int64_t more) const {
     auto frames = bucket.pending_frames();
@@ -199,11 +233,13 @@ class GroupedTracker : public ObjectTracker {
   }
   Propagated run(int64_t frame, bool reverse, const std::vector<size_t>& chosen, bool encode_memory) {
     const auto device = model_.program().target().device;
-    std::vector<size_t> moving;  // buckets that the network has to be run for
-    for (const size_t i : chosen)
-      if (buckets_[i].bank().has_conditioning() && !buckets_[i].stands(frame)) moving.push_back(i);
+    const auto moving = moving_to(frame, chosen);
+    std::optional<Ahead> ahead = std::exchange(ahead_, {});
+    const bool is_ahead = ahead && !encode_memory && ahead->frame == frame && ahead->reverse == reverse &&
+                          ahead->moving == moving && ahead->ids == ids_of(moving);
     std::vector<Tracked> tracked;
-    if (!moving.empty()) tracked = compute(frame, reverse, moving, encode_memory);
+    if (!moving.empty())
+      tracked = receive(is_ahead ? std::move(ahead->asked) : ask(frame, reverse, moving, encode_memory));
 
     // From here on nothing but copies: state changes only when all went well.
     const int64_t side = model_.mask_side();

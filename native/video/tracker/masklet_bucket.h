@@ -40,6 +40,13 @@ class MaskletBucket {
   void add_points(const TrackContext& context, int64_t frame, int64_t id, const ClickPrompt& input);
   // Masks of K objects, new or not. Each takes its pixels from masks that other objects were given on the frame before.
   void add_masks(const TrackContext& context, int64_t frame, const std::vector<int64_t>& ids, const MaskPrompts& masks);
+  // A mask [1,height,width] in place of what an object has on a frame that was tracked, with its pointer [1,C] and
+  // whether anything is in it. The frame is a conditioning one from now on, its memory is made by
+  // encode_conditioning(), once for all masks. None takes pixels from another, as add_masks() and preflight() would for
+  // one after the other.
+  void replace_mask(const TrackContext& context, int64_t frame, int64_t id, const at::Tensor& given,
+                    const at::Tensor& pointer, float there);
+  void encode_conditioning(const TrackContext& context, int64_t frame);
   // Takes an object's prompt on a frame back. A frame without any prompt is no conditioning frame any more; without any
   // conditioning frame all that was tracked is forgotten. Unlike the reference, prompts that were not yet used survive
   // that (it drops the prompts of all objects).

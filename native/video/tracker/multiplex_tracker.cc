@@ -16,12 +16,11 @@ std::vector<int64_t> MultiplexTracker::in_order(std::vector<int64_t> ids) const 
   return ids;
 }
 
-std::vector<MultiplexTracker::Tracked> MultiplexTracker::compute(int64_t frame, bool reverse,
-                                                                 const std::vector<size_t>& moving,
-                                                                 bool encode_memory) {
+MultiplexTracker::Asked MultiplexTracker::ask(int64_t frame, bool reverse, const std::vector<size_t>& moving,
+                                              bool encode_memory) {
   const Program::Levels image = frames_.propagation(frame);
   const int64_t size = model_.input_size();
-  std::vector<Tracked> out;
+  Asked out;
   std::vector<at::Tensor> found;
   for (const size_t i : moving) {
     const MultiplexState& state = buckets_[i];
@@ -42,14 +41,21 @@ std::vector<MultiplexTracker::Tracked> MultiplexTracker::compute(int64_t frame, 
     }
     found.push_back(tracked.masks);
     found.push_back(tracked.object_logits);
-    out.push_back({tracked.masks, {}, {}, std::move(output)});
+    out.tracked.push_back({tracked.masks, {}, {}, std::move(output)});
   }
-  const auto fetched = to_host(found);
-  for (size_t k = 0; k < out.size(); k++) {
-    out[k].host_masks = fetched[2 * k];
-    out[k].object_logits = out[k].output.object_logits = fetched[2 * k + 1].clone();
-  }
+  out.copy = HostCopy(found);
   return out;
+}
+
+std::vector<MultiplexTracker::Tracked> MultiplexTracker::receive(Asked asked) const {
+  asked.copy.wait();
+  const auto& host = asked.copy.tensors();
+  for (size_t k = 0; k < asked.tracked.size(); k++) {
+    Tracked& one = asked.tracked[k];
+    one.host_masks = host[2 * k];
+    one.object_logits = one.output.object_logits = host[2 * k + 1].clone();
+  }
+  return std::move(asked.tracked);
 }
 
 void MultiplexTracker::update_memories(int64_t frame, const at::Tensor& masks) {

@@ -39,8 +39,8 @@ class MultiplexTracker final : public GroupedTracker<MultiplexState, MultiplexNe
   void correct_masks(int64_t frame, const std::vector<int64_t>& ids, const MaskPrompts& masks);
 
  private:
-  std::vector<Tracked> compute(int64_t frame, bool reverse, const std::vector<size_t>& moving,
-                               bool encode_memory) override;
+  Asked ask(int64_t frame, bool reverse, const std::vector<size_t>& moving, bool encode_memory) override;
+  std::vector<Tracked> receive(Asked asked) const override;
   MultiplexState new_bucket() const override { return {network_.slots(), options_}; }
   size_t home_of(int64_t object) const override;
   std::vector<int64_t> in_order(std::vector<int64_t> ids) const override;

@@ -28,6 +28,12 @@ struct BucketFrame {
 // leaves the tracker as it was.
 class ObjectTracker : public MaskletTracker {
  public:
+  // Asks the device for what the next propagate() of all objects will need, if it is to this frame, so that it only has
+  // to wait; what the tracker has does not change. Forgotten with that call, or by forget_ahead(), which belongs at the
+  // end of whatever asked: nothing else may be done with the tracker in between but removing objects.
+  virtual void ask_ahead(int64_t frame, bool reverse) = 0;
+  virtual void forget_ahead() = 0;
+
   // Prompts. They become memory with the next preflight. Each returns all objects of the bucket on that frame.
   // ERR_INVALID_ARGUMENT for points without labels, a box beside old points, nothing at all, or a mask of a wrong size.
   virtual BucketFrame add_points(int64_t frame, int64_t object, const ClickPrompt& input) = 0;

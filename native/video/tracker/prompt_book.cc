@@ -62,20 +62,25 @@ void PromptBook::set_points(int64_t frame, int64_t id, ClickNetwork::Points poin
 
 void PromptBook::set_masks(int64_t frame, const std::vector<int64_t>& ids, const at::Tensor& given,
                            const at::Tensor& pointers, const std::vector<float>& there) {
+  // From the last one back: `free` is what later ones leave. Copies: a view would keep the masks of all alive.
   const at::Tensor others = given.logical_not();
+  std::vector<at::Tensor> own(ids.size());
+  at::Tensor free = at::ones_like(given[0]);
+  for (int64_t k = given.size(0) - 1; k >= 0; k--) {
+    own[static_cast<size_t>(k)] = given[k].logical_and(free);
+    free = free.logical_and(others[k]);
+  }
+  for (Entry& other : entries_) {
+    const auto found = other.pending.find(frame);
+    if (found != other.pending.end() && found->second.given.defined())
+      found->second.given = found->second.given.logical_and(free);
+  }
   for (size_t k = 0; k < ids.size(); k++) {
-    const auto row = static_cast<int64_t>(k);
     Entry& one = entry(ids[k]);
     one.masks.insert(frame);
     one.points.erase(frame);
-    for (Entry& other : entries_) {
-      const auto found = other.pending.find(frame);
-      if (&other == &one || found == other.pending.end() || !found->second.given.defined()) continue;
-      found->second.given = found->second.given.logical_and(others[row]);
-    }
-    // Copies: a view would keep the masks of all alive.
-    set_pending(one, frame,
-                {{}, given[row].clone(), pointers.narrow(0, row, 1).clone(), there[k] > 0 ? kSure : -kSure, 1});
+    const auto row = static_cast<int64_t>(k);
+    set_pending(one, frame, {{}, own[k], pointers.narrow(0, row, 1).clone(), there[k] > 0 ? kSure : -kSure, 1});
   }
 }
 

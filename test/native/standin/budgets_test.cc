@@ -133,7 +133,7 @@ void video(Measured& on, bool full_history) {
   options.concepts.hotstart_delay = 0;
   options.concepts.max_num_objects = kFound;
   const auto image = on.image();
-  const auto propagate = [&](VideoSession& session, const std::string& name) {
+  const auto propagate = [&](VideoSession& session, const std::string& name, size_t objects = kFound) {
     session.begin(Direction::forward, {}, {});
     for (int64_t frame = 0; frame < frames; frame++) {
       std::vector<FrameResult> results;
@@ -143,7 +143,7 @@ void video(Measured& on, bool full_history) {
       else
         step();
       REQUIRE(results.size() == 1);
-      REQUIRE(results[0].objects.size() == kFound);
+      REQUIRE(results[0].objects.size() == objects);
     }
     session.finish();
   };
@@ -151,6 +151,16 @@ void video(Measured& on, bool full_history) {
     VideoSession session(*on.model, options);
     session.add_concept(0, &image, text(1000), {});
     propagate(session, "frame of a text");
+  }
+  if (!full_history) {
+    options.concepts.recondition_every_nth_frame = steady;
+    VideoSession session(*on.model, options);
+    session.add_concept(0, &image, text(1000), {});
+    propagate(session, "frame of a text that corrects its objects");
+    options.concepts.recondition_every_nth_frame = VideoOptions().concepts.recondition_every_nth_frame;
+    VideoSession crowded(*on.model, options);
+    for (const int64_t word : {1000, 1001, 1002, 1003}) crowded.add_concept(0, &image, text(word), {});
+    propagate(crowded, "frame of 4 texts", 4 * kFound);
   }
   VideoSession session(*on.model, options);
   ClickPrompt click{{0.3, 0.4}, {1}, {}, {}};

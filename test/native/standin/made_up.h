@@ -45,7 +45,9 @@ class MadeUp {
  private:
   void stripes(const at::Tensor& masks) const {
     const bool bits = masks.scalar_type() == at::kByte;
-    const int64_t width = std::max<int64_t>(masks.size(-1) / found_, 1);
+    // Rows of bits are longer than the masks, to whole words.
+    const int64_t columns = bits && masks.size(-2) == mask_side_ ? mask_side_ / 8 : masks.size(-1);
+    const int64_t width = std::max<int64_t>(columns / found_, 1);
     masks.fill_(bits ? 0 : -5);
     for (int64_t i = 0; i < masks.size(0); i++) masks[i].narrow(-1, i % found_ * width, width).fill_(bits ? 0xFF : 5);
   }

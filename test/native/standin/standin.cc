@@ -7,6 +7,7 @@
 #include <torch/library.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "core/stages.h"
 #include "kernels/fused_operators.h"
@@ -21,25 +22,36 @@ namespace {
 Kernels current = Kernels::run;
 
 // One stream; an event is the instant at which all that was asked for before it has ended.
+struct Event {
+  double instant = 0;
+  int64_t number = 0;  // of the events that were recorded
+};
+
 struct Guard final : c10::impl::NoOpDeviceGuardImpl<kType> {
   void record(void** event, const c10::Stream&, const c10::DeviceIndex, const c10::EventFlag) const override {
-    if (!*event) *event = new double;
-    at(*event) = std::max(asked_until(), now_ms());
+    if (!*event) *event = new Event;
+    at(*event) = {std::max(asked_until(), now_ms()), ++recorded_};
   }
   void block(void*, const c10::Stream&) const override {}
-  bool queryEvent(void* event) const override { return at(event) <= now_ms(); }
+  bool queryEvent(void* event) const override { return at(event).instant <= now_ms(); }
   void synchronizeEvent(void* event) const override {
     {
       const std::lock_guard guard(mutex());
-      count_wait("event");
+      // Who has waited for a later one does not wait again.
+      if (at(event).number > awaited_) count_wait("event");
+      awaited_ = std::max(awaited_, at(event).number);
     }
-    wait_until(at(event));
+    wait_until(at(event).instant);
   }
-  double elapsedTime(void* from, void* to, const c10::DeviceIndex) const override { return at(to) - at(from); }
+  double elapsedTime(void* from, void* to, const c10::DeviceIndex) const override {
+    return at(to).instant - at(from).instant;
+  }
   void destroyEvent(void* event, const c10::DeviceIndex) const noexcept override { delete &at(event); }
 
  private:
-  static double& at(void* event) { return *static_cast<double*>(event); }
+  static Event& at(void* event) { return *static_cast<Event*>(event); }
+  mutable std::atomic<int64_t> recorded_ = 0;
+  mutable int64_t awaited_ = 0;
 };
 
 struct Hooks final : at::PrivateUse1HooksInterface {
