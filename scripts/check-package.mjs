@@ -26,6 +26,7 @@ const FILES = [
   'README.md',
   ...['cli.js', 'index.cjs', 'index.d.cts', 'index.d.ts', 'index.js'].map((name) => `dist/${name}`),
   ...['server.cjs', 'server.d.cts', 'server.d.ts', 'server.js', 'service.js'].map((name) => `dist/${name}`),
+  'examples/clip.webm',
   'examples/scene.jpg',
   ...readdirSync(path.join(root, 'fonts')).map((name) => `fonts/${name}`),
   ...['config.json', 'model.safetensors', 'names.json', 'program.pt', 'tokenizer.json', 'words.json'].map(
