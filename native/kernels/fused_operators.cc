@@ -27,6 +27,8 @@ at::Tensor plain_norm_of_sum(const at::Tensor& x, const at::Tensor& shift, const
   return at::layer_norm(x + shift, weight.sizes(), weight, bias, eps);
 }
 
+// By value, as the dispatcher wants one signature of all forms.
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 at::Tensor plain_relu_of_norm(at::Tensor x, const at::Tensor& other, const at::Tensor& index, const at::Tensor& weight,
                               const at::Tensor& bias, int64_t groups, double eps) {
   x.add_(other.index_select(0, index));
@@ -79,7 +81,7 @@ void register_operators() {
     // Another copy of this library may have been there first.
     if (c10::Dispatcher::singleton().findSchema({"sam3::apply_rope", ""})) return;
     // Kept for good: LibTorch may be gone before what is destroyed at the end.
-    auto* library = new torch::Library(torch::Library::FRAGMENT, "sam3", std::nullopt, __FILE__, __LINE__);
+    static auto* const library = new torch::Library(torch::Library::FRAGMENT, "sam3", std::nullopt, __FILE__, __LINE__);
     library->def("apply_rope(Tensor(a!) x, Tensor rope) -> Tensor(a!)");
     library->def("norm_of_sum(Tensor x, Tensor shift, Tensor weight, Tensor bias, float eps) -> Tensor");
     library->def(

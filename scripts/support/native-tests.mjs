@@ -49,7 +49,10 @@ async function nvrtcEnvironment({ python }) {
     "from importlib.metadata import files; print(*(f.locate() for f in files('nvidia-cuda-nvrtc-cu12') if f.name == 'libnvrtc.so.12'))"
   const { code, output } = await run(python, ['-c', program])
   if (code !== 0) throw new SetupError(`NVRTC is not there:\n${output}`, 'Run: npm run setup test-packages')
-  return { SAM3_NVRTC: output.trim() }
+  const library = output.trim()
+  // Under AddressSanitizer a library does not find those beside it by itself.
+  const folders = [path.dirname(library), process.env.LD_LIBRARY_PATH].filter(Boolean)
+  return { SAM3_NVRTC: library, LD_LIBRARY_PATH: folders.join(':') }
 }
 
 /** Builds the tests on the stand-in. @returns the folder of the program */
