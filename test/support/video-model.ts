@@ -12,6 +12,17 @@ export const VIDEO_KINDS: readonly { kind: string; weights: ImageModelOptions }[
   { kind: 'SAM 3.1', weights: { model: multiplexModel } },
 ]
 
+/** With random weights of SAM 3.1: something is found on most frames, and shown at once. */
+export const MUCH_IS_FOUND: SessionOptions = {
+  scoreThresholdDetection: 0.2,
+  newDetThresh: 0.2,
+  detNmsThresh: 0.5,
+  maxNumObjects: 5,
+  hotstartDelay: 0,
+  maskletConfirmationEnable: false,
+  history: 'full',
+}
+
 /** Declares the hooks of a model for the tests around it. Only tests may use what is returned. */
 export function useVideoModel(options: ImageModelOptions = {}) {
   const open: VideoSession[] = []

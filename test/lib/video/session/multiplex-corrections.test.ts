@@ -1,26 +1,11 @@
 /** SAM 3.1 through the public interface: masks, clicks and boxes that correct, and its images. */
 import { describe, expect, it } from 'vitest'
-import {
-  type FrameResult,
-  Mask,
-  type Prediction,
-  type SessionOptions,
-  type VideoSession,
-} from '../../../../lib/index.js'
+import { type FrameResult, Mask, type Prediction, type VideoSession } from '../../../../lib/index.js'
 import { noiseImage } from '../../../support/model.js'
 import { multiplexModel } from '../../../support/paths.js'
 import { wanderingFrame } from '../../../support/video.js'
-import { useVideoModel } from '../../../support/video-model.js'
+import { MUCH_IS_FOUND, useVideoModel } from '../../../support/video-model.js'
 
-const OPEN: SessionOptions = {
-  scoreThresholdDetection: 0.2,
-  newDetThresh: 0.2,
-  detNmsThresh: 0.5,
-  maxNumObjects: 5,
-  hotstartDelay: 0,
-  maskletConfirmationEnable: false,
-  history: 'full',
-}
 const views = ({ frameIndex, objects }: FrameResult) => ({
   frameIndex,
   objects: objects.map(({ id, score, mask }) => ({ id, score, mask: mask.toRle() })),
@@ -39,7 +24,7 @@ function rectangle(x0: number, y0: number, x1: number, y1: number): Mask {
 
 describe('corrections on a video of SAM 3.1', () => {
   const video = useVideoModel({ model: multiplexModel })
-  const start = async () => (await video.wander(OPEN, {}, 8)).session
+  const start = async () => (await video.wander(MUCH_IS_FOUND, {}, 8)).session
   const clickOn = (session: VideoSession, points: [number, number][], labels: (0 | 1)[], more: object = {}) =>
     session.addPoints({ frameIndex: 0, objectId: 1, points, labels, ...more })
 

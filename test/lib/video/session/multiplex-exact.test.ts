@@ -3,18 +3,9 @@ import { describe, expect, it } from 'vitest'
 import type { FrameResult, SessionOptions, VideoSession } from '../../../../lib/index.js'
 import { rejection } from '../../../support/model.js'
 import { multiplexModel } from '../../../support/paths.js'
-import { useVideoModel } from '../../../support/video-model.js'
+import { MUCH_IS_FOUND, useVideoModel } from '../../../support/video-model.js'
 
-const OPEN: SessionOptions = {
-  scoreThresholdDetection: 0.2,
-  newDetThresh: 0.2,
-  detNmsThresh: 0.5,
-  maxNumObjects: 5,
-  hotstartDelay: 0,
-  maskletConfirmationEnable: false,
-  suppressDetCloseToBoundary: false,
-  history: 'full',
-}
+const OPEN: SessionOptions = { ...MUCH_IS_FOUND, suppressDetCloseToBoundary: false }
 
 /** What is shown before the end, and the error that ended it. */
 async function follow(session: VideoSession, startFrame?: number, distance?: number) {
