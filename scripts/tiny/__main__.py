@@ -20,6 +20,7 @@ from .model import CONFIG
 from .phases import FILE as PHASES
 from .phases import read_phases
 from .pictures import sheet
+from .team import join
 from .trainer import CHECKPOINT, LOG, Trainer
 from .vocabulary import Vocabulary
 from .world import World
@@ -76,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
 
 def train(options: argparse.Namespace) -> None:
     """Trains to the end of the phases, with an evaluation every half hour."""
+    join()
     device = torch.device(options.device)
     trainer = Trainer(
         World.open(device), CONFIG, read_phases(options.phases), options.out, options.seed, not options.fp32

@@ -10,11 +10,14 @@ from torch import Tensor
 
 from scripts.export.program import Sam3Program
 
+from .bank import Views
 from .losses import balanced_entropy, dice
 from .scenes import Scenes
 
 # Labels of points as the prompt encoder takes them.
 PADDING, OUTSIDE, INSIDE, CORNER, OPPOSITE_CORNER = -1, 0, 1, 2, 3
+# How deep inside a mask a pixel lies is judged on so many cells a side.
+CELLS = 28
 
 
 @dataclass
@@ -26,8 +29,12 @@ class Chosen:
     mask: Tensor  # bool [n,S,S] what is seen of them
     box: Tensor  # fp32 [n,4] xyxy in 0..1
 
+    def rows(self, index: Tensor | slice) -> Chosen:
+        """Some of the objects."""
+        return Chosen(self.scene[index], self.thing[index], self.mask[index], self.box[index])
 
-def choose_objects(scenes: Scenes, per_scene: int, rng: torch.Generator) -> Chosen:
+
+def choose_objects(scenes: Scenes | Views, per_scene: int, rng: torch.Generator) -> Chosen:
     """Up to `per_scene` objects of each scene. `rng` is of the CPU."""
     order = torch.rand(scenes.items.shape, generator=rng).masked_fill(scenes.items < 0, 2.0)
     picked = order.argsort(1)[:, :per_scene]
@@ -39,12 +46,20 @@ def choose_objects(scenes: Scenes, per_scene: int, rng: torch.Generator) -> Chos
     return Chosen(scene, thing, mask, scenes.boxes[scene, thing])
 
 
-def points_in(masks: Tensor, rng: torch.Generator) -> Tensor:
-    """A random pixel of each mask bool [n,S,S] (of the picture where it is empty): xy fp32 [n,2]. `rng` is of the masks' device."""
-    weight = masks.flatten(1).float()
+def points_in(masks: Tensor, rng: torch.Generator, middle: float = 0.5) -> Tensor:
+    """A pixel of each mask bool [n,S,S] (of the picture where it is empty): xy fp32 [n,2]. `rng` is of the masks' device.
+
+    Any pixel, or, for a share `middle` of the masks, one that lies deep inside: people click there.
+    """
+    count, side = len(masks), masks.shape[-1]
+    seen = masks.float().unsqueeze(1)
+    around = F.avg_pool2d(F.avg_pool2d(seen, side // CELLS), 3, 1, 1)
+    around = F.interpolate(around, size=(side, side), mode="nearest") * seen
+    deep = (around / around.amax((2, 3), keepdim=True).clamp(min=1e-6)).pow(6)
+    use_deep = torch.rand(count, 1, 1, 1, generator=rng, device=masks.device) < middle
+    weight = torch.where(use_deep, deep, seen).flatten(1)
     weight = torch.where(weight.any(1, keepdim=True), weight, 1.0)
     index = torch.multinomial(weight, 1, generator=rng).squeeze(1)
-    side = masks.shape[-1]
     return torch.stack((index % side, index // side), -1).float()
 
 

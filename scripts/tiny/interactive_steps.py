@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from scripts.export.program import Sam3Program
 
+from .bank import Views, view
 from .click_heads import watched
 from .clicks import Chosen, answer_losses, choose_objects, correction, decode_prompt, first_points
 from .learner import Learner
 from .phases import Phase
-from .scenes import Scenes, seed_of
-from .tracking import Memory, follow, given_mask, remember
+from .scenes import seed_of
+from .tracking import Memory, encode_memory, follow, given_mask
 from .world import World
 
 Levels = tuple[Tensor, Tensor, Tensor]
+# Of the objects of a clip, as a share, these are clicked on.
+CLICKED = 0.4
+# Clips, as a share, that go on as if up to so many frames had passed after the first: pointers from long ago are seen otherwise never.
+LATE, LONGEST_SKIP = 0.5, 24
 
 
 def click_step(world: World, learner: Learner, phase: Phase, seed: int) -> dict[str, Tensor]:
@@ -67,40 +74,56 @@ def _answers(program: Sam3Program, levels: list[Tensor], chosen: Chosen, rng: to
 
 def tracker_step(world: World, learner: Learner, phase: Phase, seed: int) -> dict[str, Tensor]:
     """Clips: objects are clicked on or given as masks on the first frame, and followed."""
-    program, config, frames = learner.program, learner.config, phase.motion.frames
-    clips = world.clips(phase.scenes, phase.motion, phase.batch, config.image_size, seed)
+    program = learner.program
+    draw = torch.Generator().manual_seed(seed_of(seed, 1))
+    clips = _views(world, learner, phase, seed, draw)
+    frames = len(clips.items) // phase.batch
     rng = torch.Generator(world.device).manual_seed(seed_of(seed, 2))
-    start = _frame(clips, 0, frames)
-    chosen = choose_objects(start, phase.per_scene, torch.Generator().manual_seed(seed_of(seed, 1)))
-    levels = _levels(program, clips.pixels)
+    frame = [clips.rows(slice(t, None, frames)) for t in range(frames)]
+    chosen = choose_objects(frame[0], phase.per_scene, draw)
+    chosen = chosen.rows(torch.randperm(len(chosen.mask), generator=draw).to(world.device))
+    with torch.set_grad_enabled(torch.is_grad_enabled() and phase.trunk_rate > 0):
+        levels = program.neck_track(clips.vision)
 
     def of_frame(t: int) -> list[Tensor]:
         return [x[t::frames][chosen.scene] for x in levels]
 
-    memory = Memory()
-    losses, first = _clicked(learner, of_frame(0), chosen, rng)
-    image = of_frame(0)[2]
-    if torch.rand(1, generator=torch.Generator().manual_seed(seed_of(seed, 3))) < 0.6:
-        pointer, mask = given_mask(program, tuple(of_frame(0)), chosen.mask)
-        sure = torch.full((len(mask), 1), 10.0, device=mask.device)
-        remember(program, memory, image, mask, pointer, sure)
-    else:
-        mask, token = first.best()
-        pointer = program.object_pointer(token, first.object_logits)
-        remember(program, memory, image, (mask > 0).float() * 20 - 10, pointer, first.object_logits)
+    losses, memory = _shown(learner, of_frame(0), chosen, rng)
+    if torch.rand(1, generator=draw) < LATE:
+        memory.skipped = int(torch.randint(1, LONGEST_SKIP, (1,), generator=draw))
     parts = []
     for t in range(1, frames):
         with watched(program.sam_mask_decoder) as seen:
             decoded = follow(program, memory, tuple(of_frame(t)))
-        owner = clips.owner[t::frames][chosen.scene]
-        mask = owner == (chosen.thing + 1).view(-1, 1, 1)
-        visible = (clips.items[t::frames].to(mask.device)[chosen.scene, chosen.thing] >= 0) & mask.any((1, 2))
-        there = Chosen(chosen.scene, chosen.thing, mask, clips.boxes[t::frames][chosen.scene, chosen.thing])
+        now = frame[t]
+        mask = now.owner[chosen.scene] == (chosen.thing + 1).view(-1, 1, 1)
+        visible = (now.items.to(mask.device)[chosen.scene, chosen.thing] >= 0) & mask.any((1, 2))
+        there = Chosen(chosen.scene, chosen.thing, mask, now.boxes[chosen.scene, chosen.thing])
         truth = F.avg_pool2d(mask.float().unsqueeze(1), 2)[:, 0]
         parts.append(answer_losses(decoded, truth, visible, "track") | learner.clicks(seen, there, "track"))
     return losses | {name: torch.stack([p[name] for p in parts]).mean() for name in parts[0]}
 
 
-def _frame(clips: Scenes, t: int, frames: int) -> Scenes:
-    """Frame t of every clip."""
-    return Scenes(clips.pixels[t::frames], clips.owner[t::frames], clips.items[t::frames], clips.boxes[t::frames])
+def _views(world: World, learner: Learner, phase: Phase, seed: int, draw: torch.Generator) -> Views:
+    """The clips of a step: windows of kept ones, or new ones."""
+    if learner.bank:
+        kept = learner.bank.windows(phase.batch, phase.window, draw)
+        return replace(kept, vision=kept.vision.to(learner.program.vision_encoder.pos_embed.dtype))
+    clips = world.clips(phase.scenes, phase.motion, phase.batch, learner.config.image_size, seed)
+    return view(learner.program.vision_encoder, clips)
+
+
+def _shown(learner: Learner, levels: list[Tensor], chosen: Chosen, rng: torch.Generator):
+    """The first frame: the losses of the clicks, and what is remembered of all objects; the first CLICKED of them are clicked on, the others given as masks."""
+    program, clicked = learner.program, max(1, round(CLICKED * len(chosen.mask)))
+    left, right = slice(clicked), slice(clicked, None)
+    losses, first = _clicked(learner, [x[left] for x in levels], chosen.rows(left), rng)
+    mask, token = first.best()
+    frames = [encode_memory(program, levels[2][left], (mask > 0).float() * 20 - 10, first.object_logits)]
+    pointers = [program.object_pointer(token, first.object_logits)]
+    if clicked < len(chosen.mask):
+        pointer, mask = given_mask(program, tuple(x[right] for x in levels), chosen.mask[right])
+        sure = torch.full((len(mask), 1), 10.0, device=mask.device)
+        frames.append(encode_memory(program, levels[2][right], mask, sure))
+        pointers.append(pointer)
+    return losses, Memory([torch.cat(frames)], [torch.cat([p.float() for p in pointers])])

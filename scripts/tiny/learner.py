@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from scripts.export.config import Sam3Config
 from scripts.export.neck import Neck
 
+from .bank import ClipBank
 from .click_heads import ClickHeads
 from .dense import DenseHeads
 from .detector import DetectorHeads
 from .model import new_program
 from .muon import Muon
 from .phases import Phase
+from .team import mean_gradients
 
 # Parts of the program that a kind of phase trains; the rest is left alone.
 DETECTOR = (
@@ -45,10 +47,12 @@ class Learner(nn.Module):
         self.dense = DenseHeads(config, items)
         self.detector = DetectorHeads(config)
         self.clicks = ClickHeads(config)
+        self.bank: ClipBank | None = None
 
-    def trained(self, kind: str) -> list[tuple[str, nn.Parameter]]:
-        """The parameters of a kind of phase, by name."""
-        names = [f"program.{part}" for part in PARTS[kind]] + list(HEADS[kind])
+    def trained(self, phase: Phase) -> list[tuple[str, nn.Parameter]]:
+        """The parameters that a phase trains, by name; nothing of the trunk where its rate is 0."""
+        parts = [part for part in PARTS[phase.kind] if phase.trunk_rate or not f"program.{part}.".startswith(TRUNK)]
+        names = [f"program.{part}" for part in parts] + list(HEADS[phase.kind])
         starts = tuple(f"{name}." for name in names)
         return [(n, p) for n, p in self.named_parameters() if n in names or n.startswith(starts)]
 
@@ -123,6 +127,7 @@ class Optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["scale"]
         loss.backward()
+        mean_gradients(self.parameters)
         norm = nn.utils.clip_grad_norm_(self.parameters, largest_norm)
         for optimizer in self.all:
             optimizer.step()

@@ -22,15 +22,14 @@ class Memory:
 
     frames: list[Tensor] = field(default_factory=list)  # [n,g*g,memory]
     pointers: list[Tensor] = field(default_factory=list)  # [n,C]
+    skipped: int = 0  # frames between the first and the second that are as if they had been followed and forgotten
 
 
-def remember(program: Sam3Program, memory: Memory, image: Tensor, mask: Tensor, pointer: Tensor, logit: Tensor) -> None:
-    """Adds a frame: image [n,C,g,g], mask logits of the memory encoder (20 * probability - 10) [n,h,w], pointer [n,C], object logit [n,1]."""
+def encode_memory(program: Sam3Program, image: Tensor, mask: Tensor, logit: Tensor) -> Tensor:
+    """A frame's memory [n,g*g,memory] of image [n,C,g,g], mask logits of the memory encoder (20 * probability - 10) [n,h,w], object logit [n,1]."""
     side = 16 * image.shape[-1]
     mask = F.interpolate(mask.unsqueeze(1), size=(side, side), mode="bilinear", antialias=True, align_corners=False)
-    encoded = program.memory_encode(image, mask, logit)
-    memory.frames.append(encoded.flatten(2).transpose(1, 2))
-    memory.pointers.append(pointer)
+    return program.memory_encode(image, mask, logit).flatten(2).transpose(1, 2)
 
 
 def recall(program: Sam3Program, memory: Memory, image: Tensor) -> Tensor:
@@ -42,7 +41,8 @@ def recall(program: Sam3Program, memory: Memory, image: Tensor) -> Tensor:
     tracked = range(max(1, now - len(times) + 1), now)
     frames = [(memory.frames[0], len(times) - 1), *((memory.frames[t], now - t - 1) for t in tracked)]
     recent = [0, *range(max(1, now - MOST_POINTERS + 1), now)]
-    offsets = torch.tensor([float(now - t) for t in recent], device=image.device) / (MOST_POINTERS - 1)
+    ago = [float(now + memory.skipped), *(float(now - t) for t in recent[1:])]
+    offsets = torch.tensor(ago, device=image.device) / (MOST_POINTERS - 1)
     depth = space.shape[-1]
     split = image.shape[1] // depth
     pointers = torch.cat([memory.pointers[t].view(-1, split, depth) for t in recent], 1)
@@ -78,6 +78,6 @@ def follow(program: Sam3Program, memory: Memory, levels: tuple[Tensor, Tensor, T
     mask, token = decoded.best()
     there = decoded.object_logits > 0
     seen = torch.where(there.unsqueeze(-1), mask.float(), -1024.0)
-    pointer = program.object_pointer(token, decoded.object_logits)
-    remember(program, memory, image, seen.sigmoid() * 20 - 10, pointer, decoded.object_logits)
+    memory.frames.append(encode_memory(program, image, seen.sigmoid() * 20 - 10, decoded.object_logits))
+    memory.pointers.append(program.object_pointer(token, decoded.object_logits))
     return decoded

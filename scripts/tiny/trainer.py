@@ -13,16 +13,20 @@ import torch
 from scripts.export.config import Sam3Config
 from scripts.export.program import Sam3Program
 
+from .bank import ClipBank
 from .export import program_of
 from .learner import Average, Learner, Optimizers
 from .phases import Phase
 from .scenes import seed_of
 from .steps import STEPS
+from .team import agree, rank
 from .world import World
 
-CHECKPOINT, LOG = "checkpoint.pt", "log.jsonl"
+CHECKPOINT, LOG, CLIPS = "checkpoint.pt", "log.jsonl", "clips"
 # A step that took longer was stopped in between: the rest does not count as time of its phase. Seconds.
 LONGEST_STEP = 5.0
+# Apart from one another by this are the seeds of processes that train together.
+MEMBER = 1_000_003
 
 
 class Trainer:
@@ -72,6 +76,7 @@ class Trainer:
         if name not in named:
             raise ValueError(f"no phase is called {name!r}: there are {', '.join(named)}")
         self.phase, self.step, self.elapsed, self.optimizers = named[name], 0, 0.0, None
+        self.learner.bank = None
 
     def run(
         self,
@@ -86,7 +91,7 @@ class Trainer:
         begun_at = saved = measured = time.perf_counter()
         sums: dict[str, torch.Tensor] = {}
         counted, begun = 0, time.process_time()
-        while not self.stopping and (stop_after is None or stop_after > 0):
+        while not self._stopped() and (stop_after is None or stop_after > 0):
             if self.phase.done(self.step, self.elapsed) >= 1:
                 if not self._next_phase():
                     break
@@ -116,14 +121,21 @@ class Trainer:
         """Ends `run` after the present step; it saves and returns."""
         self.stopping = True
 
+    def _stopped(self) -> bool:
+        """Whether any of the processes that train together was asked to stop; brings their clocks together."""
+        self.elapsed, stopping = agree(self.elapsed, float(self.stopping))
+        return bool(stopping)
+
     def take_step(self) -> dict[str, torch.Tensor]:
         """One step of the present phase: its losses and the norm of the gradient, still on the device."""
         phase, begun = self.phase, time.perf_counter()
         if self.optimizers is None:
-            self.optimizers = Optimizers(self.learner.trained(phase.kind), phase)
-        seed = seed_of(self.seed, self.total)
+            self.optimizers = Optimizers(self.learner.trained(phase), phase)
+        seed = seed_of(self.seed + MEMBER * rank(), self.total)
         if phase.ahead > 1:
             self._paint_ahead()
+        if phase.bank and not self.learner.bank:
+            self.learner.bank = self.bank()
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=self.bf16):
             losses = STEPS[phase.kind](self.world, self.learner, phase, seed)
         total = sum(weight * losses[name] for name, weight in phase.losses.items())
@@ -134,12 +146,18 @@ class Trainer:
         self.elapsed += min(time.perf_counter() - begun, LONGEST_STEP)
         return {"norm": norm} | {k: v.detach() for k, v in losses.items()}
 
+    def bank(self) -> ClipBank:
+        """The clips that the present phase follows again and again."""
+        phase, config = self.phase, self.learner.config
+        folder = self.out / CLIPS
+        return ClipBank(self.world, self.learner.program.vision_encoder, phase, config.image_size, folder, self.seed)
+
     def _paint_ahead(self) -> None:
         """Paints the scenes of this step and of those after it, where it is the first of `ahead` steps, or a stopped run goes on among them."""
         phase, first = self.phase, self.total - self.step % self.phase.ahead
         if self.painted != (phase.name, first):
             self.painted = (phase.name, first)
-            seeds = [seed_of(self.seed, first + i) for i in range(phase.ahead)]
+            seeds = [seed_of(self.seed + MEMBER * rank(), first + i) for i in range(phase.ahead)]
             self.world.paint_ahead(phase.scenes, phase.batch, self.learner.config.image_size, seeds)
 
     def averaged(self) -> Sam3Program:
@@ -159,6 +177,8 @@ class Trainer:
 
     def save(self, path: Path | None = None) -> None:
         """Writes the checkpoint; a stop half-way leaves the one before."""
+        if rank() > 0:
+            return
         path = path or self.out / CHECKPOINT
         state = {
             "learner": self.learner.state_dict(),
@@ -183,10 +203,12 @@ class Trainer:
         self._enter(state["phase"])
         self.step, self.elapsed = state["step"], state.get("elapsed", 0.0)
         if state["optimizers"]:
-            self.optimizers = Optimizers(self.learner.trained(self.phase.kind), self.phase)
+            self.optimizers = Optimizers(self.learner.trained(self.phase), self.phase)
             self.optimizers.load_state_dict(state["optimizers"])
 
     def _log(self, values: dict) -> None:
+        if rank() > 0:
+            return
         entry = {
             "phase": self.phase.name,
             "step": self.step,

@@ -6,13 +6,22 @@ import pytest
 import torch
 from tiny_world import CONFIG, make_world
 
-from scripts.tiny.clicks import CORNER, INSIDE, Decoded, answer_losses, choose_objects, correction, first_points
+from scripts.tiny.clicks import (
+    CORNER,
+    INSIDE,
+    Decoded,
+    answer_losses,
+    choose_objects,
+    correction,
+    first_points,
+    points_in,
+)
 from scripts.tiny.clips import ClipSettings
 from scripts.tiny.learner import Learner, Optimizers
 from scripts.tiny.phases import Phase
 from scripts.tiny.plan import SceneSettings
 from scripts.tiny.steps import STEPS
-from scripts.tiny.tracking import Memory, follow, given_mask, recall, remember
+from scripts.tiny.tracking import Memory, encode_memory, follow, given_mask, recall
 from scripts.tiny.trainer import Trainer
 
 CLICKS = {"click_mask": 1, "click_iou": 3, "click_presence": 0.2}
@@ -57,6 +66,21 @@ def test_first_prompts_and_corrections(world):
     assert kinds == {(1, INSIDE), (2, INSIDE), (2, CORNER)}
 
 
+def test_points_deep_inside():
+    masks = torch.zeros(200, 112, 112, dtype=torch.bool)
+    masks[:, 30:90, 20:70] = True
+
+    def depth(middle: float) -> torch.Tensor:
+        x, y = points_in(masks, torch.Generator().manual_seed(2), middle).unbind(-1)
+        return torch.stack((x - 20, 69 - x, y - 30, 89 - y)).amin(0)
+
+    assert depth(0).min() == 0 and depth(0).float().median() < 10
+    assert depth(1).min() >= 0 and depth(1).float().median() > 10
+    assert ((depth(1) < 4).float().mean()) < 0.1
+    empty = points_in(torch.zeros(3, 112, 112, dtype=torch.bool), torch.Generator().manual_seed(1), 1.0)
+    assert empty.shape == (3, 2) and ((empty >= 0) & (empty < 112)).all()
+
+
 def test_a_right_answer_costs_little():
     truth = torch.zeros(2, 56, 56)
     truth[:, 10:30, 20:40] = 1
@@ -95,7 +119,7 @@ def test_steps_learn_one_batch(world, kind):
     with torch.enable_grad():
         learner = Learner(CONFIG, len(world.vocabulary.items), 1)
         settings = phase(kind)
-        optimizers = Optimizers(learner.trained(kind), settings)
+        optimizers = Optimizers(learner.trained(settings), settings)
         before = {n: p.clone() for n, p in learner.program.named_parameters()}
         totals = []
         for _ in range(10):
@@ -105,7 +129,7 @@ def test_steps_learn_one_batch(world, kind):
             totals.append(total.item())
     assert totals[-1] < 0.85 * totals[0], totals
     assert set(settings.losses) <= set(losses)
-    trained = {n.removeprefix("program.") for n, _ in learner.trained(kind) if n.startswith("program.")}
+    trained = {n.removeprefix("program.") for n, _ in learner.trained(settings) if n.startswith("program.")}
     for name, parameter in learner.program.named_parameters():
         if name not in trained:
             assert torch.equal(parameter, before[name]), name
@@ -152,9 +176,8 @@ def test_memory_grows_and_keeps_the_latest_frames(world):
         return attend(image, tokens, position, pointers)
 
     program.memory_attention.forward = spy
-    memory = Memory()
     pointer, logits = given_mask(program, (fine, middle, coarse), mask)
-    remember(program, memory, coarse, logits, pointer, torch.full((1, 1), 10.0))
+    memory = Memory([encode_memory(program, coarse, logits, torch.full((1, 1), 10.0))], [pointer])
     for _ in range(9):
         follow(program, memory, (fine, middle, coarse))
     cells = CONFIG.grid**2

@@ -61,7 +61,7 @@ def gradients():
 def test_steps_learn_one_batch(world, kind, optimizer):
     learner = Learner(CONFIG, len(world.vocabulary.items), 1)
     settings = phase(kind, optimizer=optimizer)
-    optimizers = Optimizers(learner.trained(kind), settings)
+    optimizers = Optimizers(learner.trained(settings), settings)
     totals = []
     for _ in range(12):
         losses = STEPS[kind](world, learner, settings, 5)
@@ -70,7 +70,7 @@ def test_steps_learn_one_batch(world, kind, optimizer):
         optimizers.step(total, 2e-3)
         totals.append(total.item())
     assert totals[-1] < 0.8 * totals[0], totals
-    trained = learner.trained(kind)
+    trained = learner.trained(settings)
     unmoved = [n for n, p in trained if p.grad is None]
     assert not unmoved, f"no gradient reaches {unmoved}"
 
@@ -101,15 +101,16 @@ def test_a_run_that_was_stopped_goes_on_the_same(world, tmp_path):
 def test_the_trunk_turns_more_slowly(world, optimizer):
     learner = Learner(CONFIG, len(world.vocabulary.items), 1)
     made = [
-        Optimizers(learner.trained("detector"), phase("detector", optimizer=optimizer, trunk_rate=r)) for r in (1, 0.25)
+        Optimizers(learner.trained(phase("detector")), phase("detector", optimizer=optimizer, trunk_rate=r))
+        for r in (1, 0.25)
     ]
     made[1].load_state_dict(made[0].state_dict())  # as when a phase is changed while it runs
-    made[1].step(sum(p.square().sum() for _, p in learner.trained("detector")), 0.01)
+    made[1].step(sum(p.square().sum() for _, p in learner.trained(phase("detector"))), 0.01)
     rates = {}
     for group in (g for o in made[1].all for g in o.param_groups):
         for parameter in group["params"]:
             rates[id(parameter)] = group["lr"]
-    for name, parameter in learner.trained("detector"):
+    for name, parameter in learner.trained(phase("detector")):
         trunk = name.startswith(
             ("program.vision_encoder", "program.text_encoder", "program.detector_neck.coarse", "dense")
         )
