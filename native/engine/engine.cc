@@ -135,8 +135,8 @@ size_t Engine::host_threads() const {
 
 void Engine::serve() {
   const auto alone = [this](Job& job) {
+    served(1);  // first: whoever has the answer finds it counted
     job.run();
-    served(1);
     tidy();
   };
   const int64_t most = model_->max_batch();

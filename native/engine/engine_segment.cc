@@ -102,6 +102,7 @@ class Engine::SegmentFlight final : public Batch {
     const Error reason = reason_of(error);
     const bool again = jobs_.size() > 1 || reason.code() == ERR_OUT_OF_MEMORY;
     if (!again) engine_.end_batch(batch_, reported_);
+    engine_.served(jobs_.size());
     for (const auto& job : jobs_) {
       if (job->cancelled())
         job->fail(aborted());
@@ -110,7 +111,6 @@ class Engine::SegmentFlight final : public Batch {
       else
         job->fail(reason);
     }
-    engine_.served(jobs_.size());
     engine_.tidy();
   }
 

@@ -110,7 +110,7 @@ describe('too much at once', () => {
     const before = made.model.stats()
     const answers = await Promise.all(Array.from({ length: 4 }, () => made.server.app.inject(ask)))
     expect(answers.map(({ statusCode }) => statusCode)).toEqual([200, 200, 200, 200])
-    await vi.waitFor(() => expect(made.model.stats().calls - before.calls).toBe(4)) // counted behind the answer
+    expect(made.model.stats().calls - before.calls).toBe(4)
     expect(made.model.stats().batches - before.batches).toBeLessThan(4)
   })
 })
