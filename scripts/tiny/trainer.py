@@ -131,7 +131,7 @@ class Trainer:
         phase, begun = self.phase, time.perf_counter()
         if self.optimizers is None:
             self.optimizers = Optimizers(self.learner.trained(phase), phase)
-        seed = seed_of(self.seed + MEMBER * rank(), self.total)
+        seed = self._seed(self.total)
         if phase.ahead > 1:
             self._paint_ahead()
         if phase.bank and not self.learner.bank:
@@ -146,6 +146,10 @@ class Trainer:
         self.elapsed += min(time.perf_counter() - begun, LONGEST_STEP)
         return {"norm": norm} | {k: v.detach() for k, v in losses.items()}
 
+    def _seed(self, step: int) -> int:
+        """The seed of a step, counted over all phases, in this process."""
+        return seed_of(self.seed + MEMBER * rank(), step)
+
     def bank(self) -> ClipBank:
         """The clips that the present phase follows again and again."""
         phase, config = self.phase, self.learner.config
@@ -157,7 +161,7 @@ class Trainer:
         phase, first = self.phase, self.total - self.step % self.phase.ahead
         if self.painted != (phase.name, first):
             self.painted = (phase.name, first)
-            seeds = [seed_of(self.seed + MEMBER * rank(), first + i) for i in range(phase.ahead)]
+            seeds = [self._seed(first + i) for i in range(phase.ahead)]
             self.world.paint_ahead(phase.scenes, phase.batch, self.learner.config.image_size, seeds)
 
     def averaged(self) -> Sam3Program:
