@@ -1,4 +1,4 @@
-"""Training-only heads inside SAM's mask decoder: is this cell of the clicked object, and where is that object.
+"""Training-only heads inside SAM's mask decoder and the memory attention: is this cell of the object that is meant, and where is that object.
 
 Masks alone teach a decoder of this size nothing for thousands of steps: it answers every click with all that is no ground.
 """
@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from scripts.export.config import Sam3Config
-from scripts.export.sam_mask_decoder import SamMaskDecoder
 
 from .boxes import xyxy_to_cxcywh
 from .clicks import Chosen
@@ -26,15 +25,22 @@ MASK_TOKENS = slice(2, 6)
 
 
 @contextmanager
-def watched(decoder: SamMaskDecoder) -> Iterator[Layers]:
-    """Collects what the layers of the decoder give, call by call."""
-    seen: Layers = []
-    hooks = [layer.register_forward_hook(lambda _m, _i, out: seen.append(out)) for layer in decoder.transformer.layers]
+def watched(layers: nn.ModuleList) -> Iterator[list]:
+    """Collects what layers give, call by call."""
+    seen: list = []
+    hooks = [layer.register_forward_hook(lambda _m, _i, out: seen.append(out)) for layer in layers]
     try:
         yield seen
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def cells_of(masks: Tensor, grid: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of masks bool [n,S,S]: which cells are theirs, which are judged (fp32 [n,g*g]), and how many are theirs, at least 1."""
+    share = F.avg_pool2d(masks.float().unsqueeze(1), masks.shape[-1] // grid).flatten(1)
+    inside, known = (share > SURE).float(), ((share > SURE) | (share < SURELY_NOT)).float()
+    return inside, known, inside.sum().clamp(min=1)
 
 
 class ClickHeads(nn.Module):
@@ -51,10 +57,8 @@ class ClickHeads(nn.Module):
 
     def forward(self, seen: Layers, chosen: Chosen, name: str = "click") -> dict[str, Tensor]:
         """Losses of one or more calls of the decoder about the objects `chosen`, their names beginning with `name`."""
-        side = chosen.mask.shape[-1]
-        share = F.avg_pool2d(chosen.mask.float().unsqueeze(1), side // self.grid).flatten(1)
-        inside, known = (share > SURE).float(), ((share > SURE) | (share < SURELY_NOT)).float()
-        box, count = xyxy_to_cxcywh(chosen.box).unsqueeze(1), inside.sum().clamp(min=1)
+        inside, known, count = cells_of(chosen.mask, self.grid)
+        box = xyxy_to_cxcywh(chosen.box).unsqueeze(1)
         there = chosen.mask.any((1, 2)).float()
         cell = place = 0.0
         for i, (tokens, image) in enumerate(seen):
@@ -65,3 +69,21 @@ class ClickHeads(nn.Module):
             apart = (found - box).abs().sum(-1).mean(1)
             place = place + (apart * there).sum() / there.sum().clamp(min=1)
         return {f"{name}_cell": cell / len(seen), f"{name}_box": place / len(seen)}
+
+
+class MemoryHeads(nn.Module):
+    """One head for each layer of the memory attention: the decoder gets no other prompt in a frame that is followed."""
+
+    def __init__(self, config: Sam3Config):
+        super().__init__()
+        dim, layers = config.hidden_size, config.memory_layers
+        self.grid = config.grid
+        self.norm = nn.ModuleList(nn.LayerNorm(dim) for _ in range(layers))
+        self.cell = nn.ModuleList(nn.Linear(dim, 1) for _ in range(layers))
+
+    def forward(self, seen: list[Tensor], masks: Tensor) -> Tensor:
+        """The loss of one call of the memory attention, its layers' features [n,g*g,C], about masks bool [n,S,S]."""
+        inside, known, count = cells_of(masks, self.grid)
+        heads = zip(self.norm, self.cell, seen, strict=True)
+        logits = [cell(norm(image)).squeeze(-1).float() for norm, cell, image in heads]
+        return sum((focal(x, inside, 0.5) * known).sum() / count for x in logits) / len(logits)

@@ -18,6 +18,8 @@ from .scenes import Scenes
 PADDING, OUTSIDE, INSIDE, CORNER, OPPOSITE_CORNER = -1, 0, 1, 2, 3
 # How deep inside a mask a pixel lies is judged on so many cells a side.
 CELLS = 28
+# How much earlier those come that are wanted rather than others: 0 not at all, 1 always.
+PREFERENCE = 0.75
 
 
 @dataclass
@@ -34,9 +36,14 @@ class Chosen:
         return Chosen(self.scene[index], self.thing[index], self.mask[index], self.box[index])
 
 
-def choose_objects(scenes: Scenes | Views, per_scene: int, rng: torch.Generator) -> Chosen:
-    """Up to `per_scene` objects of each scene. `rng` is of the CPU."""
-    order = torch.rand(scenes.items.shape, generator=rng).masked_fill(scenes.items < 0, 2.0)
+def choose_objects(
+    scenes: Scenes | Views, per_scene: int, rng: torch.Generator, rather: Tensor | None = None
+) -> Chosen:
+    """Up to `per_scene` objects of each scene, mostly such as are wanted rather than others: bool [B,K]. `rng` is of the CPU."""
+    order = torch.rand(scenes.items.shape, generator=rng)
+    if rather is not None:
+        order = torch.where(rather, order * (1 - PREFERENCE), order)
+    order = order.masked_fill(scenes.items < 0, 2.0)
     picked = order.argsort(1)[:, :per_scene]
     scene = torch.arange(len(picked)).unsqueeze(1).expand_as(picked)[order.gather(1, picked) < 2]
     thing = picked[order.gather(1, picked) < 2]
@@ -94,6 +101,11 @@ def correction(masks: Tensor, truth: Tensor, rng: torch.Generator) -> tuple[Tens
     return points.unsqueeze(1), inside.long().unsqueeze(1)
 
 
+# Of first answers, as shares, these are made worse before they are corrected: what the decoder answers here is mostly good, and
+# then a correction teaches nothing about those that are not.
+WORST, CUT, JOINED = 0.2, 0.15, 0.15
+
+
 @dataclass
 class Decoded:
     """What SAM's mask decoder says about n objects."""
@@ -125,6 +137,33 @@ def decode_prompt(
         use_mask = torch.zeros(len(points), dtype=torch.bool, device=points.device)
     sparse, dense = program.prompt_encode(points, labels, mask, use_mask)
     return Decoded(*program.mask_decode(fine, middle, image, sparse, dense))
+
+
+def worse_answers(decoded: Decoded, chosen: Chosen, rng: torch.Generator) -> Tensor:
+    """First answers [n,4g,4g] logits as they go into a correction: some are the worst of the four, some are cut along a line through the object, some take in another object of the scene. `rng` is of the masks' device."""
+    answer = decoded.best()[0].detach().float()
+    count, side, device = len(answer), answer.shape[-1], answer.device
+    solid = F.interpolate(chosen.mask.float().unsqueeze(1), size=(side, side), mode="area")[:, 0] > 0.5
+    four, truth = decoded.masks.detach() > 0, solid.unsqueeze(1)
+    right = (four & truth).sum((2, 3)) / (four | truth).sum((2, 3)).clamp(min=1)
+    worst = decoded.masks.detach().float()[torch.arange(count, device=device), right.argmin(1)]
+
+    line = (torch.arange(side, device=device) + 0.5) / side
+    middle = (chosen.box[:, :2] + chosen.box[:, 2:]) / 2
+    angle = torch.rand(count, generator=rng, device=device) * 6.2832
+    across = (line - middle[:, :1]) * angle.cos().unsqueeze(1)
+    down = (line - middle[:, 1:]) * angle.sin().unsqueeze(1)
+    cut = torch.where(across.unsqueeze(1) + down.unsqueeze(2) > 0, answer, answer.clamp(max=-8.0))
+
+    others = (chosen.scene.unsqueeze(0) == chosen.scene.unsqueeze(1)).float().fill_diagonal_(0)
+    other = torch.multinomial(others + 1e-9, 1, generator=rng).squeeze(1)
+    there = (solid[other] & (others.sum(1) > 0).view(-1, 1, 1)).float()
+    joined = torch.maximum(answer, there * 16 - 8)
+
+    kind = torch.rand(count, 1, 1, generator=rng, device=device)
+    for made, below in ((joined, WORST + CUT + JOINED), (cut, WORST + CUT), (worst, WORST)):
+        answer = torch.where(kind < below, made, answer)
+    return answer
 
 
 def answer_losses(decoded: Decoded, truth: Tensor, visible: Tensor, name: str) -> dict[str, Tensor]:

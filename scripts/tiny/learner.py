@@ -11,7 +11,7 @@ from scripts.export.config import Sam3Config
 from scripts.export.neck import Neck
 
 from .bank import ClipBank
-from .click_heads import ClickHeads
+from .click_heads import ClickHeads, MemoryHeads
 from .dense import DenseHeads
 from .detector import DetectorHeads
 from .model import new_program
@@ -34,7 +34,7 @@ PARTS = {
     "clicks": CLICKS,
     "tracker": (*CLICKS, "object_pointers", "memory_encoder", "memory_attention"),
 }
-HEADS = {"dense": ("dense",), "detector": ("dense", "detector"), "clicks": ("clicks",), "tracker": ("clicks",)}
+HEADS = {"dense": ("dense",), "detector": ("dense", "detector"), "clicks": ("clicks",), "tracker": ("clicks", "memory")}
 
 
 class Learner(nn.Module):
@@ -47,6 +47,7 @@ class Learner(nn.Module):
         self.dense = DenseHeads(config, items)
         self.detector = DetectorHeads(config)
         self.clicks = ClickHeads(config)
+        self.memory = MemoryHeads(config)
         self.bank: ClipBank | None = None
 
     def trained(self, phase: Phase) -> list[tuple[str, nn.Parameter]]:

@@ -22,6 +22,7 @@ class Phase:
     `ahead`: the scenes of so many steps are painted at once, which on a GPU costs little more than one.
     `trunk_rate`: the learning rate of what was trained before, as a share of that of the rest.
     `bank`: so many clips are painted once and kept with what the trunk sees in them; each step follows `window` frames of some (`bank.py`).
+    `blind`: up to so many more, after the first, are only followed: what is learned then starts from memories as imperfect as they become.
     `prepare`: what is done with the weights before it (`Trainer.begin`). `per_scene`: objects of a scene that are clicked on. The learning rate rises over `warmup` steps and falls along a cosine to `floor` of its height.
     """
 
@@ -45,6 +46,7 @@ class Phase:
     per_scene: int = 4
     bank: int = 0
     window: int = 0
+    blind: int = 0
     scenes: SceneSettings = field(default_factory=SceneSettings)
     prompts: PromptSettings = field(default_factory=PromptSettings)
     motion: ClipSettings = field(default_factory=ClipSettings)

@@ -201,12 +201,14 @@ class Trainer:
         os.replace(part, path)
 
     def _load(self, state: dict) -> None:
-        self.learner.load_state_dict(state["learner"])
+        # Heads that an older checkpoint does not know start as they were drawn, and its optimizers anew.
+        heads = {n: w for n, w in self.learner.state_dict().items() if not n.startswith("program.")}
+        self.learner.load_state_dict(heads | state["learner"])
         self.average.weights, self.average.steps = state["average"], state["average_steps"]
         self.total, self.seconds = state["total"], state["seconds"]
         self._enter(state["phase"])
         self.step, self.elapsed = state["step"], state.get("elapsed", 0.0)
-        if state["optimizers"]:
+        if state["optimizers"] and heads.keys() <= state["learner"].keys():
             self.optimizers = Optimizers(self.learner.trained(self.phase), self.phase)
             self.optimizers.load_state_dict(state["optimizers"])
 
