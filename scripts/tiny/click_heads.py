@@ -17,6 +17,9 @@ from .boxes import xyxy_to_cxcywh
 from .clicks import Chosen
 from .losses import focal
 
+Cells = tuple[
+    Tensor, Tensor, Tensor
+]  # which cells are an object's, which are judged (fp32 [n,g*g]), how many are theirs, at least 1
 Layers = list[tuple[Tensor, Tensor]]  # tokens [n,T,C] and image [n,g*g,C] after each layer of the two-way transformer
 # A cell belongs to the object, or does not, where its share is above or below these.
 SURE, SURELY_NOT = 0.6, 0.3
@@ -36,11 +39,18 @@ def watched(layers: nn.ModuleList) -> Iterator[list]:
             hook.remove()
 
 
-def cells_of(masks: Tensor, grid: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Of masks bool [n,S,S]: which cells are theirs, which are judged (fp32 [n,g*g]), and how many are theirs, at least 1."""
+def cells_of(masks: Tensor, grid: int) -> Cells:
+    """The cells of masks bool [n,S,S]."""
     share = F.avg_pool2d(masks.float().unsqueeze(1), masks.shape[-1] // grid).flatten(1)
     inside, known = (share > SURE).float(), ((share > SURE) | (share < SURELY_NOT)).float()
     return inside, known, inside.sum().clamp(min=1)
+
+
+def cell_loss(head: nn.Linear, norm: nn.LayerNorm, image: Tensor, cells: Cells) -> Tensor:
+    """How wrong a head is about the cells of an object: features [n,g*g,C] of one layer."""
+    inside, known, count = cells
+    logits = head(norm(image)).squeeze(-1).float()
+    return (focal(logits, inside, 0.5) * known).sum() / count
 
 
 class ClickHeads(nn.Module):
@@ -57,14 +67,13 @@ class ClickHeads(nn.Module):
 
     def forward(self, seen: Layers, chosen: Chosen, name: str = "click") -> dict[str, Tensor]:
         """Losses of one or more calls of the decoder about the objects `chosen`, their names beginning with `name`."""
-        inside, known, count = cells_of(chosen.mask, self.grid)
+        cells = cells_of(chosen.mask, self.grid)
         box = xyxy_to_cxcywh(chosen.box).unsqueeze(1)
         there = chosen.mask.any((1, 2)).float()
         cell = place = 0.0
         for i, (tokens, image) in enumerate(seen):
             i %= len(self.cell)
-            logits = self.cell[i](self.cell_norm[i](image)).squeeze(-1).float()
-            cell = cell + (focal(logits, inside, 0.5) * known).sum() / count
+            cell = cell + cell_loss(self.cell[i], self.cell_norm[i], image, cells)
             found = self.box[i](self.box_norm[i](tokens[:, MASK_TOKENS])).float().sigmoid()
             apart = (found - box).abs().sum(-1).mean(1)
             place = place + (apart * there).sum() / there.sum().clamp(min=1)
@@ -83,7 +92,5 @@ class MemoryHeads(nn.Module):
 
     def forward(self, seen: list[Tensor], masks: Tensor) -> Tensor:
         """The loss of one call of the memory attention, its layers' features [n,g*g,C], about masks bool [n,S,S]."""
-        inside, known, count = cells_of(masks, self.grid)
-        heads = zip(self.norm, self.cell, seen, strict=True)
-        logits = [cell(norm(image)).squeeze(-1).float() for norm, cell, image in heads]
-        return sum((focal(x, inside, 0.5) * known).sum() / count for x in logits) / len(logits)
+        cells, heads = cells_of(masks, self.grid), zip(self.cell, self.norm, seen, strict=True)
+        return sum(cell_loss(*head, cells) for head in heads) / len(seen)

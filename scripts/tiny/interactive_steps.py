@@ -93,13 +93,12 @@ def tracker_step(world: World, learner: Learner, phase: Phase, seed: int) -> dic
     losses, memory = _shown(learner, of_frame(0), chosen, rng)
     if torch.rand(1, generator=draw) < LATE:
         memory.skipped = int(torch.randint(1, LONGEST_SKIP, (1,), generator=draw))
+    for t in range(1, blind + 1):
+        # Cut off afterwards, not computed without gradients: autocast would keep weights that it rounded there, and they would learn nothing.
+        follow(program, memory, tuple(of_frame(t)))
+        memory.frames[-1], memory.pointers[-1] = memory.frames[-1].detach(), memory.pointers[-1].detach()
     parts, decoder_layers = [], program.sam_mask_decoder.transformer.layers
-    for t in range(1, frames):
-        if t <= blind:
-            # Cut off afterwards, not computed without gradients: autocast would keep weights that it rounded there, and they would learn nothing.
-            follow(program, memory, tuple(of_frame(t)))
-            memory.frames[-1], memory.pointers[-1] = memory.frames[-1].detach(), memory.pointers[-1].detach()
-            continue
+    for t in range(blind + 1, frames):
         with watched(decoder_layers) as seen, watched(program.memory_attention.layers) as recalled:
             decoded = follow(program, memory, tuple(of_frame(t)))
         now = frame[t]

@@ -28,7 +28,7 @@ def phase(**values) -> Phase:
 
 
 def test_some_first_answers_are_worse_before_they_are_corrected():
-    """Two objects side by side in each of 100 scenes; the decoder's best is right, its second mask is nothing, the others are the whole left or right half."""
+    """Two objects side by side in each of 100 scenes; of the decoder's four masks the second is empty, the others are right."""
     count, side = 200, 28
     mask = torch.zeros(count, 4 * side, 4 * side, dtype=torch.bool)
     mask[0::2, 40:80, 8:48] = True
