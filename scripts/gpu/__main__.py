@@ -11,6 +11,7 @@ from pathlib import Path
 from .build import begin_inputs, build, end_goldens, end_models
 from .compare import compare
 from .context import Check
+from .first_calls import first_calls
 from .kernels import stages, timeline
 from .machine import facts
 from .native_tests import native_tests
@@ -46,6 +47,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--pack", nargs="*", type=Path, metavar="FOLDER", help="only prepare .gpu/ and say what must travel"
     )
+    made.add_argument(
+        "--libtorch",
+        type=Path,
+        help="with --pack: torch folder of a wheel of that machine's version, to build for it here",
+    )
     made.add_argument("--scratch", type=Path, help="folder to work in, kept (default: build/gpu)")
     return made
 
@@ -77,6 +83,7 @@ def steps_of(check: Check) -> list[Step]:
         ("own kernels on and off", 60, own_kernels, ("build", "models")),
         ("timeline of the engine", 60, timeline, ("build", "models")),
         ("stages of the program", 75, stages, ("models",)),
+        ("first calls", 60, first_calls, ("build", "models")),
         ("video", 90, video, ("build", "models")),
         ("Node tests", 300, node_tests, ("build",)),
     ]
@@ -101,7 +108,7 @@ def main() -> int:
     """Runs the steps; 1 where one failed."""
     options = parser().parse_args()
     if options.pack is not None:
-        return pack(options.pack)
+        return pack(options.pack, options.libtorch, (options.scratch or ROOT / "build" / "gpu") / "carried")
     # A stop from outside takes the way of an error, so that what runs beside is ended and the report is there.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     known = facts(options.device)

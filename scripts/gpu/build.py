@@ -1,8 +1,9 @@
-"""The native programs, built against this Python's torch, while the models are made beside."""
+"""The native programs, built against this Python's torch, or brought along; the models are made beside."""
 
 from __future__ import annotations
 
 import hashlib
+import lzma
 import re
 import shutil
 from pathlib import Path
@@ -14,6 +15,16 @@ from .steps import Clock, Result, StepFailed
 TARGETS = ["sam3_native_bench", "sam3_native_tests"]
 # Where scripts/gpu/pack puts what the machine may lack.
 CARRIED = ROOT / ".gpu"
+# ... and programs that were built before, for one version of torch from one state of the sources.
+PROGRAMS = CARRIED / "bin"
+BUILT_FOR = PROGRAMS / "built-for"
+NATIVE = ("native", "bench/native", "test/native")
+
+
+def native_sources(torch: str) -> str:
+    """What the programs are built from and against."""
+    files = [ROOT / "CMakeLists.txt", *(f for name in NATIVE for f in sorted((ROOT / name).rglob("*")) if f.is_file())]
+    return f"{torch} {hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()}"
 
 
 def sources() -> str:
@@ -66,7 +77,14 @@ def end_inputs(inputs: list[tuple[str, Path, Program]], clock: Clock, result: Re
 
 
 def build(check: Check, clock: Clock, result: Result) -> None:
-    """Configures and compiles; what fails is shown from its first error on."""
+    """Configures and compiles, or takes what was built for this torch; what fails is shown from its first error on."""
+    if BUILT_FOR.is_file() and BUILT_FOR.read_text() == native_sources(check.facts["torch"]):
+        for target in TARGETS:
+            check.build.mkdir(parents=True, exist_ok=True)
+            (check.build / target).write_bytes(lzma.decompress((PROGRAMS / f"{target}.xz").read_bytes()))
+            (check.build / target).chmod(0o755)
+        result.lines.append("brought along")
+        return
     jobs = check.facts["cores"]
     options = [f"-DLIBTORCH={check.facts['libtorch']}", "-DSAM3_NATIVE_TESTS=ON", f"-DDOCTEST_INCLUDE_DIR={CARRIED}"]
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []

@@ -13,8 +13,9 @@ from pathlib import Path
 from .processes import ROOT
 
 GOLDEN = ROOT / "test" / "fixtures" / "golden"
-# Texts that tests ask for beside the recorded ones; `visual` stands for boxes without a text.
-TEXTS = ["visual", "cat", "a red ellipse"]
+MULTIPLEX = ROOT / "test" / "fixtures" / "golden31"
+# Texts that tests ask for beside the recorded ones; `visual` stands for boxes without a text, in videos of SAM 3.1 the other one does.
+TEXTS = ["visual", "<text placeholder>", "cat", "a red ellipse"]
 CONTEXT = 32
 
 
@@ -40,14 +41,24 @@ def token_rows(texts: list[str]) -> dict[str, list[int]]:
     return rows
 
 
-def decode_clips(folder: Path) -> None:
-    """Writes <clip>.rgb, all frames after each other."""
+def multiplex_clip() -> Path:
+    """The folder of the clip of SAM 3.1's recordings."""
+    (clip,) = (GOLDEN / "images").glob("clip_*x*")
+    return clip
+
+
+def multiplex_texts() -> list[str]:
+    """The texts of the recordings of SAM 3.1."""
+    runs = json.loads((MULTIPLEX / "cases" / "video.json").read_text())
+    return [op["text"] for run in runs.values() for op in run["ops"] if "text" in op]
+
+
+def decode_clip(frames: Path, file: Path) -> None:
+    """All frames after each other, as raw pixels."""
     from PIL import Image
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for clip in {recording["clip"] for recording in recordings()}:
-        frames = sorted((GOLDEN / "images" / clip).iterdir())
-        (folder / f"{clip}.rgb").write_bytes(b"".join(Image.open(one).convert("RGB").tobytes() for one in frames))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"".join(Image.open(one).convert("RGB").tobytes() for one in sorted(frames.iterdir())))
 
 
 def environment(folder: Path) -> dict[str, str]:
@@ -57,21 +68,35 @@ def environment(folder: Path) -> dict[str, str]:
         names[f"SAM3_{name}_ROOT"] = str(GOLDEN)
         names[f"SAM3_{name}_PROGRAM"] = str(folder / "program")
         names[f"SAM3_{name}_CLIPS"] = str(folder / "clips")
-    names["SAM3_GOLDEN31_ROOT"] = str(ROOT / "test" / "fixtures" / "golden31")
-    (clip,) = (GOLDEN / "images").glob("clip_*x*")
-    names["SAM3_GOLDEN31_CLIP"] = str(clip)
+    names["SAM3_GOLDEN31_ROOT"] = str(MULTIPLEX)
+    names["SAM3_GOLDEN31_CLIP"] = str(multiplex_clip())
+    names["SAM3_GOLDEN31_PROGRAMS"] = str(folder / "multiplex")
     return {**names, "SAM3_TEST_TOKENS": str(folder / "tokens.json")}
+
+
+def export_multiplex(folder: Path) -> None:
+    """The programs of SAM 3.1: for the slots of its model, and for few."""
+    model, few = MULTIPLEX / "model", folder / "few"
+    subprocess.run([sys.executable, "scripts/few-slots.py", str(model), str(few)], cwd=ROOT, check=True)
+    for name, config in (("all", model / "config.json"), ("few", few / "config.json")):
+        export(config, folder / name)
+
+
+def export(config: Path, folder: Path) -> None:
+    command = [sys.executable, "-m", "scripts.export", "program", "--config", str(config), "--out", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True)
 
 
 def main() -> None:
     folder = Path(sys.argv[1])
     subprocess.run([sys.executable, "scripts/make-fixtures.py", "unpack"], cwd=ROOT, check=True)
-    config = str(GOLDEN / "model" / "config.json")
-    export = [sys.executable, "-m", "scripts.export", "program", "--config", config, "--out", str(folder / "program")]
-    subprocess.run(export, cwd=ROOT, check=True)
-    decode_clips(folder / "clips")
+    export(GOLDEN / "model" / "config.json", folder / "program")
+    export_multiplex(folder / "multiplex")
+    for clip in {recording["clip"] for recording in recordings()}:
+        decode_clip(GOLDEN / "images" / clip, folder / "clips" / f"{clip}.rgb")
+    decode_clip(multiplex_clip(), folder / "multiplex" / "clip.rgb")
     recorded = [run["prompt"].get("text_str") for one in recordings() for run in one["runs"] if run.get("prompt")]
-    texts = TEXTS + [text for text in recorded if text is not None]
+    texts = TEXTS + multiplex_texts() + [text for text in recorded if text is not None]
     (folder / "tokens.json").write_text(json.dumps(token_rows(texts)))
 
 

@@ -38,7 +38,7 @@ class Report:
 
     def __init__(self, folder: Path, facts: dict[str, Any]):
         date = datetime.date.today().isoformat()
-        self.facts = {**facts, "date": date}
+        self.facts = {key: fact for key, fact in facts.items() if key != "libtorch"} | {"date": date}
         self.path = folder / f"{slug(facts['gpu'])}-{date}"
         folder.mkdir(parents=True, exist_ok=True)
 

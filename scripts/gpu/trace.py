@@ -11,7 +11,7 @@ DEVICE = ("kernel", "gpu_memcpy", "gpu_memset")
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
 
 
-def summary(path: Path, top: int = 15) -> dict[str, Any]:
+def summary(path: Path, top: int = 40) -> dict[str, Any]:
     """Counts, busy milliseconds of the device, and the kernels that take longest (name, ms, launches)."""
     events = json.loads(path.read_text(errors="replace"))["traceEvents"]
     events = [event for event in events if event.get("ph") == "X" and "dur" in event]

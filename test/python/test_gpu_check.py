@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import lzma
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from scripts.gpu import build as building
 from scripts.gpu.compare import difference
+from scripts.gpu.context import Check
 from scripts.gpu.native_tests import counts, failures
 from scripts.gpu.pack import size_of, travelling
-from scripts.gpu.processes import Worker, WorkerError, run
+from scripts.gpu.processes import Outcome, Worker, WorkerError, run
 from scripts.gpu.report import Report, table
 from scripts.gpu.steps import Clock, Result, Step, StepFailed, run_steps
 from scripts.gpu.trace import summary
@@ -161,6 +164,36 @@ def test_a_trace_is_summed_up(tmp_path: Path) -> None:
     assert found["waits"] == {"cudaStreamSynchronize": 1}
     assert found["gaps"][0] == [5.0, "gemm", "norm"]
     assert found["top"][0] == ["gemm", 3.5, 2]
+
+
+def test_programs_that_were_built_before_are_for_one_torch_and_one_state_of_the_sources(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setattr(building, "PROGRAMS", tmp_path / "bin")
+    monkeypatch.setattr(building, "BUILT_FOR", tmp_path / "bin" / "built-for")
+    compiled: list[list[str]] = []
+    done = Outcome(0, "", 1.0)
+    monkeypatch.setattr(building, "run", lambda command, *_: compiled.append(command) or done)
+    for target in building.TARGETS:
+        (tmp_path / "bin" / f"{target}.xz").write_bytes(lzma.compress(b"#!/bin/sh\necho brought\n"))
+    (tmp_path / "bin" / "built-for").write_text(building.native_sources("2.11.0+cu130"))
+
+    def build(torch: str) -> Result:
+        facts = {**FACTS, "torch": torch, "libtorch": "/torch"}
+        result = Result()
+        building.build(Check("cuda", False, facts, tmp_path / torch, None, None), Clock(time.monotonic() + 60), result)
+        return result
+
+    assert build("2.11.0+cu130").lines == ["brought along"] and not compiled
+    program = tmp_path / "2.11.0+cu130" / "build" / building.TARGETS[0]
+    assert run([str(program)], tmp_path / "log", 20).output == "brought\n"
+    build("2.12.0+cu130")
+    assert [command[-1] for command in compiled[1:]] == building.TARGETS
+    monkeypatch.setattr(building, "NATIVE", ("bench/native",))
+    compiled.clear()
+    build("2.11.0+cu130")
+    assert compiled
 
 
 def test_what_travels_is_counted(tmp_path: Path) -> None:
