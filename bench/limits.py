@@ -37,7 +37,7 @@ VIEWS = frozenset(
 # Who calls the functions for which the engine has kernels (native/network/own_kernels.cc).
 CALLERS = (detr_encoder, mask_decoder, memory_attention, multiplex_memory, vision_encoder)
 # Each with the times that it reads the first, and what else it is given.
-KERNELS = {"apply_rope": 1, "norm_of_sum": 1, "relu_of_norm": 2}
+KERNELS = {"apply_rope": 1, "norm_of_sum": 1, "relu_of_norm": 2, "relu_of_shifted_norm": 2}
 FILLS = frozenset("zeros ones full zeros_like ones_like full_like fill_ zero_ arange scalar_tensor".split())
 
 

@@ -35,6 +35,18 @@ at::Tensor plain_relu_of_norm(at::Tensor x, const at::Tensor& other, const at::T
   return x.copy_(at::group_norm(x, groups, weight, bias, eps).relu_());
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
+at::Tensor plain_relu_of_shifted_norm(at::Tensor x, const at::Tensor& shift, const at::Tensor& weight,
+                                      const at::Tensor& bias, int64_t groups, double eps) {
+  x.add_(shift.view({1, -1, 1, 1}));
+  return x.copy_(at::group_norm(x, groups, weight, bias, eps).relu_());
+}
+
+at::Tensor plain_layer_norm(const at::Tensor& x, c10::IntArrayRef shape, const std::optional<at::Tensor>& weight,
+                            const std::optional<at::Tensor>& bias, double eps) {
+  return at::layer_norm(x, shape, weight, bias, eps);
+}
+
 at::Tensor cuda_apply_rope(at::Tensor x, const at::Tensor& rope) {
   const c10::DeviceGuard guard(x.device());
   const DeviceKernels* kernels = DeviceKernels::of(x.device(), x.scalar_type());
@@ -58,6 +70,36 @@ at::Tensor cuda_relu_of_norm(at::Tensor x, const at::Tensor& other, const at::Te
   const DeviceKernels* kernels = DeviceKernels::of(x.device(), x.scalar_type());
   if (kernels && launch_relu_of_norm(kernels->launcher(), x, other, index, weight, bias, groups, eps)) return x;
   return plain_relu_of_norm(std::move(x), other, index, weight, bias, groups, eps);
+}
+
+at::Tensor cuda_relu_of_shifted_norm(at::Tensor x, const at::Tensor& shift, const at::Tensor& weight,
+                                     const at::Tensor& bias, int64_t groups, double eps) {
+  const c10::DeviceGuard guard(x.device());
+  const DeviceKernels* kernels = DeviceKernels::of(x.device(), x.scalar_type());
+  if (kernels && launch_relu_of_shifted_norm(kernels->launcher(), x, shift, weight, bias, groups, eps)) return x;
+  return plain_relu_of_shifted_norm(std::move(x), shift, weight, bias, groups, eps);
+}
+
+at::Tensor cuda_layer_norm(const at::Tensor& x, c10::IntArrayRef shape, const std::optional<at::Tensor>& weight,
+                           const std::optional<at::Tensor>& bias, double eps) {
+  const c10::DeviceGuard guard(x.device());
+  const DeviceKernels* kernels = DeviceKernels::of(x.device(), x.scalar_type());
+  if (kernels && shape.size() == 1 && weight && bias) {
+    const at::Tensor rows = x.contiguous();
+    at::Tensor out = at::empty(x.sizes(), x.options());
+    if (launch_layer_norm(kernels->launcher(), out, rows, *weight, *bias, eps)) return out;
+  }
+  return plain_layer_norm(x, shape, weight, bias, eps);
+}
+
+at::Tensor shape_relu_of_shifted_norm(at::Tensor x, const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t,
+                                      double) {
+  return x;
+}
+
+at::Tensor shape_layer_norm(const at::Tensor& x, c10::IntArrayRef, const std::optional<at::Tensor>&,
+                            const std::optional<at::Tensor>&, double) {
+  return at::empty(x.sizes(), x.options());
 }
 
 at::Tensor shape_relu_of_norm(at::Tensor x, const at::Tensor&, const at::Tensor&, const at::Tensor&, const at::Tensor&,
@@ -87,6 +129,17 @@ void register_operators() {
     library->def(
         "relu_of_norm(Tensor(a!) x, Tensor other, Tensor index, Tensor weight, Tensor bias, int groups, float eps) -> "
         "Tensor(a!)");
+    library->def(
+        "relu_of_shifted_norm(Tensor(a!) x, Tensor shift, Tensor weight, Tensor bias, int groups, float eps) -> "
+        "Tensor(a!)");
+    library->def("layer_norm(Tensor x, int[] shape, Tensor? weight, Tensor? bias, float eps) -> Tensor");
+    library->impl("relu_of_shifted_norm", torch::dispatch(c10::DispatchKey::CPU, TORCH_FN(plain_relu_of_shifted_norm)));
+    library->impl("relu_of_shifted_norm",
+                  torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(shape_relu_of_shifted_norm)));
+    library->impl("relu_of_shifted_norm", torch::dispatch(c10::DispatchKey::CUDA, TORCH_FN(cuda_relu_of_shifted_norm)));
+    library->impl("layer_norm", torch::dispatch(c10::DispatchKey::CPU, TORCH_FN(plain_layer_norm)));
+    library->impl("layer_norm", torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(shape_layer_norm)));
+    library->impl("layer_norm", torch::dispatch(c10::DispatchKey::CUDA, TORCH_FN(cuda_layer_norm)));
     library->impl("relu_of_norm", torch::dispatch(c10::DispatchKey::CPU, TORCH_FN(plain_relu_of_norm)));
     library->impl("relu_of_norm", torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(shape_relu_of_norm)));
     library->impl("relu_of_norm", torch::dispatch(c10::DispatchKey::CUDA, TORCH_FN(cuda_relu_of_norm)));
@@ -147,6 +200,28 @@ std::string compare_operators(c10::Device device, c10::ScalarType dtype) {
                                 plain_relu_of_norm(map.to(at::kFloat).clone(), other.to(at::kFloat), index,
                                                    weight.to(at::kFloat), bias.to(at::kFloat), 8, 1e-5));
   if (worse(off)) return "relu_of_norm differs by " + std::to_string(off) + " from LibTorch's operators";
+  const auto shifted_operator =
+      dispatcher.findSchemaOrThrow("sam3::relu_of_shifted_norm", "")
+          .typed<at::Tensor(at::Tensor, const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t, double)>();
+  const at::Tensor shift = random({256}, at::kFloat).to(dtype);
+  if (const double its = difference(shifted_operator.call(map.clone(), shift, weight, bias, 8, 1e-5),
+                                    plain_relu_of_shifted_norm(map.to(at::kFloat).clone(), shift.to(at::kFloat),
+                                                               weight.to(at::kFloat), bias.to(at::kFloat), 8, 1e-5));
+      worse(its))
+    return "relu_of_shifted_norm differs by " + std::to_string(its) + " from LibTorch's operators";
+  const auto plain_norm_operator =
+      dispatcher.findSchemaOrThrow("sam3::layer_norm", "")
+          .typed<at::Tensor(const at::Tensor&, c10::IntArrayRef, const std::optional<at::Tensor>&,
+                            const std::optional<at::Tensor>&, double)>();
+  // As in the memory encoder, whose maps have few channels, and in the transformers.
+  for (const int64_t width : {4, 8, 16, 32, 64, 256, 1024}) {
+    const at::Tensor x = random({37, width}, at::kFloat).to(dtype), scales = random({width}, at::kFloat).to(dtype),
+                     offsets = random({width}, at::kFloat).to(dtype);
+    const double its =
+        difference(plain_norm_operator.call(x, {width}, scales, offsets, 1e-6),
+                   plain_layer_norm(x.to(at::kFloat), {width}, scales.to(at::kFloat), offsets.to(at::kFloat), 1e-6));
+    if (worse(its)) return "layer_norm differs by " + std::to_string(its) + " from LibTorch's operators";
+  }
   return "";
 }
 

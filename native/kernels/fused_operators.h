@@ -4,14 +4,17 @@
 
 #include <string>
 
-// LibTorch's operators sam3::apply_rope and sam3::norm_of_sum: what the functions of those names in
-// scripts/export/fused.py compute, each with one kernel on a GPU. On a CPU they are LibTorch's own operators, which is
-// for tests; programs use them on other devices only.
+// Operators of LibTorch in the namespace sam3: what the functions of those names in scripts/export/fused.py compute,
+// and torch.nn.functional.layer_norm, each with a kernel or three on a GPU. On a CPU they are LibTorch's own operators,
+// which is for tests; programs use them on other devices only.
 //
 //   sam3::apply_rope(Tensor(a!) x, Tensor rope) -> Tensor(a!)      in place
 //   sam3::norm_of_sum(Tensor x, Tensor shift, Tensor weight, Tensor bias, float eps) -> Tensor
 //   sam3::relu_of_norm(Tensor(a!) x, Tensor other, Tensor index, Tensor weight, Tensor bias, int groups, float eps)
 //     -> Tensor(a!)                                                in place
+//   sam3::relu_of_shifted_norm(Tensor(a!) x, Tensor shift, Tensor weight, Tensor bias, int groups, float eps)
+//     -> Tensor(a!)                                                in place
+//   sam3::layer_norm(Tensor x, int[] shape, Tensor? weight, Tensor? bias, float eps) -> Tensor
 namespace sam3::kernels {
 
 // For the whole process; once.

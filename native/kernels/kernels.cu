@@ -87,6 +87,33 @@ __device__ inline void write8(const float* from, T* to) {
   write_words(words, to);
 }
 
+// 4 neighbours, at an address that divides by their size.
+__device__ inline void read4(const float* from, float* to) {
+  unsigned words[4];
+  read_words(from, words);
+  for (int i = 0; i < 4; i++) to[i] = float_of_bits(words[i]);
+}
+__device__ inline void write4(const float* from, float* to) {
+  unsigned words[4];
+  for (int i = 0; i < 4; i++) words[i] = bits_of_float(from[i]);
+  write_words(words, to);
+}
+template <class T>
+__device__ inline void read4(const T* from, float* to) {
+  const uint2 words = *reinterpret_cast<const uint2*>(from);
+  for (int i = 0; i < 4; i++)
+    to[i] = to_float(T{static_cast<sam3_bits16>((i < 2 ? words.x : words.y) >> (i % 2 * 16))});
+}
+template <class T>
+__device__ inline void write4(const float* from, T* to) {
+  T v[4];
+  for (int i = 0; i < 4; i++) from_float(from[i], v[i]);
+  uint2 words;
+  words.x = v[0].bits | static_cast<unsigned>(v[1].bits) << 16;
+  words.y = v[2].bits | static_cast<unsigned>(v[3].bits) << 16;
+  *reinterpret_cast<uint2*>(to) = words;
+}
+
 __device__ inline float sum_of_warp(float value) {
   for (int distance = 16; distance > 0; distance /= 2) value += __shfl_xor_sync(0xffffffffu, value, distance);
   return value;
@@ -126,7 +153,8 @@ __device__ inline void turn(T* x, const float* table, const Turned& how) {
   write8(v, x + at);
 }
 
-// LayerNorm of x + shift: a warp has a row of 8 * chunks numbers, all of it in registers, up to 256 * Parts.
+// LayerNorm of x + shift, of x alone where there is no shift: a warp has a row of 8 * chunks numbers, all of it in
+// registers, up to 256 * Parts.
 template <class T, int Parts>
 __device__ inline void norm_of_sum(T* out, const T* x, const T* shift, const T* weight, const T* bias, unsigned rows,
                                    unsigned chunks, float eps) {
@@ -138,7 +166,8 @@ __device__ inline void norm_of_sum(T* out, const T* x, const T* shift, const T* 
     const unsigned chunk = part * 32 + lane;
     if (chunk >= chunks) continue;
     read8(x + begin + 8 * chunk, v + 8 * part);
-    read8(shift + 8 * chunk, more);
+    for (int i = 0; i < 8; i++) more[i] = 0;
+    if (shift) read8(shift + 8 * chunk, more);
     for (int i = 0; i < 8; i++) sum += v[8 * part + i] += more[i];
   }
   const float mean = sum_of_warp(sum) / (8 * chunks);
@@ -162,16 +191,43 @@ __device__ inline void norm_of_sum(T* out, const T* x, const T* shift, const T* 
   }
 }
 
-// Maps of prompts [prompts,pixels,8*chunks] and of images, of which each prompt has one. A warp has `run` pixels of a
-// prompt, warps that follow one another the same pixels of all prompts, so that those of their images are read once. A
-// lane has 8 channels; `lanes` of them, a power of 2, are a group.
+// LayerNorm of rows of 4 * Quads numbers, for which a warp is too much: a thread has a row.
+template <class T, int Quads>
+__device__ inline void norm_of_short(T* out, const T* x, const T* weight, const T* bias, unsigned rows, float eps) {
+  const unsigned row = blockIdx.x * blockDim.x + threadIdx.x;
+  if (row >= rows) return;
+  const unsigned long long begin = 4ull * Quads * row;
+  float v[4 * Quads], more[4], sum = 0, squares = 0;
+  for (int quad = 0; quad < Quads; quad++) {
+    read4(x + begin + 4 * quad, v + 4 * quad);
+    for (int i = 0; i < 4; i++) sum += v[4 * quad + i];
+  }
+  const float mean = sum / (4 * Quads);
+  for (int i = 0; i < 4 * Quads; i++) {
+    const float off = v[i] -= mean;
+    squares += off * off;
+  }
+  const float scale = rsqrtf(squares / (4 * Quads) + eps);
+  for (int quad = 0; quad < Quads; quad++) {
+    read4(weight + 4 * quad, more);
+    for (int i = 0; i < 4; i++) v[4 * quad + i] *= scale * more[i];
+    read4(bias + 4 * quad, more);
+    for (int i = 0; i < 4; i++) v[4 * quad + i] += more[i];
+    write4(v + 4 * quad, out + begin + 4 * quad);
+  }
+}
+
+// Maps of prompts [prompts,pixels,8*chunks], and of images, of which each prompt has one; or one row of 8*chunks
+// numbers for all pixels in place of those (`row` is 1). A warp has `run` pixels of a prompt, warps that follow one
+// another the same pixels of all prompts, so that those of their images are read once. A lane has 8 channels; `lanes`
+// of them, a power of 2, are a group.
 struct Maps {
-  unsigned prompts, pixels, chunks, lanes, run, runs;
+  unsigned prompts, pixels, chunks, lanes, run, runs, row;
   float eps;
 };
 
 struct Place {
-  unsigned unit, prompt, lane, count;
+  unsigned unit, prompt, lane, count, its_step;
   unsigned long long mine, its;  // where the lane's first numbers are
 
   __device__ Place(const Maps& how, const long long* image) {
@@ -181,7 +237,9 @@ struct Place {
     const unsigned first = unit / how.prompts * how.run;
     count = first + how.run < how.pixels ? how.run : how.pixels - first;
     mine = 8 * ((static_cast<unsigned long long>(prompt) * how.pixels + first) * how.chunks + lane);
-    its = 8 * ((static_cast<unsigned long long>(image[prompt]) * how.pixels + first) * how.chunks + lane);
+    its_step = how.row ? 0 : 8 * how.chunks;
+    its = 8 * lane;
+    if (!how.row) its += 8 * (static_cast<unsigned long long>(image[prompt]) * how.pixels + first) * how.chunks;
   }
 };
 
@@ -195,7 +253,7 @@ __device__ inline void moments(float* parts, const T* x, const T* other, const l
     for (unsigned i = 0; i < place.count; i++) {
       float v[8], more[8];
       read8(x + place.mine + 8 * i * how.chunks, v);
-      read8(other + place.its + 8 * i * how.chunks, more);
+      read8(other + place.its + i * place.its_step, more);
       if (i == 0) from = v[0] + more[0];
       for (int k = 0; k < 8; k++) {
         const float off = v[k] + more[k] - from;
@@ -245,7 +303,7 @@ __device__ inline void whole_moments(float* whole, const float* parts, const Map
   whole[2 * unit + 1] = rsqrtf(rest / n + how.eps);
 }
 
-// x = ReLU(GroupNorm(x + other of its image)).
+// x = ReLU(GroupNorm(x + other)).
 template <class T>
 __device__ inline void relu_of_norm(T* x, const T* other, const long long* image, const float* whole, const T* weight,
                                     const T* bias, const Maps& how) {
@@ -261,7 +319,7 @@ __device__ inline void relu_of_norm(T* x, const T* other, const long long* image
   for (unsigned i = 0; i < place.count; i++) {
     T* at = x + place.mine + 8 * i * how.chunks;
     read8(at, v);
-    read8(other + place.its + 8 * i * how.chunks, more);
+    read8(other + place.its + i * place.its_step, more);
     for (int k = 0; k < 8; k++) {
       const float y = (v[k] + more[k] - mean) * scale[k] + shift[k];
       v[k] = y < 0 ? 0 : y;  // what is no number stays none
@@ -279,6 +337,11 @@ __device__ inline void relu_of_norm(T* x, const T* other, const long long* image
                                                         const T* bias, unsigned rows, unsigned chunks, float eps) { \
     norm_of_sum<T, parts>(out, x, shift, weight, bias, rows, chunks, eps);                                          \
   }
+#define SAM3_SHORT(name, T, quads)                                                                                \
+  extern "C" __global__ void sam3_short_norm_##name##_##quads(T* out, const T* x, const T* weight, const T* bias, \
+                                                              unsigned rows, float eps) {                         \
+    norm_of_short<T, quads>(out, x, weight, bias, rows, eps);                                                     \
+  }
 #define SAM3_MAPS(name, T)                                                                                         \
   extern "C" __global__ void sam3_moments_##name(float* parts, const T* x, const T* other, const long long* image, \
                                                  const Maps how) {                                                 \
@@ -292,8 +355,11 @@ __device__ inline void relu_of_norm(T* x, const T* other, const long long* image
                                                       const Maps how) {                                            \
     relu_of_norm(x, other, image, whole, weight, bias, how);                                                       \
   }
-#define SAM3_OF_TYPE(name, T) \
-  SAM3_TURN(name, T) SAM3_NORM(name, T, 1) SAM3_NORM(name, T, 2) SAM3_NORM(name, T, 4) SAM3_MAPS(name, T)
+#define SAM3_OF_TYPE(name, T)                                                                                      \
+  SAM3_TURN(name, T)                                                                                               \
+  SAM3_NORM(name, T, 1)                                                                                            \
+  SAM3_NORM(name, T, 2) SAM3_NORM(name, T, 4) SAM3_SHORT(name, T, 1) SAM3_SHORT(name, T, 2) SAM3_SHORT(name, T, 4) \
+      SAM3_SHORT(name, T, 8) SAM3_MAPS(name, T)
 
 #ifdef SAM3_FLOAT32
 SAM3_OF_TYPE(float32, float)

@@ -51,6 +51,84 @@ std::vector<Dimension> outer_dimensions(const at::Tensor& x, const at::Tensor& t
   return found;
 }
 
+// Whether a norm of rows can be made of these: `rows` are weights of one row each, numbers are read `step` at a time.
+bool fits_norm(const at::Tensor& out, const at::Tensor& x, std::initializer_list<const at::Tensor*> rows, int64_t step,
+               int64_t widest) {
+  if (!dtype_suffix(x.scalar_type()) || x.dim() < 1 || x.numel() == 0) return false;
+  const int64_t width = x.size(-1);
+  if (width % step != 0 || width > widest || x.numel() / width > std::numeric_limits<int>::max()) return false;
+  for (const at::Tensor* row : rows)
+    if (row->scalar_type() != x.scalar_type() || row->sizes() != at::IntArrayRef{width} || !row->is_contiguous() ||
+        !is_aligned(*row))
+      return false;
+  return x.is_contiguous() && out.is_contiguous() && is_aligned(x) && is_aligned(out);
+}
+
+// LayerNorm of rows, a warp for each; `shift` may be null.
+bool launch_norm(const Launch& launch, at::Tensor& out, const at::Tensor& x, const void* shift,
+                 const at::Tensor& weight, const at::Tensor& bias, double eps) {
+  const int64_t width = x.size(-1), parts = width <= 256 ? 1 : width <= 512 ? 2 : 4;
+  constexpr unsigned kRows = kThreads / 32;  // of a block
+  void* to = out.data_ptr();
+  std::array<const void*, 4> from{x.const_data_ptr(), shift, weight.const_data_ptr(), bias.const_data_ptr()};
+  auto rows = static_cast<unsigned>(x.numel() / width), chunks = static_cast<unsigned>(width / kNumbers);
+  auto epsilon = static_cast<float>(eps);
+  std::array<void*, 8> arguments{&to, &from[0], &from[1], &from[2], &from[3], &rows, &chunks, &epsilon};
+  const std::string name = std::string("sam3_norm_") + dtype_suffix(x.scalar_type()) + "_" + std::to_string(parts);
+  launch(name.c_str(), (rows + kRows - 1) / kRows, kThreads, arguments.data());
+  return true;
+}
+
+// Maps [prompts,channels,h,w], channels last, and what is added to them: of images, by `index`, or one row.
+bool launch_maps(const Launch& launch, const at::Tensor& x, const at::Tensor& other, const at::Tensor* index,
+                 const at::Tensor& weight, const at::Tensor& bias, int64_t groups, double eps) {
+  const char* suffix = dtype_suffix(x.scalar_type());
+  if (!suffix || x.dim() != 4 || x.numel() == 0 || groups < 1) return false;
+  const int64_t channels = x.size(1), pixels = x.size(2) * x.size(3), prompts = x.size(0);
+  if (channels % (groups * kNumbers) != 0 || channels > 32 * kNumbers) return false;
+  const int64_t lanes = channels / groups / kNumbers;
+  if ((lanes & (lanes - 1)) != 0 || !x.is_contiguous(at::MemoryFormat::ChannelsLast)) return false;
+  for (const at::Tensor* tensor : {&other, &weight, &bias})
+    if (tensor->scalar_type() != x.scalar_type() || !is_aligned(*tensor)) return false;
+  for (const at::Tensor* row : {&weight, &bias})
+    if (row->sizes() != at::IntArrayRef{channels} || !row->is_contiguous()) return false;
+  if (!is_aligned(x)) return false;
+
+  constexpr int64_t kRun = 64;
+  const int64_t runs = (pixels + kRun - 1) / kRun;
+  if (runs * prompts > std::numeric_limits<int>::max()) return false;
+  // As `Maps` of kernels.cu.
+  struct {
+    unsigned prompts, pixels, chunks, lanes, run, runs, row;
+    float eps;
+  } how{static_cast<unsigned>(prompts),
+        static_cast<unsigned>(pixels),
+        static_cast<unsigned>(channels / kNumbers),
+        static_cast<unsigned>(lanes),
+        static_cast<unsigned>(kRun),
+        static_cast<unsigned>(runs),
+        index ? 0u : 1u,
+        static_cast<float>(eps)};
+  const auto floats = x.options().dtype(at::kFloat);
+  const at::Tensor parts = at::empty({runs, prompts, groups, 2}, floats),
+                   whole = at::empty({prompts, groups, 2}, floats);
+  void *x_data = x.data_ptr(), *parts_data = parts.data_ptr(), *whole_data = whole.data_ptr();
+  const void *other_data = other.const_data_ptr(), *index_data = index ? index->const_data_ptr() : nullptr,
+             *weight_data = weight.const_data_ptr(), *bias_data = bias.const_data_ptr();
+  const auto run = [&](const char* kernel, int64_t warps, void** arguments) {
+    constexpr int64_t kWarps = kThreads / 32;
+    launch((std::string("sam3_") + kernel + "_" + suffix).c_str(), static_cast<unsigned>((warps + kWarps - 1) / kWarps),
+           kThreads, arguments);
+  };
+  std::array<void*, 5> of_moments{&parts_data, &x_data, &other_data, &index_data, &how};
+  std::array<void*, 3> of_whole{&whole_data, &parts_data, &how};
+  std::array<void*, 7> of_norm{&x_data, &other_data, &index_data, &whole_data, &weight_data, &bias_data, &how};
+  run("moments", runs * prompts, of_moments.data());
+  run("whole_moments", prompts * groups, of_whole.data());
+  run("relu_of_norm", runs * prompts, of_norm.data());
+  return true;
+}
+
 }  // namespace
 
 std::vector<std::string> kernel_names(c10::ScalarType dtype) {
@@ -60,6 +138,8 @@ std::vector<std::string> kernel_names(c10::ScalarType dtype) {
   for (const char* kernel : {"turn", "moments", "whole_moments", "relu_of_norm"})
     names.push_back(std::string("sam3_") + kernel + "_" + suffix);
   for (const char* parts : {"1", "2", "4"}) names.push_back(std::string("sam3_norm_") + suffix + "_" + parts);
+  for (const char* quads : {"1", "2", "4", "8"})
+    names.push_back(std::string("sam3_short_norm_") + suffix + "_" + quads);
   return names;
 }
 
@@ -97,74 +177,40 @@ bool launch_apply_rope(const Launch& launch, const at::Tensor& x, const at::Tens
 
 bool launch_norm_of_sum(const Launch& launch, at::Tensor& out, const at::Tensor& x, const at::Tensor& shift,
                         const at::Tensor& weight, const at::Tensor& bias, double eps) {
-  const char* suffix = dtype_suffix(x.scalar_type());
-  if (!suffix || x.dim() < 1 || x.numel() == 0) return false;
-  const int64_t width = x.size(-1), rows = x.numel() / width;
-  if (width % kNumbers != 0 || width > kWidest || rows > std::numeric_limits<int>::max()) return false;
-  for (const at::Tensor* row : {&shift, &weight, &bias})
-    if (row->scalar_type() != x.scalar_type() || row->dim() != 1 || row->size(0) != width) return false;
-  for (const at::Tensor* tensor : {&x, &shift, &weight, &bias, static_cast<const at::Tensor*>(&out)})
-    if (!tensor->is_contiguous() || !is_aligned(*tensor)) return false;
+  return fits_norm(out, x, {&shift, &weight, &bias}, kNumbers, kWidest) &&
+         launch_norm(launch, out, x, shift.const_data_ptr(), weight, bias, eps);
+}
 
-  const int64_t parts = width <= 256 ? 1 : width <= 512 ? 2 : 4;
-  constexpr unsigned kRows = kThreads / 32;  // of a block
+bool launch_layer_norm(const Launch& launch, at::Tensor& out, const at::Tensor& x, const at::Tensor& weight,
+                       const at::Tensor& bias, double eps) {
+  if (x.dim() < 1) return false;
+  const int64_t width = x.size(-1);
+  const bool is_short = width == 4 || width == 8 || width == 16 || width == 32;
+  if (!fits_norm(out, x, {&weight, &bias}, is_short ? 4 : kNumbers, kWidest)) return false;
+  if (!is_short) return launch_norm(launch, out, x, nullptr, weight, bias, eps);
   void* to = out.data_ptr();
-  std::array<const void*, 4> from{x.const_data_ptr(), shift.const_data_ptr(), weight.const_data_ptr(),
-                                  bias.const_data_ptr()};
-  auto row_count = static_cast<unsigned>(rows), chunks = static_cast<unsigned>(width / kNumbers);
+  std::array<const void*, 3> from{x.const_data_ptr(), weight.const_data_ptr(), bias.const_data_ptr()};
+  auto rows = static_cast<unsigned>(x.numel() / width);
   auto epsilon = static_cast<float>(eps);
-  std::array<void*, 8> arguments{&to, &from[0], &from[1], &from[2], &from[3], &row_count, &chunks, &epsilon};
-  launch((std::string("sam3_norm_") + suffix + "_" + std::to_string(parts)).c_str(), (row_count + kRows - 1) / kRows,
-         kThreads, arguments.data());
+  std::array<void*, 6> arguments{&to, &from[0], &from[1], &from[2], &rows, &epsilon};
+  const std::string name =
+      std::string("sam3_short_norm_") + dtype_suffix(x.scalar_type()) + "_" + std::to_string(width / 4);
+  launch(name.c_str(), (rows + kThreads - 1) / kThreads, kThreads, arguments.data());
   return true;
 }
 
 bool launch_relu_of_norm(const Launch& launch, const at::Tensor& x, const at::Tensor& other, const at::Tensor& index,
                          const at::Tensor& weight, const at::Tensor& bias, int64_t groups, double eps) {
-  const char* suffix = dtype_suffix(x.scalar_type());
-  if (!suffix || x.dim() != 4 || x.numel() == 0 || groups < 1) return false;
-  const int64_t channels = x.size(1), pixels = x.size(2) * x.size(3), prompts = x.size(0);
-  if (channels % (groups * kNumbers) != 0 || channels > 32 * kNumbers) return false;
-  const int64_t lanes = channels / groups / kNumbers;
-  if ((lanes & (lanes - 1)) != 0 || other.dim() != 4 || other.sizes().slice(1) != x.sizes().slice(1)) return false;
-  if (index.scalar_type() != at::kLong || index.sizes() != at::IntArrayRef{prompts}) return false;
-  for (const at::Tensor* map : {&x, &other})
-    if (map->scalar_type() != x.scalar_type() || !map->is_contiguous(at::MemoryFormat::ChannelsLast)) return false;
-  for (const at::Tensor* row : {&weight, &bias})
-    if (row->scalar_type() != x.scalar_type() || row->sizes() != at::IntArrayRef{channels}) return false;
-  for (const at::Tensor* tensor : {&index, &weight, &bias})
-    if (!tensor->is_contiguous()) return false;
-  for (const at::Tensor* tensor : {&x, &other, &weight, &bias})
-    if (!is_aligned(*tensor)) return false;
+  if (x.dim() != 4 || other.dim() != 4 || other.sizes().slice(1) != x.sizes().slice(1)) return false;
+  if (index.scalar_type() != at::kLong || index.sizes() != at::IntArrayRef{x.size(0)}) return false;
+  if (!index.is_contiguous() || !other.is_contiguous(at::MemoryFormat::ChannelsLast)) return false;
+  return launch_maps(launch, x, other, &index, weight, bias, groups, eps);
+}
 
-  constexpr int64_t kRun = 64;
-  const int64_t runs = (pixels + kRun - 1) / kRun;
-  if (runs * prompts > std::numeric_limits<int>::max()) return false;
-  // As `Maps` of kernels.cu.
-  struct {
-    unsigned prompts, pixels, chunks, lanes, run, runs;
-    float eps;
-  } how{static_cast<unsigned>(prompts), static_cast<unsigned>(pixels), static_cast<unsigned>(channels / kNumbers),
-        static_cast<unsigned>(lanes),   static_cast<unsigned>(kRun),   static_cast<unsigned>(runs),
-        static_cast<float>(eps)};
-  const auto floats = x.options().dtype(at::kFloat);
-  const at::Tensor parts = at::empty({runs, prompts, groups, 2}, floats),
-                   whole = at::empty({prompts, groups, 2}, floats);
-  void *x_data = x.data_ptr(), *parts_data = parts.data_ptr(), *whole_data = whole.data_ptr();
-  const void *other_data = other.const_data_ptr(), *index_data = index.const_data_ptr(),
-             *weight_data = weight.const_data_ptr(), *bias_data = bias.const_data_ptr();
-  const auto run = [&](const char* kernel, int64_t warps, void** arguments) {
-    constexpr int64_t kWarps = kThreads / 32;
-    launch((std::string("sam3_") + kernel + "_" + suffix).c_str(), static_cast<unsigned>((warps + kWarps - 1) / kWarps),
-           kThreads, arguments);
-  };
-  std::array<void*, 5> of_moments{&parts_data, &x_data, &other_data, &index_data, &how};
-  std::array<void*, 3> of_whole{&whole_data, &parts_data, &how};
-  std::array<void*, 7> of_norm{&x_data, &other_data, &index_data, &whole_data, &weight_data, &bias_data, &how};
-  run("moments", runs * prompts, of_moments.data());
-  run("whole_moments", prompts * groups, of_whole.data());
-  run("relu_of_norm", runs * prompts, of_norm.data());
-  return true;
+bool launch_relu_of_shifted_norm(const Launch& launch, const at::Tensor& x, const at::Tensor& shift,
+                                 const at::Tensor& weight, const at::Tensor& bias, int64_t groups, double eps) {
+  if (x.dim() != 4 || shift.sizes() != at::IntArrayRef{x.size(1)} || !shift.is_contiguous()) return false;
+  return launch_maps(launch, x, shift, nullptr, weight, bias, groups, eps);
 }
 
 }  // namespace sam3::kernels

@@ -18,8 +18,11 @@ std::vector<std::string> kernel_names(c10::ScalarType dtype);
 bool launch_apply_rope(const Launch& launch, const at::Tensor& x, const at::Tensor& rope);
 bool launch_norm_of_sum(const Launch& launch, at::Tensor& out, const at::Tensor& x, const at::Tensor& shift,
                         const at::Tensor& weight, const at::Tensor& bias, double eps);
-
+bool launch_layer_norm(const Launch& launch, at::Tensor& out, const at::Tensor& x, const at::Tensor& weight,
+                       const at::Tensor& bias, double eps);
 bool launch_relu_of_norm(const Launch& launch, const at::Tensor& x, const at::Tensor& other, const at::Tensor& index,
                          const at::Tensor& weight, const at::Tensor& bias, int64_t groups, double eps);
+bool launch_relu_of_shifted_norm(const Launch& launch, const at::Tensor& x, const at::Tensor& shift,
+                                 const at::Tensor& weight, const at::Tensor& bias, int64_t groups, double eps);
 
 }  // namespace sam3::kernels

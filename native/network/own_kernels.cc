@@ -24,7 +24,8 @@ std::string called_function(const Node* node) {
 }
 
 void replace_calls(Block* block, std::map<std::string, int64_t>& calls) {
-  static const std::set<std::string> kFunctions{"apply_rope", "norm_of_sum", "relu_of_norm"};
+  static const std::set<std::string> kFunctions{"apply_rope", "norm_of_sum", "relu_of_norm", "relu_of_shifted_norm",
+                                                "layer_norm"};
   std::vector<Node*> found;
   for (Node* node : block->nodes()) {
     for (Block* inner : node->blocks()) replace_calls(inner, calls);
@@ -42,17 +43,23 @@ void replace_calls(Block* block, std::map<std::string, int64_t>& calls) {
   }
 }
 
+// Why there are none; empty where there are.
+std::string why_not(const Target& target) {
+  const char* setting = std::getenv("SAM3_KERNELS");
+  if (target.device.is_cpu()) return "a CPU needs none";
+  if (setting && std::string_view(setting) == "off") return "SAM3_KERNELS=off";
+  return kernels::prepare(target.device, target.dtype);
+}
+
 }  // namespace
 
-OwnKernels use_kernels(const torch::jit::Module& module, const Target& target) {
+std::future<std::string> prepare_kernels(const Target& target) {
+  return std::async(target.device.is_cpu() ? std::launch::deferred : std::launch::async, why_not, target);
+}
+
+OwnKernels use_kernels(const torch::jit::Module& module, std::future<std::string> why_not) {
   OwnKernels kernels;
-  const char* setting = std::getenv("SAM3_KERNELS");
-  if (target.device.is_cpu())
-    kernels.why_not = "a CPU needs none";
-  else if (setting && std::string_view(setting) == "off")
-    kernels.why_not = "SAM3_KERNELS=off";
-  else
-    kernels.why_not = kernels::prepare(target.device, target.dtype);
+  kernels.why_not = why_not.get();
   if (!kernels.why_not.empty()) return kernels;
   for (torch::jit::Function* function : module._ivalue()->compilation_unit()->get_functions())
     if (auto* graph = torch::jit::tryToGraphFunction(*function)) replace_calls(graph->graph()->block(), kernels.calls);

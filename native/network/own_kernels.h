@@ -2,6 +2,7 @@
 #include <torch/csrc/jit/api/module.h>
 
 #include <cstdint>
+#include <future>
 #include <map>
 #include <string>
 
@@ -15,8 +16,12 @@ struct OwnKernels {
   std::string why_not;                   // empty where they are used
 };
 
-// Puts our operators in place of a program's calls of the functions that scripts/export/fused.py has, where they work
-// on the target. Never on a CPU, and not with SAM3_KERNELS=off. To be called before the program runs.
-OwnKernels use_kernels(const torch::jit::Module& module, const Target& target);
+// Begins to compile our kernels for a target and to try them, which takes a second, on a thread of its own. The answer
+// is why they are not used: never on a CPU, and not with SAM3_KERNELS=off.
+std::future<std::string> prepare_kernels(const Target& target);
+
+// Puts our operators in place of a program's calls of the functions that scripts/export/fused.py has, and of
+// layer_norm, unless there is a reason not to. To be called before the program runs.
+OwnKernels use_kernels(const torch::jit::Module& module, std::future<std::string> why_not);
 
 }  // namespace sam3

@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "core/error.h"
+#include "network/planned_attention.h"
 #include "weights/weight_plan.h"
 
 namespace sam3 {
@@ -47,6 +48,10 @@ Program Program::load(const ProgramFiles& files, const Target& target,
   torch::jit::getProfilingMode() = false;
   // Convolutions on a GPU use TF32 by default, with the mantissa of a float16: who asks for float32 wants its digits.
   if (!target.device.is_cpu() && target.dtype == at::kFloat) at::globalContext().setAllowTF32CuDNN(false);
+  // On Hopper LibTorch would prefer cuDNN's attention everywhere: the first batch of every size would take a second
+  // longer, and every frame of a video until its memory is full. PlannedAttention lets it where that pays.
+  if (target.device.is_cuda()) at::globalContext().setSDPUseCuDNN(false);
+  auto without_kernels = prepare_kernels(target);  // while the weights are read
   Program program;
   program.target_ = target;
   if (detect_format(files.weights) == WeightFormat::torchscript)
@@ -54,7 +59,7 @@ Program Program::load(const ProgramFiles& files, const Target& target,
   else
     program.load_bound(files, progress);
   program.module_.eval();
-  program.kernels_ = use_kernels(program.module_, target);
+  program.kernels_ = use_kernels(program.module_, std::move(without_kernels));
   program.count_weights();
   return program;
 }
@@ -152,6 +157,9 @@ std::vector<at::Tensor> Program::call_many(const char* method, std::vector<c10::
 at::Tensor Program::encode_image(const at::Tensor& pixels, const std::function<void()>& between_layers) const {
   // One layer takes a large part of a second on a CPU, and next to nothing on a GPU.
   const int64_t step = target_.device.is_cpu() ? 1 : 8;
+  // Full batches return in every service.
+  constexpr int64_t kFullBatch = 8;
+  const PlannedAttention planned(target_.device, pixels.size(0) >= kFullBatch);
   auto tokens = call("embed_patches", {pixels}).toTensor();
   for (int64_t layer = 0; layer < architecture_.vision_layers; layer += step) {
     between_layers();

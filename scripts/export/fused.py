@@ -15,9 +15,9 @@ from .layers import pick_images
 
 def sums_in_place(x: Tensor) -> bool:
     """Whether a transformer adds to its residual sum where that lies (`add_product`): everywhere but on a CPU, where nothing is gained, and
-    but for training."""
+    but for training: there it has gradients, or weights that autocast would round."""
     if not torch.jit.is_scripting():
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() or torch.is_autocast_enabled("cuda"):
             return False
     return x.device.type != "cpu"
 
@@ -40,6 +40,11 @@ def relu_of_norm(
 ) -> Tensor:
     """ReLU of GroupNorm of x [P,C,H,W] + those of `other` [B,C,H,W] that `index` i64 [P] names; may overwrite `x`."""
     return F.relu(F.group_norm(x + pick_images(other, index), groups, weight, bias, eps))
+
+
+def relu_of_shifted_norm(x: Tensor, shift: Tensor, weight: Tensor, bias: Tensor, groups: int, eps: float) -> Tensor:
+    """ReLU of GroupNorm of x [P,C,H,W] + shift [C]; may overwrite `x`."""
+    return F.relu(F.group_norm(x + shift[:, None, None], groups, weight, bias, eps))
 
 
 def apply_rope(x: Tensor, rope: Tensor) -> Tensor:

@@ -28,7 +28,10 @@ def key_mask(valid: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def pick_images(maps: Tensor, img_idx: Tensor) -> Tensor:
-    """maps [B,C,H,W], img_idx i64 [P] -> [P,C,H,W], channels last as the maps are (index_select alone would change the layout)."""
+    """maps [B,C,H,W], img_idx i64 [P] -> [P,C,H,W], channels last as the maps are (index_select alone would change the layout);
+    the one image of one prompt is not copied."""
+    if maps.shape[0] == 1 and img_idx.shape[0] == 1:
+        return maps
     return maps.permute(0, 2, 3, 1).index_select(0, img_idx).permute(0, 3, 1, 2)
 
 

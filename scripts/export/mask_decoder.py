@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import Sam3Config
-from .fused import relu_of_norm, sums_in_place
+from .fused import relu_of_norm, relu_of_shifted_norm, sums_in_place
 from .kept_tables import KeptTables
 from .layers import MLP, FusedAttention, key_mask, pick_images
 
@@ -44,7 +44,13 @@ class PixelDecoder(nn.Module):
             # Not F.interpolate: scripted, it names every kind of resizing that this torch has, and an older LibTorch refuses that.
             size = [2 * x.shape[2], 2 * x.shape[3]]
             x = torch.ops.aten.upsample_nearest2d(x, size, 2.0, 2.0) + finer[i]
-            x = F.relu(norm(conv(x)))
+            if sums_in_place(x):
+                # The bias is the norm's matter: a convolution on a GPU adds it in a kernel of its own.
+                x, bias = F.conv2d(x, conv.weight, padding=1), conv.bias
+                assert bias is not None  # TorchScript types it as optional
+                x = relu_of_shifted_norm(x, bias, norm.weight, norm.bias, norm.num_groups, norm.eps)
+            else:
+                x = F.relu(norm(conv(x)))
         return x
 
     def _shared(self, coarse: Tensor, middle: Tensor, fine: Tensor, img_idx: Tensor) -> Tensor:

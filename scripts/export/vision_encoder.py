@@ -138,11 +138,21 @@ class VisionEncoder(nn.Module):
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Pixels [B,3,S,S] in -1..1 -> tokens [B,g*g,C] in window order; g = S / patch_size must be a multiple of the window."""
-        x = self.patch_embed(pixels).permute(0, 2, 3, 1)
+        x = self._patches(pixels)
         grid = x.shape[1]
         if grid != x.shape[2] or grid % self.window != 0:
             raise ValueError("the input must be square, its side a multiple of patch_size * window_size")
         return self._to_windows(self.norm_pre(x + self._position_map(grid)))
+
+    def _patches(self, pixels: Tensor) -> Tensor:
+        """Pixels [B,3,S,S] -> embedded patches [B,g,g,C]."""
+        weight = self.patch_embed.weight
+        size = weight.shape[-1]
+        if not sums_in_place(pixels) or pixels.shape[-1] % size != 0 or pixels.shape[-2] % size != 0:
+            return self.patch_embed(pixels).permute(0, 2, 3, 1)
+        # As a product: cuDNN's convolution for patches of this size takes 0.3 ms an image on an H100, for 6 GFLOP.
+        cut = pixels.unflatten(3, [pixels.shape[3] // size, size]).unflatten(2, [pixels.shape[2] // size, size])
+        return cut.permute(0, 2, 4, 1, 3, 5).flatten(3) @ weight.flatten(1).t()
 
     def run_layers(self, x: Tensor, first: int, count: int) -> Tensor:
         """`count` layers from the `first` on: [B,g*g,C] -> [B,g*g,C], tokens in window order, short of some biases where sums are made in

@@ -75,7 +75,7 @@ def test_detector(both, wide, config, images, prompts):
     assert torch.equal(coarse, before)
 
 
-@pytest.mark.parametrize(("images", "prompts"), [(1, 1), (1, 4), (2, 5)])
+@pytest.mark.parametrize(("images", "prompts"), [(1, 1), (1, 4), (2, 2), (2, 5)])
 def test_pixel_decoder(both, wide, config, images, prompts):
     arguments = inputs(config).pixel_embed(images, prompts, 9)
     for i, (plain, in_place) in enumerate(both(lambda: wide.pixel_embed(*arguments))):

@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/host_values.h"
 #include "network/in_parts.h"
+#include "network/planned_attention.h"
 
 namespace sam3 {
 
@@ -153,6 +154,9 @@ at::Tensor TrackNetwork::attend_batch(const Program::Levels& image, const std::v
     at::Tensor position = here(at::cat(tokens)).view({stacked, length, depth});
     // One frame for all objects, and mostly one set of positions: the network computes once what follows from them.
     if (places.size() > 1) position = position.index_select(0, index_tensor(place, position.device()));
+    // A memory that is full stays so, with as many tokens in every frame.
+    const bool full = frames >= frame_positions_.size(0) && pointers >= most_pointers;
+    const PlannedAttention planned(options.device(), full);
     return model_.program().memory_attend(image.coarse, memory, position, pointers * split);
   });
 }

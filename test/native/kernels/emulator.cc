@@ -28,6 +28,9 @@ struct Index {
 struct alignas(16) uint4 {
   unsigned x, y, z, w;
 };
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
 Index blockIdx, blockDim, threadIdx;
 
 // A warp whose lanes run as coroutines: each goes on to where it exchanges a number, then the next does.
@@ -126,11 +129,15 @@ Call by_address(void (*kernel)(Arguments...)) {
 
 const std::map<std::string, Call> kKernels{
 #define SAM3_NAMED(name) {#name, by_address(&name)},
-#define SAM3_NAMED_OF(type)        \
-  SAM3_NAMED(sam3_turn_##type)     \
-  SAM3_NAMED(sam3_norm_##type##_1) \
-  SAM3_NAMED(sam3_norm_##type##_2) \
-  SAM3_NAMED(sam3_norm_##type##_4) \
+#define SAM3_NAMED_OF(type)              \
+  SAM3_NAMED(sam3_turn_##type)           \
+  SAM3_NAMED(sam3_norm_##type##_1)       \
+  SAM3_NAMED(sam3_norm_##type##_2)       \
+  SAM3_NAMED(sam3_norm_##type##_4)       \
+  SAM3_NAMED(sam3_short_norm_##type##_1) \
+  SAM3_NAMED(sam3_short_norm_##type##_2) \
+  SAM3_NAMED(sam3_short_norm_##type##_4) \
+  SAM3_NAMED(sam3_short_norm_##type##_8) \
   SAM3_NAMED(sam3_moments_##type) SAM3_NAMED(sam3_whole_moments_##type) SAM3_NAMED(sam3_relu_of_norm_##type)
     SAM3_NAMED_OF(float32) SAM3_NAMED_OF(bfloat16) SAM3_NAMED_OF(float16)};
 

@@ -116,6 +116,33 @@ TEST_CASE("kernels: LayerNorm of a sum, at odd sizes") {
       }
 }
 
+TEST_CASE("kernels: LayerNorm of rows, short ones too") {
+  Random random;
+  for (const auto dtype : kDtypes)
+    for (const int64_t width : {4, 8, 16, 32, 40, 64, 256, 1024})
+      for (const int64_t rows : {1, 31, 129}) {
+        CAPTURE(c10::toString(dtype));
+        CAPTURE(width);
+        CAPTURE(rows);
+        const at::Tensor x = (random({rows, width}, at::kFloat) + 30).to(dtype), weight = random({width}, dtype),
+                         bias = random({width}, dtype);
+        at::Tensor out = at::full_like(x, std::nan(""));
+        REQUIRE(kernels::launch_layer_norm(emulator::launch, out, x, weight, bias, 1e-6));
+        const at::Tensor want =
+            at::layer_norm(x.to(at::kDouble), {width}, weight.to(at::kDouble), bias.to(at::kDouble), 1e-6);
+        CHECK(difference(out, want) <= (dtype == at::kFloat ? 3e-5 : allowed(dtype)));
+      }
+  const auto taken = [&](const at::Tensor& x, const at::Tensor& row) {
+    at::Tensor out = at::empty(x.sizes(), x.options());
+    return kernels::launch_layer_norm(emulator::launch, out, x, row, row, 1e-6);
+  };
+  CHECK(taken(random({2, 3, 4}, at::kHalf), random({4}, at::kHalf)));
+  CHECK_FALSE(taken(random({3, 12}, at::kFloat), random({12}, at::kFloat)));
+  CHECK_FALSE(taken(random({3, 4}, at::kFloat), random({4}, at::kHalf)));
+  CHECK_FALSE(taken(random({4, 3}, at::kFloat).t(), random({4}, at::kFloat)));
+  CHECK_FALSE(taken(random({3, 5}, at::kHalf).narrow(1, 1, 4), random({4}, at::kHalf)));
+}
+
 TEST_CASE("kernels: a LayerNorm that the kernel does not take, and numbers that are none") {
   Random random;
   const auto taken = [&](const at::Tensor& x, const at::Tensor& row) {
@@ -160,6 +187,29 @@ TEST_CASE("kernels: ReLU of GroupNorm of maps that prompts share") {
       REQUIRE(kernels::launch_relu_of_norm(emulator::launch, x, other, index, weight, bias, groups, 1e-5));
       CHECK(difference(x, want) <= (dtype == at::kFloat ? 3e-5 : allowed(dtype)));
     }
+}
+
+TEST_CASE("kernels: ReLU of GroupNorm of maps and a bias") {
+  Random random;
+  for (const auto dtype : kDtypes)
+    for (const int64_t side : {3, 19, 40}) {
+      CAPTURE(c10::toString(dtype));
+      CAPTURE(side);
+      const at::Tensor x = (random({2, side, side, 64}, at::kFloat) + 20).to(dtype).permute({0, 3, 1, 2}),
+                       shift = random({64}, dtype) * 5, weight = random({64}, dtype), bias = random({64}, dtype);
+      const at::Tensor sum = x.to(at::kDouble) + shift.to(at::kDouble).view({1, -1, 1, 1});
+      const at::Tensor want = at::group_norm(sum, 8, weight.to(at::kDouble), bias.to(at::kDouble), 1e-5).relu();
+      REQUIRE(kernels::launch_relu_of_shifted_norm(emulator::launch, x, shift, weight, bias, 8, 1e-5));
+      CHECK(difference(x, want) <= (dtype == at::kFloat ? 3e-5 : allowed(dtype)));
+    }
+  const at::Tensor map = random({1, 4, 4, 32}, at::kFloat).permute({0, 3, 1, 2}), row = random({32}, at::kFloat);
+  const auto taken = [&](const at::Tensor& x, const at::Tensor& shift) {
+    return kernels::launch_relu_of_shifted_norm(emulator::launch, x, shift, row, row, 2, 1e-5);
+  };
+  CHECK(taken(map.clone(), row));
+  CHECK_FALSE(taken(map.contiguous(), row));              // channel by channel
+  CHECK_FALSE(taken(map.clone(), row.narrow(0, 0, 16)));  // too short
+  CHECK_FALSE(taken(map.clone(), row.to(at::kHalf)));     // another dtype
 }
 
 TEST_CASE("kernels: maps that the kernel does not take are left alone") {

@@ -56,7 +56,8 @@ bool count_operator(const c10::FunctionSchema& schema, const c10::IValue* argume
   }
   if (kViews.contains(schema.name())) return varies;
   const std::string name = full_name(schema);
-  counts.operators += schema.name() == "sam3::relu_of_norm" ? 3 : 1;  // its kernels
+  const bool of_maps = schema.name() == "sam3::relu_of_norm" || schema.name() == "sam3::relu_of_shifted_norm";
+  counts.operators += of_maps ? 3 : 1;  // its kernels
   counts.by_operator[name]++;
   if (nothing) {
     counts.empty++;

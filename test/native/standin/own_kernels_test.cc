@@ -69,8 +69,11 @@ TEST_SUITE("standin") {
     }
     const auto model = test::test_model().load();
     CHECK(model->program().kernels().why_not == "");
-    // In the image encoder and the tracker's attention, before each step of both encoders, and in the pixel decoder.
-    CHECK(model->program().kernels().calls == Calls{{"apply_rope", 6}, {"norm_of_sum", 5}, {"relu_of_norm", 2}});
+    // In the image encoder and the tracker's attention, before each step of both encoders, in the pixel decoder in both
+    // of its forms, and wherever rows are normalised alone.
+    const Calls all{
+        {"apply_rope", 6}, {"layer_norm", 5}, {"norm_of_sum", 5}, {"relu_of_norm", 2}, {"relu_of_shifted_norm", 2}};
+    CHECK(model->program().kernels().calls == all);
     standin::reset();
     const auto ours = through(model->program());
     const auto& a = model->program().architecture();
@@ -84,8 +87,9 @@ TEST_SUITE("standin") {
   }
 
   TEST_CASE("kernels of our own in SAM 3.1") {
-    CHECK(test::load_multiplex(4)->program().kernels().calls ==
-          Calls{{"apply_rope", 6}, {"norm_of_sum", 5}, {"relu_of_norm", 2}});
+    const Calls all{
+        {"apply_rope", 6}, {"layer_norm", 5}, {"norm_of_sum", 5}, {"relu_of_norm", 2}, {"relu_of_shifted_norm", 2}};
+    CHECK(test::load_multiplex(4)->program().kernels().calls == all);
   }
 
   TEST_CASE("kernels of our own at the true size") {
@@ -97,6 +101,6 @@ TEST_SUITE("standin") {
         std::make_unique<ImageModel>(standin::shapes_model(), options, std::function<void(uint64_t, uint64_t)>{});
     standin::reset();
     through(model->program());
-    CHECK(launched() == Calls{{"apply_rope", 32}, {"norm_of_sum", 64 + 17}, {"relu_of_norm", 2}});
+    CHECK(launched() == Calls{{"apply_rope", 32}, {"layer_norm", 35}, {"norm_of_sum", 64 + 17}, {"relu_of_norm", 2}});
   }
 }
