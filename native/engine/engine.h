@@ -97,6 +97,7 @@ class Engine {
 
  private:
   struct SegmentCall;
+  class LargeCall;
   class SegmentFlight;
   struct BatchLog {
     uint64_t number;
@@ -143,7 +144,7 @@ class Engine {
   void serve();
   size_t host_threads() const;  // of the pipeline; 0: without one
   // A batch of segment calls, which are the jobs that have a share.
-  std::unique_ptr<Batch> join(Jobs jobs);
+  std::vector<std::unique_ptr<Batch>> join(Jobs jobs);
   void run_joined(Jobs jobs);
   // Counts a batch; any thread.
   void served(size_t calls);

@@ -24,7 +24,7 @@ void Pipeline::serve(int64_t most, const Make& make, const Alone& alone) {
     }
     take(most, make, alone);
     const std::lock_guard lock(mutex_);
-    if (queue_.stopped() && flights_.empty()) return;
+    if (queue_.stopped() && flights_.empty() && made_.empty()) return;
   }
 }
 
@@ -64,16 +64,24 @@ void Pipeline::take(int64_t most, const Make& make, const Alone& alone) {
     if (next()) return;
     seen = queue_.nudges();
     const size_t ahead = count(State::preparing) + count(State::prepared) + count(State::answered);
-    if (ahead > 0 || (queue_.stopped() && !flights_.empty()))
+    if (ahead > 0 || (queue_.stopped() && made_.empty() && !flights_.empty()))
       what = JobQueue::Take::nothing;
     else if (count(State::launched) > 0)
       what = JobQueue::Take::whole;  // the device has work: what comes later may still share this batch
   }
+  if (!made_.empty() && what != JobQueue::Take::nothing) return enter();
   Jobs jobs = queue_.take(most, what, seen);
   if (jobs.empty()) return;
   if (jobs[0]->share() == 0) return alone(*jobs[0]);
+  for (auto& batch : make(std::move(jobs))) made_.push_back(std::move(batch));
+  enter();
+}
+
+// The next of the batches that were made.
+void Pipeline::enter() {
   auto flight = std::make_shared<Flight>();
-  flight->batch = make(std::move(jobs));
+  flight->batch = std::move(made_.front());
+  made_.pop_front();
   {
     const std::lock_guard lock(mutex_);
     flights_.push_back(flight);

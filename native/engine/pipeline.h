@@ -45,7 +45,8 @@ class Pipeline {
   Pipeline(const Pipeline&) = delete;
   Pipeline& operator=(const Pipeline&) = delete;
 
-  using Make = std::function<std::unique_ptr<Batch>(Jobs)>;
+  // Jobs that were taken together become a batch; one that is larger than a batch several, which enter in their order.
+  using Make = std::function<std::vector<std::unique_ptr<Batch>>(Jobs)>;
   using Alone = std::function<void(Job&)>;
   // On the queue's thread, until the queue was stopped and all batches have ended. `most`: how much fills a batch. Jobs
   // without a share run by `alone` in their turn, when the device was asked for all that came before.
@@ -65,6 +66,7 @@ class Pipeline {
   static constexpr size_t kLaunched = 2;
   static constexpr size_t kFinishing = 2;
 
+  void enter();
   bool advance();
   FlightPtr next() const;
   void take(int64_t most, const Make& make, const Alone& alone);
@@ -81,7 +83,8 @@ class Pipeline {
 
   JobQueue& queue_;
   mutable std::mutex mutex_;
-  std::deque<FlightPtr> flights_;  // in the order in which they were taken
+  std::deque<std::unique_ptr<Batch>> made_;  // of one large job, not taken yet; of the queue's thread alone
+  std::deque<FlightPtr> flights_;            // in the order in which they were taken
   std::condition_variable waiting_wake_;
   std::deque<FlightPtr> waiting_;  // for the device, in the order in which it was asked
   bool over_ = false;

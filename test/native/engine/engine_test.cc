@@ -192,6 +192,56 @@ TEST_CASE("engine: a cancelled call ends with ABORT_ERR, its neighbours do not")
   for (auto& waiter : kept) CHECK(waiter.code() == "");
 }
 
+TEST_CASE("engine: a call with more images than a batch is one call, whose batches follow one another") {
+  const GoldenModel& golden = test_model();
+  const Running running(golden, 256, /*max_batch=*/4);
+  const RgbImage tall{pixels().data(), 40, 60};
+  std::vector<SegmentItem> items;
+  for (int64_t i = 0; i < 11; i++) items.push_back({i % 3 ? image() : tall, {prompt(1000 + 10 * i)}});
+  std::vector<Segmentations> alone;
+  for (const auto& item : items) {
+    Waiter<Segmentations> waiter;
+    running.engine->segment({item}, nullptr, waiter.callback());
+    alone.push_back(waiter.value());
+  }
+  const auto before = running.engine->stats();
+  std::vector<CallStages> reports;
+  Waiter<Segmentations> waiter;
+  running.engine->segment(items, nullptr, waiter.callback(),
+                          [&](const CallStages& report) { reports.push_back(report); });
+  const auto found = waiter.value();
+  CHECK(waiter.calls() == 1);
+  REQUIRE(found.size() == items.size());
+  for (size_t i = 0; i < found.size(); i++) {
+    CAPTURE(i);
+    const Segmentation &one = found[i][0], &other = alone[i][0][0];
+    REQUIRE(one.scores.size() == other.scores.size());
+    for (size_t q = 0; q < one.scores.size(); q++)
+      CHECK(one.scores[q] == doctest::Approx(other.scores[q]).epsilon(1e-3));
+    CHECK(one.masks.width == other.masks.width);
+  }
+  REQUIRE(reports.size() == 1);
+  CHECK(reports[0].images == items.size());
+  CHECK(reports[0].stages[0].stage == Stage::queue);
+  CHECK(std::is_sorted(reports[0].stages.begin(), reports[0].stages.end(),
+                       [](const StageSpan& a, const StageSpan& b) { return a.begin < b.begin; }));
+  CHECK(running.engine->stats().calls == before.calls + 1);
+
+  // Its parts have one fate.
+  auto bad = items;
+  bad[9].prompts[0].ids.pop_back();
+  Waiter<Segmentations> refused, unwanted, next;
+  const auto token = std::make_shared<CancelToken>();
+  running.engine->segment(bad, nullptr, refused.callback());
+  running.engine->segment(items, token, unwanted.callback());
+  token->cancel();
+  running.engine->segment(items, nullptr, next.callback());
+  CHECK(refused.code() == "ERR_INVALID_ARGUMENT");
+  CHECK(unwanted.code() == "ABORT_ERR");
+  CHECK(next.value().size() == items.size());
+  for (auto* one : {&refused, &unwanted, &next}) CHECK(one->calls() == 1);
+}
+
 TEST_CASE("engine: disposed in full flight, every call ends exactly once") {
   const GoldenModel& golden = test_model();
   const Running running(golden);

@@ -8,6 +8,7 @@
 #include <future>
 #include <map>
 #include <random>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -50,6 +51,7 @@ struct Sharing : Job {
   }
   Asked& asked;
   int64_t part;
+  std::span<Asked> parts;  // of a large job, each a batch of its own
 };
 
 // How many are somewhere at a time, and the most that ever were.
@@ -155,7 +157,20 @@ struct Serving : World {
     queue.start([this, threads, most] {
       Pipeline pipeline(queue, threads);
       pipeline.serve(
-          most, [this](Jobs jobs) { return std::make_unique<TestBatch>(*this, std::move(jobs)); },
+          most,
+          [this](Jobs jobs) {
+            std::vector<std::unique_ptr<Batch>> made;
+            if (jobs.size() > 1 || static_cast<Sharing&>(*jobs[0]).parts.empty()) {
+              made.push_back(std::make_unique<TestBatch>(*this, std::move(jobs)));
+              return made;
+            }
+            for (Asked& part : static_cast<Sharing&>(*jobs[0]).parts) {
+              Jobs one;
+              one.push_back(std::make_unique<Sharing>(part, jobs[0]->token(), 4));
+              made.push_back(std::make_unique<TestBatch>(*this, std::move(one)));
+            }
+            return made;
+          },
           [this](Job& job) {
             asked_of_device.push_back("alone");
             job.run();
@@ -165,6 +180,11 @@ struct Serving : World {
   ~Serving() { stop(); }
   void push(Asked& asked, CancelTokenPtr token = nullptr, int64_t share = 4) {
     queue.push(std::make_unique<Sharing>(asked, std::move(token), share));
+  }
+  void push_large(Asked& whole, std::span<Asked> parts, CancelTokenPtr token = nullptr) {
+    auto job = std::make_unique<Sharing>(whole, std::move(token), static_cast<int64_t>(4 * parts.size()));
+    job->parts = parts;
+    queue.push(std::move(job));
   }
   // Waits until a job that runs alone has run, for which the device was asked for all before.
   void pass() {
@@ -320,6 +340,50 @@ TEST_CASE("pipeline: stopped in every stage, every job ends once, and only when 
       CHECK((jobs[i].end == "ERR_DISPOSED" || (i != 1 && jobs[i].end == "delivered")));
     }
     CHECK(jobs[1].end == "ERR_DISPOSED");
+  }
+}
+
+TEST_CASE("pipeline: a large job goes through in batches, of which one is prepared while another is with the device") {
+  std::vector<Asked> parts(5);
+  Asked whole, behind;
+  parts[0].blocks = At::await_answer;
+  parts[2].blocks = At::prepare;
+  Serving serving(2);
+  serving.push_large(whole, parts);
+  serving.push(behind);
+  parts[0].reached.pass();
+  parts[2].reached.pass();
+  CHECK(serving.launched.now == 2);
+  for (const size_t i : {0, 2}) parts[i].gate.open();
+  for (Asked& part : parts) wait_for(part);
+  wait_for(behind);
+  serving.stop();
+  for (const Asked& part : parts) CHECK(part.end == "delivered");
+  std::vector<std::string> launches;
+  for (const std::string& what : serving.asked_of_device)
+    if (what.starts_with("launch")) launches.push_back(what);
+  CHECK(launches == std::vector<std::string>{"launch 0", "launch 1", "launch 2", "launch 3", "launch 4", "launch 5"});
+}
+
+TEST_CASE("pipeline: a large job that nobody wants any more, and one at a stop, end in all their batches") {
+  for (const bool stopped : {false, true}) {
+    CAPTURE(stopped);
+    std::vector<Asked> parts(6);
+    Asked whole;
+    parts[1].blocks = At::await_answer;
+    const auto token = std::make_shared<CancelToken>();
+    Serving serving(2);
+    serving.push_large(whole, parts, token);
+    parts[1].reached.pass();
+    if (stopped)
+      serving.queue.stop(Error(ERR_DISPOSED, "The model was disposed."));
+    else
+      token->cancel();
+    parts[1].gate.open();
+    for (Asked& part : parts) wait_for(part);
+    serving.stop();
+    for (const Asked& part : parts) CHECK(part.ends == 1);
+    for (size_t i = 1; i < parts.size(); i++) CHECK(parts[i].end == (stopped ? "ERR_DISPOSED" : "ABORT_ERR"));
   }
 }
 
