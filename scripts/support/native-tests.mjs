@@ -12,7 +12,7 @@ const QUEUE_TARGET = 'sam3_queue_tests'
 const STANDIN_TARGET = 'sam3_standin_tests'
 /** What runs on the stand-in, unless all does: itself, the budgets, and the paths of tensors through the engine. */
 const SHORT = [
-  '--source-file=*/native/standin/*,*/engine/*,*/concept_detector_test.cc,*/concept_flow_test.cc,*/tracker_golden_test.cc',
+  '--source-file=*/native/standin/*,*/engine/*,*/concept_detector_test.cc,*/concept_flow_test.cc,*/tracker_golden_test.cc,*/recondition_test.cc,*/memory_limit_test.cc',
 ]
 const FIX = 'Read the first error above. If LibTorch changed, remove the folder build and run this again.'
 

@@ -70,10 +70,12 @@ void VideoSession::SessionState::check_frame(int64_t frame) const {
 void VideoSession::SessionState::check_memory(int64_t frame, int64_t growth) const {
   if (!options.full_history) return;
   if (!frames.holds(frame)) growth += frames.bytes_per_frame();
-  if (host_bytes() + growth <= options.memory_limit) return;
+  // What lies on the device comes to the host when the network has gone elsewhere.
+  const int64_t history = host_bytes() + device_history_bytes();
+  if (history + growth <= options.memory_limit) return;
   throw Error(ERR_MEMORY_LIMIT,
               "Frame " + std::to_string(frame) + " would take the session's history over memoryLimit = " +
-                  std::to_string(options.memory_limit) + " bytes (" + std::to_string(host_bytes()) + " are in use).",
+                  std::to_string(options.memory_limit) + " bytes (" + std::to_string(history) + " are in use).",
               "Raise the limit, remove objects, reset the session, or use { history: 'bounded' }.");
 }
 
@@ -265,11 +267,15 @@ int64_t VideoSession::SessionState::host_bytes() const {
   return bytes;
 }
 
-int64_t VideoSession::SessionState::device_bytes() const {
-  int64_t bytes = frames.feature_bytes();
+int64_t VideoSession::SessionState::device_history_bytes() const {
+  int64_t bytes = 0;
   for (const auto& group : groups_)
     bytes += group->tracker_bytes() - (options.full_history ? group->tracker_host_bytes() : 0);
   return bytes;
+}
+
+int64_t VideoSession::SessionState::device_bytes() const {
+  return frames.feature_bytes() + device_history_bytes();
 }
 
 }  // namespace sam3

@@ -41,6 +41,7 @@ struct VideoSession::SessionState {
   FrameResult look(int64_t frame) const;
   int64_t objects() const;
   int64_t host_bytes() const;
+  int64_t device_history_bytes() const;  // of what trackers keep there
   int64_t device_bytes() const;
 
   VideoOptions options;

@@ -34,12 +34,13 @@ at::Tensor logits_of(const at::Tensor& bits, const at::Tensor& values, int64_t s
 }
 
 ConceptDetections crafted_detections(const GoldenTensors& tensors, const std::string& run, int64_t frame, bool prompted,
-                                     const MultiplexRules& rules, int64_t side, std::vector<int64_t>* queries) {
+                                     const MultiplexRules& rules, int64_t side, c10::Device device,
+                                     std::vector<int64_t>* queries) {
   queries->clear();
   const std::string key = run + ".crafted_det." + std::to_string(frame) + ".";
   if (!tensors.has(key + "bits")) {
     const at::Tensor none = at::empty({0, side, side});
-    return rules.keep({}, {}, none, MaskBits::above_zero(none), prompted);
+    return rules.keep({}, {}, none.to(device), MaskBits::above_zero(none), prompted);
   }
   const at::Tensor scores = tensors.at(key + "scores"), boxes = tensors.at(key + "boxes_xyxy");
   const at::Tensor masks = logits_of(tensors.at(key + "bits"), tensors.at(key + "values"), side);
@@ -54,7 +55,7 @@ ConceptDetections crafted_detections(const GoldenTensors& tensors, const std::st
     rows.push_back(i);
   }
   const at::Tensor chosen = masks.index_select(0, at::tensor(at::ArrayRef<int64_t>(rows)));
-  ConceptDetections found = rules.keep(above, corners, chosen, MaskBits::above_zero(chosen), prompted);
+  ConceptDetections found = rules.keep(above, corners, chosen.to(device), MaskBits::above_zero(chosen), prompted);
   std::vector<bool> used(above.size());
   for (size_t i = 0; i < found.scores.size(); i++)
     for (size_t j = 0; j < above.size(); j++) {
@@ -137,7 +138,9 @@ void MultiplexReplay::propagate(size_t op, const Json& about) {
 }
 
 ConceptDetections MultiplexReplay::detect(int64_t frame, bool prompted) {
-  if (run_.find("crafted")) return crafted_detections(tensors_, name_, frame, prompted, *rules_, side_, &queries_);
+  const c10::Device device(subject_.is_exact() ? "cpu" : test_device());  // where the tracker is
+  if (run_.find("crafted"))
+    return crafted_detections(tensors_, name_, frame, prompted, *rules_, side_, device, &queries_);
   ConceptDetections found = subject_.detect(frame, prompted, *rules_);
   // Which queries of the network they are nobody tells: as many as recorded, with the same scores, stand for those.
   const std::string key = name_ + ".internal." + std::to_string(step_) + ".";

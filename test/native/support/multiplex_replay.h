@@ -28,9 +28,10 @@ class ReplaySubject {
 };
 
 // Every query that a run prescribes for a frame and that is above the threshold, suppressed by the rules; `queries`
-// gets the numbers of those that are left. Nothing where the run leaves the frame out.
+// gets the numbers of those that are left. Nothing where the run leaves the frame out. Masks are on `device`.
 ConceptDetections crafted_detections(const GoldenTensors& tensors, const std::string& run, int64_t frame, bool prompted,
-                                     const MultiplexRules& rules, int64_t side, std::vector<int64_t>* queries);
+                                     const MultiplexRules& rules, int64_t side, c10::Device device,
+                                     std::vector<int64_t>* queries);
 
 // One recorded run, step by step: decisions, what is remembered, results. Ends where the reference ended with an error.
 class MultiplexReplay {

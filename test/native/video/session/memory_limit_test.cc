@@ -103,6 +103,7 @@ TEST_CASE("memory limit: objects of a text, of which a bucket more may be needed
   for (const int64_t slots : kKinds)
     for (const int64_t objects : {1, 3, 6})
       for (const int64_t limit : {1'100'000, 2'600'000}) {
+        if (test_device() != "cpu" && objects != 3) continue;  // one in three is enough there, where each takes longer
         CAPTURE(slots);
         CAPTURE(objects);
         CAPTURE(limit);

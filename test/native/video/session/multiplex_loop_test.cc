@@ -107,7 +107,7 @@ class CraftedTracks final : public MaskletTracker {
       found.masks[static_cast<int64_t>(i)] = logits_of(one(".bits"), one(".values"), side_)[0];
       found.object_logits[static_cast<int64_t>(i)] = one(".scores")[0];
     }
-    found.host_masks = found.masks;
+    found.host_masks = found.masks.cpu();
     return found;
   }
   void recondition(int64_t frame, const std::vector<int64_t>& objects, const at::Tensor& masks) override {
@@ -246,7 +246,8 @@ class ClickedRun {
   ConceptDetections detections(int64_t frame, bool prompted) {
     std::vector<int64_t> queries;
     const MultiplexRules rules(options_.concepts);
-    return crafted_detections(recorded_tensors(), name_, frame, prompted, rules, model_.mask_side(), &queries);
+    return crafted_detections(recorded_tensors(), name_, frame, prompted, rules, model_.mask_side(),
+                              c10::Device(test_device()), &queries);
   }
 
   void click(int64_t frame, const Json& op) {
@@ -281,7 +282,7 @@ class ClickedRun {
   ConceptDetections none() const {
     const int64_t side = model_.mask_side();
     const at::Tensor masks = at::empty({0, side, side});
-    return context_.rules->keep({}, {}, masks, MaskBits::above_zero(masks), false);
+    return context_.rules->keep({}, {}, masks.to(c10::Device(test_device())), MaskBits::above_zero(masks), false);
   }
 
   void check(size_t op, int64_t frame, const std::vector<TrackedObject>& found) {
