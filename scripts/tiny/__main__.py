@@ -14,7 +14,7 @@ from scripts.export.config import Sam3Config
 
 from . import sprites
 from .curves import draw_curves
-from .export import WEIGHTS, program_of, write_model
+from .export import WEIGHTS, mean_of, program_of, write_model
 from .measure import BOXES_ONLY, evaluate
 from .model import CONFIG
 from .phases import FILE as PHASES
@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="trains, or goes on where the run in --out stopped")
     train.add_argument("--out", type=Path, required=True, help="folder of the run: checkpoint.pt, log.jsonl")
+    train.add_argument("--model", type=Path, help="a new run starts with the weights of this finished model")
     train.add_argument("--phase", help="start this phase anew, with the weights as they are")
     train.add_argument(
         "--phases", type=Path, default=PHASES, help="the phases (default: those for a CPU; phases-gpu.json)"
@@ -66,6 +67,10 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--run", type=Path, required=True)
     export.add_argument("--out", type=Path, default=WEIGHTS)
 
+    average = commands.add_parser("average", help="the mean of the weights of finished models, as a model")
+    average.add_argument("models", type=Path, nargs="+", help="folders that `export` wrote")
+    average.add_argument("--out", type=Path, required=True)
+
     commands.add_parser("examples", help="the pictures of examples/")
     commands.add_parser("fixtures", help="what the tests need: held-out scenes, and what is true of them")
 
@@ -79,9 +84,8 @@ def train(options: argparse.Namespace) -> None:
     """Trains to the end of the phases, with an evaluation every half hour."""
     join()
     device = torch.device(options.device)
-    trainer = Trainer(
-        World.open(device), CONFIG, read_phases(options.phases), options.out, options.seed, not options.fp32
-    )
+    phases, world = read_phases(options.phases), World.open(device)
+    trainer = Trainer(world, CONFIG, phases, options.out, options.seed, not options.fp32, options.model)
     if options.phase:
         trainer.begin(options.phase)
     held_out = World.open(device, held_out=True)
@@ -138,6 +142,10 @@ def main() -> int:
             state = torch.load(options.run / CHECKPOINT, map_location="cpu")
             config = Sam3Config.from_dict(state["config"])
             write_model(program_of(state), config, Vocabulary.read(), options.out)
+            return 0
+        if options.command == "average":
+            program, config = mean_of(options.models)
+            write_model(program, config, Vocabulary.read(), options.out)
             return 0
         if options.command in ("examples", "fixtures", "evaluate"):
             show(options)

@@ -10,6 +10,8 @@ import torch
 from scripts.export.config import Sam3Config
 from scripts.export.program import FP32_PARAMETERS, Sam3Program, build
 from scripts.export.random_weights import save_weights
+from scripts.export.weight_files import open_weights
+from scripts.export.weights import load
 
 from .tokenizer import TinyTokenizer
 from .vocabulary import ARTICLES, Vocabulary
@@ -25,6 +27,17 @@ def program_of(checkpoint: dict) -> Sam3Program:
         for name, parameter in program.named_parameters():
             parameter.copy_(checkpoint["average"][name])
     return program
+
+
+def mean_of(models: list[Path]) -> tuple[Sam3Program, Sam3Config]:
+    """The mean of the weights of finished models that one was trained from the other: often better than each of them."""
+    config = Sam3Config.from_dict(json.loads((models[0] / "config.json").read_text()))
+    loaded = [dict(load(config, open_weights(model / "model.safetensors")).named_parameters()) for model in models]
+    program = build(config)
+    with torch.no_grad():
+        for name, parameter in program.named_parameters():
+            parameter.copy_(torch.stack([one[name] for one in loaded]).mean(0))
+    return program, config
 
 
 def words_json(vocabulary: Vocabulary) -> str:

@@ -12,6 +12,8 @@ import torch
 
 from scripts.export.config import Sam3Config
 from scripts.export.program import Sam3Program
+from scripts.export.weight_files import open_weights
+from scripts.export.weights import load
 
 from .bank import ClipBank
 from .export import program_of
@@ -30,10 +32,17 @@ MEMBER = 1_000_003
 
 
 class Trainer:
-    """One run in one folder. What a step does follows from the run's seed and its number alone, so a run that was stopped goes on as if it had not been."""
+    """One run in one folder, from nothing or, where the folder is new and a `model` is named, from that one's weights. What a step does follows from the run's seed and its number alone, so a run that was stopped goes on as if it had not been."""
 
     def __init__(
-        self, world: World, config: Sam3Config, phases: list[Phase], out: Path, seed: int = 1, bf16: bool = True
+        self,
+        world: World,
+        config: Sam3Config,
+        phases: list[Phase],
+        out: Path,
+        seed: int = 1,
+        bf16: bool = True,
+        model: Path | None = None,
     ):
         self.world, self.phases, self.out, self.seed, self.bf16 = world, phases, out, seed, bf16
         self.learner = Learner(config, len(world.vocabulary.items), seed).to(world.device)
@@ -48,6 +57,8 @@ class Trainer:
         out.mkdir(parents=True, exist_ok=True)
         if (out / CHECKPOINT).is_file():
             self._load(torch.load(out / CHECKPOINT, map_location=world.device))
+        elif model:
+            self._start_from(model)
 
     def begin(self, name: str) -> None:
         """Goes to the start of a phase and prepares the weights as it wants them.
@@ -153,7 +164,7 @@ class Trainer:
     def bank(self) -> ClipBank:
         """The clips that the present phase follows again and again."""
         phase, config = self.phase, self.learner.config
-        folder = self.out / CLIPS
+        folder = self.out / CLIPS if self.world.device.type == "cpu" else None
         return ClipBank(self.world, self.learner.program.vision_encoder, phase, config.image_size, folder, self.seed)
 
     def _paint_ahead(self) -> None:
@@ -211,6 +222,12 @@ class Trainer:
         if state["optimizers"] and heads.keys() <= state["learner"].keys():
             self.optimizers = Optimizers(self.learner.trained(self.phase), self.phase)
             self.optimizers.load_state_dict(state["optimizers"])
+
+    def _start_from(self, model: Path) -> None:
+        """Starts with the weights of a finished model; the heads of training start as they were drawn."""
+        state = load(self.learner.config, open_weights(model / "model.safetensors")).state_dict()
+        self.learner.program.load_state_dict(state)
+        self.average = Average(self.learner.program)
 
     def _log(self, values: dict) -> None:
         if rank() > 0:

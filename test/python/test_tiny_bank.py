@@ -10,8 +10,10 @@ import torch
 from tiny_world import CONFIG, make_world
 from torch import nn
 
+from scripts.export.program import FP32_PARAMETERS
 from scripts.tiny import team
 from scripts.tiny.bank import ClipBank
+from scripts.tiny.export import mean_of, write_model
 from scripts.tiny.learner import Learner
 from scripts.tiny.phases import Phase
 from scripts.tiny.trainer import CLIPS, Trainer
@@ -111,3 +113,43 @@ def test_alone_nothing_is_shared():
     lonely.grad = torch.ones(2)
     team.mean_gradients([lonely])
     assert lonely.grad.tolist() == [1, 1] and team.agree(3.0) == [3.0] and team.rank() == 0
+
+
+def test_without_a_folder_clips_stay_in_memory(world, monkeypatch):
+    encoder = Learner(CONFIG, len(world.vocabulary.items), 1).program.vision_encoder
+    monkeypatch.setattr("scripts.tiny.bank.TOGETHER", 2)
+    bank = ClipBank(world, encoder, phase(), CONFIG.image_size, None, 7)
+    third = bank.clip(2)
+    assert sorted(bank.kept) == [2, 3] and bank.clip(2) is third
+    assert len(third.items) == FRAMES and third.vision.dtype == torch.bfloat16
+    assert not torch.equal(bank.clip(3).owner, third.owner)
+    windows = bank.windows(2, WINDOW, torch.Generator().manual_seed(3))
+    assert len(windows.items) == 2 * WINDOW and windows.items.device.type == "cpu"
+
+
+def test_a_new_run_starts_with_a_finished_model(world, tmp_path):
+    first = Trainer(world, CONFIG, [phase(trunk_rate=0)], tmp_path / "first", bf16=False)
+    write_model(first.averaged(), CONFIG, world.vocabulary, tmp_path / "model")
+    second = Trainer(world, CONFIG, [phase()], tmp_path / "second", 99, False, tmp_path / "model")
+    for name, weight in first.learner.program.named_parameters():
+        halved = weight if name in FP32_PARAMETERS else weight.half().float()
+        assert torch.equal(second.average.weights[name], halved), name
+        assert torch.equal(second.learner.program.get_parameter(name), halved) and weight.requires_grad
+    with torch.enable_grad():
+        second.take_step()
+    second.save()
+    again = Trainer(world, CONFIG, [phase()], tmp_path / "second", 99, False, tmp_path / "model")
+    assert again.total == 1, "a run that has begun goes on"
+
+
+def test_the_mean_of_two_models(world, tmp_path):
+    models = []
+    for seed in (1, 2):
+        run = Trainer(world, CONFIG, [phase()], tmp_path / f"run{seed}", seed, bf16=False)
+        write_model(run.averaged(), CONFIG, world.vocabulary, tmp_path / f"model{seed}")
+        models.append(tmp_path / f"model{seed}")
+    found, config = mean_of(models)
+    assert config == CONFIG
+    first, second = (dict(mean_of([model])[0].named_parameters()) for model in models)
+    for name, weight in found.named_parameters():
+        assert torch.allclose(weight, (first[name] + second[name]) / 2), name

@@ -44,7 +44,9 @@ it('on held-out scenes one click is mostly right, and a second one mends what is
   }
   expect(mean(once)).toBeGreaterThan(0.8)
   expect(mean(twice)).toBeGreaterThan(mean(once))
-  const poor = once.flatMap((value, at) => (value < 0.75 ? [at] : []))
-  // Four or five of 53: too few to say by how much. docs/demo-model.md has that over 254 objects.
-  if (poor.length > 0) expect(mean(poor.map((at) => twice[at]!))).toBeGreaterThan(mean(poor.map((at) => once[at]!)))
+  // The quarter that was worst after one click gains. Four or five of 53 are poor (below 0.75): too few to say anything of
+  // those alone. docs/demo-model.md has them over 254 objects.
+  const worst = once.map((_, at) => at).sort((a, b) => once[a]! - once[b]!)
+  const quarter = worst.slice(0, Math.ceil(worst.length / 4))
+  expect(mean(quarter.map((at) => twice[at]!))).toBeGreaterThan(mean(quarter.map((at) => once[at]!)))
 })
