@@ -24,13 +24,23 @@ NATIVE = ("native", "bench/native", "test/native")
 def native_sources(torch: str) -> str:
     """What the programs are built from and against."""
     files = [ROOT / "CMakeLists.txt", *(f for name in NATIVE for f in sorted((ROOT / name).rglob("*")) if f.is_file())]
-    return f"{torch} {hashlib.sha256(b''.join(file.read_bytes() for file in files)).hexdigest()}"
+    return f"{torch} {digest(files)}"
+
+
+def configuration(libtorch: str | Path) -> list[str]:
+    """CMake's options for the programs against a LibTorch."""
+    return [f"-DLIBTORCH={libtorch}", "-DSAM3_NATIVE_TESTS=ON", f"-DDOCTEST_INCLUDE_DIR={CARRIED}"]
+
+
+def digest(files: list[Path]) -> str:
+    """SHA-256 of the files, one after another."""
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def sources() -> str:
     """What the models are made by."""
     files = [*sorted((ROOT / "scripts" / "export").glob("*.py")), Path(__file__).with_name("goldens.py")]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return digest(files)
 
 
 def begin_inputs(check: Check) -> None:
@@ -86,7 +96,7 @@ def build(check: Check, clock: Clock, result: Result) -> None:
         result.lines.append("brought along")
         return
     jobs = check.facts["cores"]
-    options = [f"-DLIBTORCH={check.facts['libtorch']}", "-DSAM3_NATIVE_TESTS=ON", f"-DDOCTEST_INCLUDE_DIR={CARRIED}"]
+    options = configuration(check.facts["libtorch"])
     generator = ["-G", "Ninja"] if shutil.which("ninja") else []
     configure = ["cmake", *generator, "-S", str(ROOT), "-B", str(check.build), *options]
     compile_all = ["cmake", "--build", str(check.build), "--parallel", str(jobs), "--target"]

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from .build import BUILT_FOR, CARRIED, PROGRAMS, TARGETS, native_sources
+from .build import BUILT_FOR, CARRIED, PROGRAMS, TARGETS, configuration, native_sources
 from .processes import ROOT
 
 LIMIT = 64 * 2**20
@@ -46,12 +46,7 @@ def bring_programs(libtorch: Path, build: Path) -> None:
         subprocess.CalledProcessError: they do not compile.
     """
     # NVIDIA's libraries are where the programs will run.
-    options = [
-        f"-DLIBTORCH={libtorch}",
-        "-DSAM3_NATIVE_TESTS=ON",
-        "-DCMAKE_EXE_LINKER_FLAGS=-Wl,--allow-shlib-undefined",
-    ]
-    options.append(f"-DDOCTEST_INCLUDE_DIR={CARRIED}")
+    options = [*configuration(libtorch), "-DCMAKE_EXE_LINKER_FLAGS=-Wl,--allow-shlib-undefined"]
     subprocess.run(["cmake", "-S", str(ROOT), "-B", str(build), *options], check=True)
     jobs = str(os.cpu_count())
     subprocess.run(["cmake", "--build", str(build), "--parallel", jobs, "--target", *TARGETS], check=True)
