@@ -3,7 +3,7 @@
 //
 //   npm run check:clone -- [SCRIPT...] [--bare]
 //
-// SCRIPT  only these (all but those that take very long: test, test:fuzz, test:long, test:sanitize)
+// SCRIPT  only these (all but those that take very long: test, test:fuzz, test:long, test:sanitize, test:standin)
 // --bare  shares nothing with this checkout; otherwise its torch is borrowed, and its compiled engine is copied
 
 import { execFileSync } from 'node:child_process'
@@ -19,7 +19,7 @@ const ARGUMENTS = {
   coverage: [['test/lib/result/mask.test.ts']],
   test: [['rle']],
 }
-const LONG = ['test', 'test:fuzz', 'test:long', 'test:sanitize', 'check:clone']
+const LONG = ['test', 'test:fuzz', 'test:long', 'test:sanitize', 'test:standin', 'check:clone']
 /** The engine as `build/Release` holds it, with the stamp that vouches for its sources. */
 const ENGINE = ['sam3_loader.node', 'libsam3_engine.so', 'sam3_engine.json', '.stamp']
 /** What would bring something in from outside of the clone. */

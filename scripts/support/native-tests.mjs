@@ -10,6 +10,7 @@ import { shapesEnvironment } from './shapes-model.mjs'
 const TARGET = 'sam3_native_tests'
 const QUEUE_TARGET = 'sam3_queue_tests'
 const STANDIN_TARGET = 'sam3_standin_tests'
+const STANDIN_ENGINE = 'sam3_standin_engine'
 /** What runs on the stand-in, unless all does: itself, the budgets, and the paths of tensors through the engine. */
 const SHORT = [
   '--source-file=*/native/standin/*,*/engine/*,*/concept_detector_test.cc,*/concept_flow_test.cc,*/tracker_golden_test.cc,*/recondition_test.cc,*/memory_limit_test.cc',
@@ -55,12 +56,17 @@ async function nvrtcEnvironment({ python }) {
   return { SAM3_NVRTC: library, LD_LIBRARY_PATH: folders.join(':') }
 }
 
-/** Builds the tests on the stand-in. @returns the folder of the program */
-export async function buildStandin(context) {
+async function build(context, target) {
   const { tree, programs } = await configure(context, false)
-  await must('cmake', ['--build', tree, '--target', STANDIN_TARGET, '--parallel', '2'], FIX)
+  await must('cmake', ['--build', tree, '--target', target, '--parallel', '2'], FIX)
   return programs
 }
+
+/** Builds the tests on the stand-in. @returns the folder of the program */
+export const buildStandin = (context) => build(context, STANDIN_TARGET)
+
+/** Builds the engine that the Node tests on the stand-in load. */
+export const buildStandinEngine = (context) => build(context, STANDIN_ENGINE)
 
 /**
  * Builds the tests and runs them, with their output on this terminal.

@@ -1,12 +1,13 @@
-// What `npm test` does once everything is set up: lint, and the three runners. Those of native code and Python each leave a
-// core idle most of the time, so they run beside each other; vitest has two workers and needs both cores.
+// What `npm test` does once everything is set up: lint, and the three runners, vitest a second time on the stand-in for a
+// GPU. Those of native code and Python each leave a core idle most of the time, so they run beside each other; vitest has
+// two workers and needs both cores.
 
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { root, run } from './command.mjs'
 import { lint } from './lint.mjs'
-import { nativeTests } from './native-tests.mjs'
+import { buildStandinEngine, nativeTests } from './native-tests.mjs'
 import { countNativeTests, readDoctest, readJunit } from './test-counts.mjs'
 
 const NATIVE = 'test/native'
@@ -41,18 +42,29 @@ async function runPython({ python }, { words }, scratch) {
   return { code, counts: readJunit(junit), output }
 }
 
-async function runNode(_context, { words, without, long }, scratch) {
-  const junit = path.join(scratch, 'node.xml')
+async function vitest(config, words, env, junit) {
   const reporters = ['--reporter=default', '--reporter=junit', `--outputFile.junit=${junit}`]
-  const longForms = { SAM3_LONG_VIDEO: '1', SAM3_LONG_JOBS: '1', SAM3_LONG_FUZZ: '1' }
-  const env = { SAM3_TEST_WITHOUT: without.join(','), ...(long && longForms) }
-  const args = ['run', ...words, '--passWithNoTests', ...reporters]
+  const args = ['run', '--config', path.join(root, config), ...words, '--passWithNoTests', ...reporters]
   const { code } = await run(path.join(root, 'node_modules/.bin/vitest'), args, { show: true, env })
   return { code, counts: readJunit(junit) }
 }
 
+function runNode(_context, { words, without, long }, scratch) {
+  const longForms = { SAM3_LONG_VIDEO: '1', SAM3_LONG_JOBS: '1', SAM3_LONG_FUZZ: '1' }
+  const env = { SAM3_TEST_WITHOUT: without.join(','), ...(long && longForms) }
+  return vitest('vitest.config.ts', words, env, path.join(scratch, 'node.xml'))
+}
+
+async function runStandin(context, { words, without, standin }, scratch) {
+  // How many those are only vitest knows.
+  if (without.includes('native')) return { code: 0, counts: { passed: 0, failed: 0, skipped: 1 } }
+  await buildStandinEngine(context)
+  const env = standin ? { SAM3_LONG_STANDIN: '1' } : {}
+  return vitest('test/standin.config.ts', words, env, path.join(scratch, 'standin.xml'))
+}
+
 /** What runs beside each other, one group after the other; only the first of a group shows its output as it comes. */
-const GROUPS = [{ native: runNative, python: runPython }, { node: runNode }]
+const GROUPS = [{ native: runNative, python: runPython }, { node: runNode }, { standin: runStandin }]
 
 /** Runs one runner. @returns the row of the summary, and the output that it kept for later */
 async function rowOf(name, runTests, context, options, scratch) {
@@ -72,7 +84,7 @@ async function rowOf(name, runTests, context, options, scratch) {
 async function runAll(context, options) {
   const scratch = mkdtempSync(path.join(os.tmpdir(), 'sam3-test-'))
   const rows = []
-  for (const group of GROUPS) {
+  for (const group of options.standin ? [{ standin: runStandin }] : GROUPS) {
     const running = Object.entries(group).map(([name, runTests]) => [
       name,
       rowOf(name, runTests, context, options, scratch),
@@ -90,10 +102,10 @@ async function runAll(context, options) {
 
 /**
  * @param {{ python: string, libtorch: string, doctest?: string }} context of the set-up
- * @param {{ words: string[], without: string[], long: boolean }} options
+ * @param {{ words: string[], without: string[], long: boolean, standin: boolean }} options
  */
 export async function main(context, options) {
-  const isWhole = options.words.length === 0
+  const isWhole = options.words.length === 0 && !options.standin
   const complaints = isWhole ? await lint(context) : []
   if (isWhole) {
     console.log('=== lint and format')

@@ -12,10 +12,11 @@ import {
 import { decodeImage } from '../../lib/image/decode.js'
 import { goldenModels, goldenRoot } from './paths.js'
 import { seededRandom } from './random.js'
+import { here } from './where.js'
 
-/** The golden weights on the CPU in float32. */
+/** The golden weights, on the CPU in float32 unless the tests run elsewhere. */
 export function buildTestVideoModel(options: ImageModelOptions = {}): Promise<Sam3VideoModel> {
-  return buildSam3VideoModel({ model: goldenModels.safetensors, device: 'cpu', dtype: 'float32', ...options })
+  return buildSam3VideoModel({ model: goldenModels.safetensors, ...here, ...options })
 }
 
 /** RGB pixels of a frame. */

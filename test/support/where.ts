@@ -7,6 +7,9 @@ export const testDtype = (process.env.SAM3_TEST_DTYPE ?? 'float32') as Dtype
 /** Options of a model for the tests. */
 export const here = { device: testDevice, dtype: testDtype }
 
+/** The same for programs that a test starts: the stand-in takes CUDA's place in the test's own process only. */
+export const hereInPrograms = process.env.SAM3_TEST_STANDIN ? { ...here, device: 'cpu' as const } : here
+
 /** The goldens were computed in float32: what other number types give is held against it by device.test.ts. */
 export const comparesToGolden = testDtype === 'float32'
 

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Sam3AbortError, type Sam3ImageModel, Sam3Processor } from '../../../lib/index.js'
 import { buildTestModel, noiseImage, rejection } from '../../support/model.js'
 import { goldenModels, repositoryRoot } from '../../support/paths.js'
-import { here, testDevice, testDtype } from '../../support/where.js'
+import { hereInPrograms, testDevice, testDtype } from '../../support/where.js'
 
 const image = noiseImage(640, 480)
 let model: Sam3ImageModel
@@ -283,7 +283,7 @@ const packageUrl = pathToFileURL(`${repositoryRoot}/dist/index.js`).href
 async function runProgram(source: string): Promise<{ stdout: string; stderr: string; code: number }> {
   const prelude = `
     import { buildSam3ImageModel } from ${JSON.stringify(packageUrl)}
-    const options = { model: ${JSON.stringify(goldenModels.safetensors)}, ...${JSON.stringify(here)} }
+    const options = { model: ${JSON.stringify(goldenModels.safetensors)}, ...${JSON.stringify(hereInPrograms)} }
     const image = { width: 640, height: 480, channels: 3, data: new Uint8Array(640 * 480 * 3).fill(90) }
   `
   const child = promisify(execFile)(process.execPath, ['--input-type=module', '--eval', prelude + source], {
