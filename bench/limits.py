@@ -24,7 +24,15 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from scripts.export import detr_encoder, mask_decoder, memory_attention, multiplex_memory, program, vision_encoder
+from scripts.export import (
+    detr_encoder,
+    mask_decoder,
+    memory_attention,
+    memory_encoder,
+    multiplex_memory,
+    program,
+    vision_encoder,
+)
 from scripts.export.config import Sam3Config
 from scripts.export.kept_tables import KeptTables
 
@@ -35,7 +43,7 @@ VIEWS = frozenset(
     " split_with_sizes chunk unbind view_as view_as_complex view_as_real diagonal narrow lift_fresh empty empty_strided empty_like".split()
 )
 # Who calls the functions for which the engine has kernels (native/network/own_kernels.cc).
-CALLERS = (detr_encoder, mask_decoder, memory_attention, multiplex_memory, vision_encoder)
+CALLERS = (detr_encoder, mask_decoder, memory_attention, memory_encoder, multiplex_memory, vision_encoder)
 # Each with the times that it reads the first, and what else it is given.
 KERNELS = {"apply_rope": 1, "norm_of_sum": 1, "relu_of_norm": 2, "relu_of_shifted_norm": 2}
 FILLS = frozenset("zeros ones full zeros_like ones_like full_like fill_ zero_ arange scalar_tensor".split())
@@ -122,6 +130,13 @@ class Count(TorchDispatchMode):
         # As the fused kernels lay it out.
         return torch.empty(batch, rows, heads, v.shape[3], dtype=q.dtype, device=q.device).transpose(1, 2)
 
+    def linear_gelu(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """A product that applies GELU to what it writes."""
+        out = torch.empty(*x.shape[:-1], len(weight), dtype=x.dtype, device=x.device)
+        if self.stage:
+            self.add("linear_gelu", 2 * x.numel() * len(weight), sum(map(bytes_of, (x, weight, bias, out))))
+        return out
+
     def kernel(self, name: str) -> Callable[..., Tensor]:
         """One kernel of the engine, which writes what is as large as its first argument."""
 
@@ -141,10 +156,11 @@ class Count(TorchDispatchMode):
             replace(F, "scaled_dot_product_attention", self.attention)
             replace(KeptTables, "find", lambda tables, size, dtype, device: tables.kept.get(size))
             replace(KeptTables, "keep", lambda tables, size, table: tables.kept.setdefault(size, table))
+            ours = {name: self.kernel(name) for name in KERNELS} | {"linear_gelu": self.linear_gelu}
             for module in CALLERS:
-                for name in KERNELS:
+                for name, function in ours.items():
                     if kernels and hasattr(module, name):
-                        replace(module, name, self.kernel(name))
+                        replace(module, name, function)
             yield
 
 

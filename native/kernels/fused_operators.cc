@@ -47,6 +47,20 @@ at::Tensor plain_layer_norm(const at::Tensor& x, c10::IntArrayRef shape, const s
   return at::layer_norm(x, shape, weight, bias, eps);
 }
 
+// The form of GELU that a product can apply to what it writes.
+at::Tensor plain_linear_gelu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return at::gelu(at::linear(x, weight, bias), "tanh");
+}
+
+// No kernel of ours: LibTorch has the product, and no function of its own that asks for it.
+at::Tensor cuda_linear_gelu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const c10::DeviceGuard guard(x.device());
+  auto size = x.sizes().vec();
+  size.back() = weight.size(0);
+  const at::Tensor rows = x.reshape({-1, x.size(-1)});
+  return at::_addmm_activation(bias, rows, weight.t(), 1, 1, /*use_gelu=*/true).view(size);
+}
+
 at::Tensor cuda_apply_rope(at::Tensor x, const at::Tensor& rope) {
   const c10::DeviceGuard guard(x.device());
   const DeviceKernels* kernels = DeviceKernels::of(x.device(), x.scalar_type());
@@ -92,6 +106,12 @@ at::Tensor cuda_layer_norm(const at::Tensor& x, c10::IntArrayRef shape, const st
   return plain_layer_norm(x, shape, weight, bias, eps);
 }
 
+at::Tensor shape_linear_gelu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor&) {
+  auto size = x.sizes().vec();
+  size.back() = weight.size(0);
+  return at::empty(size, x.options());
+}
+
 at::Tensor shape_relu_of_shifted_norm(at::Tensor x, const at::Tensor&, const at::Tensor&, const at::Tensor&, int64_t,
                                       double) {
   return x;
@@ -133,6 +153,10 @@ void register_operators() {
         "relu_of_shifted_norm(Tensor(a!) x, Tensor shift, Tensor weight, Tensor bias, int groups, float eps) -> "
         "Tensor(a!)");
     library->def("layer_norm(Tensor x, int[] shape, Tensor? weight, Tensor? bias, float eps) -> Tensor");
+    library->def("linear_gelu(Tensor x, Tensor weight, Tensor bias) -> Tensor");
+    library->impl("linear_gelu", torch::dispatch(c10::DispatchKey::CPU, TORCH_FN(plain_linear_gelu)));
+    library->impl("linear_gelu", torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(shape_linear_gelu)));
+    library->impl("linear_gelu", torch::dispatch(c10::DispatchKey::CUDA, TORCH_FN(cuda_linear_gelu)));
     library->impl("relu_of_shifted_norm", torch::dispatch(c10::DispatchKey::CPU, TORCH_FN(plain_relu_of_shifted_norm)));
     library->impl("relu_of_shifted_norm",
                   torch::dispatch(c10::DispatchKey::Meta, TORCH_FN(shape_relu_of_shifted_norm)));
@@ -222,6 +246,15 @@ std::string compare_operators(c10::Device device, c10::ScalarType dtype) {
                    plain_layer_norm(x.to(at::kFloat), {width}, scales.to(at::kFloat), offsets.to(at::kFloat), 1e-6));
     if (worse(its)) return "layer_norm differs by " + std::to_string(its) + " from LibTorch's operators";
   }
+  const auto gelu_operator = dispatcher.findSchemaOrThrow("sam3::linear_gelu", "")
+                                 .typed<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&)>();
+  const at::Tensor tokens = random({3, 37, 64}, at::kFloat).to(dtype),
+                   matrix = (random({256, 64}, at::kFloat) / 8).to(dtype);
+  if (const double its =
+          difference(gelu_operator.call(tokens, matrix, bias),
+                     plain_linear_gelu(tokens.to(at::kFloat), matrix.to(at::kFloat), bias.to(at::kFloat)));
+      worse(its))
+    return "linear_gelu differs by " + std::to_string(its) + " from LibTorch's operators";
   return "";
 }
 

@@ -5,7 +5,8 @@
 #include <string>
 
 // Operators of LibTorch in the namespace sam3: what the functions of those names in scripts/export/fused.py compute,
-// and torch.nn.functional.layer_norm, each with a kernel or three on a GPU. On a CPU they are LibTorch's own operators,
+// and torch.nn.functional.layer_norm, each with a kernel or three on a GPU; and linear_gelu of cpu_kernels.py as one
+// product that applies GELU to what it writes, which is GELU's tanh form. On a CPU they are LibTorch's own operators,
 // which is for tests; programs use them on other devices only.
 //
 //   sam3::apply_rope(Tensor(a!) x, Tensor rope) -> Tensor(a!)      in place
@@ -14,6 +15,7 @@
 //     -> Tensor(a!)                                                in place
 //   sam3::relu_of_shifted_norm(Tensor(a!) x, Tensor shift, Tensor weight, Tensor bias, int groups, float eps)
 //     -> Tensor(a!)                                                in place
+//   sam3::linear_gelu(Tensor x, Tensor weight, Tensor bias) -> Tensor
 //   sam3::layer_norm(Tensor x, int[] shape, Tensor? weight, Tensor? bias, float eps) -> Tensor
 namespace sam3::kernels {
 

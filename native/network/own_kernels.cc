@@ -23,13 +23,11 @@ std::string called_function(const Node* node) {
   return type ? type->function()->name() : "";
 }
 
-void replace_calls(Block* block, std::map<std::string, int64_t>& calls) {
-  static const std::set<std::string> kFunctions{"apply_rope", "norm_of_sum", "relu_of_norm", "relu_of_shifted_norm",
-                                                "layer_norm"};
+void replace_calls(Block* block, const std::set<std::string>& functions, std::map<std::string, int64_t>& calls) {
   std::vector<Node*> found;
   for (Node* node : block->nodes()) {
-    for (Block* inner : node->blocks()) replace_calls(inner, calls);
-    if (kFunctions.contains(called_function(node))) found.push_back(node);
+    for (Block* inner : node->blocks()) replace_calls(inner, functions, calls);
+    if (functions.contains(called_function(node))) found.push_back(node);
   }
   for (Node* node : found) {
     const std::string name = called_function(node);
@@ -57,12 +55,17 @@ std::future<std::string> prepare_kernels(const Target& target) {
   return std::async(target.device.is_cpu() ? std::launch::deferred : std::launch::async, why_not, target);
 }
 
-OwnKernels use_kernels(const torch::jit::Module& module, std::future<std::string> why_not) {
+OwnKernels use_kernels(const torch::jit::Module& module, c10::ScalarType dtype, std::future<std::string> why_not) {
   OwnKernels kernels;
   kernels.why_not = why_not.get();
   if (!kernels.why_not.empty()) return kernels;
+  std::set<std::string> functions{"apply_rope", "norm_of_sum", "relu_of_norm", "relu_of_shifted_norm", "layer_norm"};
+  // Its GELU is not the exact one: in half precision the difference drowns in what rounding does, in float32 it is all
+  // the difference there is (docs/performance.md).
+  if (dtype != at::kFloat) functions.insert("linear_gelu");
   for (torch::jit::Function* function : module._ivalue()->compilation_unit()->get_functions())
-    if (auto* graph = torch::jit::tryToGraphFunction(*function)) replace_calls(graph->graph()->block(), kernels.calls);
+    if (auto* graph = torch::jit::tryToGraphFunction(*function))
+      replace_calls(graph->graph()->block(), functions, kernels.calls);
   return kernels;
 }
 

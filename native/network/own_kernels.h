@@ -20,8 +20,8 @@ struct OwnKernels {
 // is why they are not used: never on a CPU, and not with SAM3_KERNELS=off.
 std::future<std::string> prepare_kernels(const Target& target);
 
-// Puts our operators in place of a program's calls of the functions that scripts/export/fused.py has, and of
-// layer_norm, unless there is a reason not to. To be called before the program runs.
-OwnKernels use_kernels(const torch::jit::Module& module, std::future<std::string> why_not);
+// Puts our operators in place of a program's calls of the functions that scripts/export/fused.py has, of layer_norm
+// and, in half precision, of linear_gelu, unless there is a reason not to. To be called before the program runs.
+OwnKernels use_kernels(const torch::jit::Module& module, c10::ScalarType dtype, std::future<std::string> why_not);
 
 }  // namespace sam3

@@ -59,7 +59,7 @@ Program Program::load(const ProgramFiles& files, const Target& target,
   else
     program.load_bound(files, progress);
   program.module_.eval();
-  program.kernels_ = use_kernels(program.module_, std::move(without_kernels));
+  program.kernels_ = use_kernels(program.module_, target.dtype, std::move(without_kernels));
   program.count_weights();
   return program;
 }

@@ -71,8 +71,11 @@ bool count_operator(const c10::FunctionSchema& schema, const c10::IValue* argume
 // Asks the device for the time of an operator: its tensors are read and written, a product is computed.
 void ask_for(const c10::FunctionSchema& schema, const std::vector<at::Tensor>& inputs, const c10::IValue* results) {
   if (kViews.contains(schema.name())) return;
-  static const std::map<std::string, size_t> kProducts{
-      {"aten::mm", 0}, {"aten::bmm", 0}, {"aten::addmm", 1}, {"aten::baddbmm", 1}};  // which input has the inner side
+  static const std::map<std::string, size_t> kProducts{{"aten::mm", 0},
+                                                       {"aten::bmm", 0},
+                                                       {"aten::addmm", 1},
+                                                       {"aten::baddbmm", 1},
+                                                       {"sam3::linear_gelu", 0}};  // which input has the inner side
   double bytes = 0, flops = 0;
   for (const at::Tensor& input : inputs) bytes += bytes_of(input);
   for (size_t i = 0; i < schema.returns().size(); i++)

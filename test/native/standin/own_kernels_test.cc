@@ -101,6 +101,31 @@ TEST_SUITE("standin") {
         std::make_unique<ImageModel>(standin::shapes_model(), options, std::function<void(uint64_t, uint64_t)>{});
     standin::reset();
     through(model->program());
-    CHECK(launched() == Calls{{"apply_rope", 32}, {"layer_norm", 35}, {"norm_of_sum", 64 + 17}, {"relu_of_norm", 2}});
+    CHECK(launched() == Calls{{"apply_rope", 32},
+                              {"layer_norm", 35},
+                              {"linear_gelu", 32},
+                              {"norm_of_sum", 64 + 17},
+                              {"relu_of_norm", 2}});
+  }
+
+  TEST_CASE("the products of half precision apply GELU's other form, and that is less than rounding does") {
+    const auto bfloat16 = [] { return test::test_model().load("bfloat16"); };
+    const auto exact = through(test::test_model().load()->program())[0].cpu().to(at::kFloat);
+    const auto off = [&](const Program& program) {
+      const auto its = through(program)[0].cpu().to(at::kFloat);
+      return ((its - exact).square().mean() / exact.square().mean()).sqrt().item<double>();
+    };
+    double plain = 0;
+    {
+      const Off none;
+      plain = off(bfloat16()->program());
+    }
+    const auto model = bfloat16();
+    // In the image and the text encoder and in the memory encoder.
+    CHECK(model->program().kernels().calls.at("linear_gelu") == 3);
+    const double ours = off(model->program());
+    CHECK(plain > 0);
+    CHECK(ours < 1.25 * plain);
+    MESSAGE("of the image encoder's output: " << plain << " with the exact form, " << ours << " with the other");
   }
 }

@@ -113,7 +113,8 @@ void install() {
   // A GPU has them (native/kernels).
   kernels::register_operators();
   static torch::Library own(torch::Library::IMPL, "sam3", c10::DispatchKey::PrivateUse1, __FILE__, __LINE__);
-  for (const char* name : {"apply_rope", "norm_of_sum", "relu_of_norm", "relu_of_shifted_norm", "layer_norm"})
+  for (const char* name :
+       {"apply_rope", "norm_of_sum", "relu_of_norm", "relu_of_shifted_norm", "layer_norm", "linear_gelu"})
     own.impl(name, torch::CppFunction::makeFromBoxedFunction<&run_on_cpu>());
   follow_methods();
   // Before only shapes are computed, for it compares numbers.

@@ -51,10 +51,10 @@ Json GoldenModel::cases(const std::string& family) const {
   return Json::parse(read_file(root + "/cases/" + family + ".json"));
 }
 
-std::unique_ptr<ImageModel> GoldenModel::load() const {
+std::unique_ptr<ImageModel> GoldenModel::load(const std::string& dtype) const {
   ImageModelOptions options;
   options.device = test_device();
-  options.dtype = "float32";
+  options.dtype = dtype;
   const ProgramFiles files{program + "/program.pt", program + "/names.json", weights};
   return std::make_unique<ImageModel>(files, options, std::function<void(uint64_t, uint64_t)>{});
 }

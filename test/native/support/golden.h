@@ -22,7 +22,7 @@ struct GoldenModel {
 
   bool has(const std::string& file) const;  // whether the set has it
   Json cases(const std::string& family) const;
-  std::unique_ptr<ImageModel> load() const;  // on test_device() in float32
+  std::unique_ptr<ImageModel> load(const std::string& dtype = "float32") const;  // on test_device()
 };
 
 // Where the models of the tests run: the CPU, or what SAM3_TEST_DEVICE names.
