@@ -329,6 +329,7 @@ describe('the process', () => {
   })
 
   const worker = `
+    import { readFileSync } from 'node:fs'
     import { Worker } from 'node:worker_threads'
     const source = \`
       import { parentPort } from 'node:worker_threads'
@@ -349,10 +350,12 @@ describe('the process', () => {
         new Promise((resolve) => w.on('exit', resolve)),
       ])
       const [widths, codes] = await Promise.all([0, 1].map((part) => Promise.all(outcomes.map((outcome) => outcome[part]))))
+      // LibTorch keeps what the engine registered with it: the code must outlive the threads that loaded it.
+      const stays = readFileSync('/proc/self/maps', 'utf8').includes('libsam3_engine.so')
       const main = await buildSam3ImageModel(options)
-      console.log(JSON.stringify([widths, codes, (await main.segment(image, 'cat')).width]))`)
+      console.log(JSON.stringify([widths, codes, stays, (await main.segment(image, 'cat')).width]))`)
     expect(result).toMatchObject({ code: 0, stderr: '' })
-    expect(JSON.parse(result.stdout)).toEqual([[640, 640], [0, 0], 640])
+    expect(JSON.parse(result.stdout)).toEqual([[640, 640], [0, 0], true, 640])
   })
 
   it('a worker thread can be terminated in the middle of a call', async () => {
