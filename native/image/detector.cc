@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <tuple>
 
 #include "core/host_values.h"
 
@@ -46,6 +47,15 @@ at::Tensor tensor_of(const std::vector<TextCache::Ids>& rows, int64_t length) {
   return out;
 }
 
+// Rows of a tensor, ascending: as they lie where they lie side by side, else a copy.
+at::Tensor rows_of(const at::Tensor& all, const std::vector<int64_t>& rows) {
+  const auto count = static_cast<int64_t>(rows.size());
+  if (rows.back() - rows.front() + 1 == count) return all.narrow(0, rows.front(), count);
+  std::vector<at::Tensor> parts;
+  for (const int64_t row : rows) parts.push_back(all.narrow(0, row, 1));
+  return at::cat(parts);
+}
+
 }  // namespace
 
 Detector::Found Detector::find(const std::vector<const ConceptPrompt*>& prompts, const std::vector<int64_t>& images,
@@ -74,36 +84,42 @@ Detector::Found Detector::find(const std::vector<const ConceptPrompt*>& prompts,
   return out;
 }
 
-void Detector::masks(const Found& found, const std::vector<Wanted>& wanted,
-                     const std::vector<std::vector<int64_t>>& kept, const CancelProbe& cancel, const Take& take) const {
-  std::vector<int64_t> rows, queries;  // of all images, in order
-  for (const Wanted& one : wanted)
-    for (const int64_t p : one.prompts) {
-      rows.push_back(p);
-      for (const int64_t q : kept[p]) queries.push_back(p * found.queries + q);
-    }
-  if (rows.empty()) return;
-  cancel.check();
-  const auto sent = upload({index_tensor(rows), index_tensor(queries)}, program_.target().device);
-  const auto chosen = found.query_features.flatten(0, 1).index_select(0, sent[1]);
-  int64_t row = 0, query = 0;
+at::Tensor Detector::best_first(const Found& found) {
+  const at::Tensor& features = found.query_features;
+  const auto order = std::get<1>(at::sort(found.scores, /*stable=*/true, /*dim=*/-1, /*descending=*/true));
+  return features.gather(1, order.unsqueeze(-1).expand(features.sizes()));
+}
+
+std::vector<at::Tensor> Detector::features_of(const Found& found, const std::vector<std::vector<int64_t>>& queries) {
+  std::vector<at::Tensor> out(queries.size());
+  std::vector<int64_t> rows;
+  for (size_t p = 0; p < queries.size(); p++)
+    for (const int64_t q : queries[p]) rows.push_back(static_cast<int64_t>(p) * found.queries + q);
+  if (rows.empty()) return out;
+  const auto all = found.query_features.flatten(0, 1).index_select(0, index_tensor(rows, found.scores.device()));
+  int64_t next = 0;
+  for (size_t p = 0; p < queries.size(); p++) {
+    const auto count = static_cast<int64_t>(queries[p].size());
+    if (count > 0) out[p] = all.narrow(0, next, count);
+    next += count;
+  }
+  return out;
+}
+
+void Detector::masks(const Found& found, const std::vector<Wanted>& wanted, const std::vector<at::Tensor>& kept,
+                     const CancelProbe& cancel, const Take& take) const {
   for (const Wanted& one : wanted) {
     if (one.prompts.empty()) continue;
+    cancel.check();
     const auto count = static_cast<int64_t>(one.prompts.size());
-    const auto index = sent[0].narrow(0, row, count);
-    row += count;
-    // Where all prompts are wanted they are taken as they lie.
-    const auto rows_of = [&](const at::Tensor& all) { return all.size(0) == count ? all : all.index_select(0, index); };
-    const auto maps = program_.pixel_embed(*one.image, at::zeros_like(index), rows_of(found.encoded),
-                                           rows_of(found.prompt), rows_of(found.valid));
+    const auto image = at::zeros({count}, at::TensorOptions(at::kLong).device(found.encoded.device()));
+    const auto maps = program_.pixel_embed(*one.image, image, rows_of(found.encoded, one.prompts),
+                                           rows_of(found.prompt, one.prompts), rows_of(found.valid, one.prompts));
     for (int64_t i = 0; i < count; i++) {
       cancel.check();
       const int64_t p = one.prompts[i];
-      const auto instances = static_cast<int64_t>(kept[p].size());
       at::Tensor logits;
-      if (instances > 0)
-        logits = program_.masks(maps.instance.narrow(0, i, 1), chosen.narrow(0, query, instances).unsqueeze(0))[0];
-      query += instances;
+      if (kept[p].defined()) logits = program_.masks(maps.instance.narrow(0, i, 1), kept[p].unsqueeze(0))[0];
       take(p, logits, maps.semantic[i]);
     }
   }

@@ -28,15 +28,21 @@ class Detector {
   Found find(const std::vector<const ConceptPrompt*>& prompts, const std::vector<int64_t>& images,
              const at::Tensor& coarse, const CancelProbe& cancel);
 
+  // Features of all queries [P,Q,C], of each prompt by score, best first, equal ones as they lie: where the host keeps
+  // the best it needs to send no index. Scores that are no number come first.
+  static at::Tensor best_first(const Found& found);
+  // Features [K,C] of these queries of each prompt, undefined where there are none.
+  static std::vector<at::Tensor> features_of(const Found& found, const std::vector<std::vector<int64_t>>& queries);
+
   // Prompts whose masks are decoded, all of one image with these features (batch 1). In the order of find().
   struct Wanted {
     const Program::Levels* image;
     std::vector<int64_t> prompts;
   };
-  // `kept`[p]: the queries of prompt p that masks are made of. `take(p, masks, semantic)` gets logits [K,4G,4G],
-  // undefined where none are kept, and the logits [1,4G,4G] of the semantic map.
+  // `kept`[p]: the features [K,C] of the queries of prompt p that masks are made of, or undefined. `take(p, masks,
+  // semantic)` gets logits [K,4G,4G], undefined where none are kept, and the logits [1,4G,4G] of the semantic map.
   using Take = std::function<void(int64_t, const at::Tensor&, const at::Tensor&)>;
-  void masks(const Found& found, const std::vector<Wanted>& wanted, const std::vector<std::vector<int64_t>>& kept,
+  void masks(const Found& found, const std::vector<Wanted>& wanted, const std::vector<at::Tensor>& kept,
              const CancelProbe& cancel, const Take& take) const;
 
   size_t cached_texts() const { return texts_.size(); }

@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "core/error.h"
@@ -155,7 +156,7 @@ void SegmentBatch::encode() {
 }
 
 SegmentBatch::Part SegmentBatch::find(int64_t first, int64_t count) {
-  Part part{&pairs_[static_cast<size_t>(first)], count, {}, {}};
+  Part part{&pairs_[static_cast<size_t>(first)], count, {}, {}, {}};
   std::vector<int64_t> images;
   std::vector<const ConceptPrompt*> prompts;
   for (int64_t p = 0; p < count; p++) {
@@ -167,31 +168,37 @@ SegmentBatch::Part SegmentBatch::find(int64_t first, int64_t count) {
     part.found = model_.detector().find(prompts, images, coarse_, cancel_);
   }
   part.answer = HostCopy({part.found.presence, part.found.scores, part.found.boxes});
+  // Behind the copy, so that the device does it while the host reads.
+  part.by_score = Detector::best_first(part.found);
   return part;
 }
 
-// What is kept of a part, by pair; its scores and boxes become results.
-std::vector<std::vector<int64_t>> SegmentBatch::choose(const Part& part) {
+// Features of the queries that are kept of a part, by pair; their scores and boxes become results.
+std::vector<at::Tensor> SegmentBatch::choose(const Part& part) {
   const auto values = floats_of(part.answer.tensors());
   const auto &presence = values[0], &scores = values[1], &boxes = values[2];
-  std::vector<std::vector<int64_t>> kept;
+  std::vector<at::Tensor> features(part.count);
   for (int64_t p = 0; p < part.count; p++) {
     const Pair& pair = part.pairs[p];
     const auto& image = *images_[pair.image];
     const float* own = &scores[p * part.found.queries];
-    kept.push_back(keep(own, part.found.queries, pair.prompt->threshold, pair.prompt->max_instances));
+    const auto kept = keep(own, part.found.queries, pair.prompt->threshold, pair.prompt->max_instances);
+    if (!kept.empty()) {
+      const auto before = std::count_if(own, own + part.found.queries, [](float score) { return std::isnan(score); });
+      features[p] = part.by_score[p].narrow(0, before, static_cast<int64_t>(kept.size()));
+    }
     Segmentation& out = *pair.out;
     out = {};
     out.presence = presence[p];
     out.masks.width = image.width;
     out.masks.height = image.height;
-    for (const int64_t q : kept.back()) {
+    for (const int64_t q : kept) {
       const float* box = &boxes[(p * part.found.queries + q) * 4];
       out.scores.push_back(own[q]);
       for (int i = 0; i < 4; i++) out.boxes.push_back(box[i] * static_cast<float>(i % 2 ? image.height : image.width));
     }
   }
-  return kept;
+  return features;
 }
 
 void SegmentBatch::decode(const Part& part, Masks masks) {
@@ -207,7 +214,7 @@ void SegmentBatch::decode(const Part& part, Masks masks) {
   };
   std::vector<Detector::Wanted> wanted;  // pairs that show anything, by image
   for (int64_t p = 0; p < part.count; p++) {
-    if (kept[p].empty() && !part.pairs[p].prompt->semantic) continue;
+    if (!kept[p].defined() && !part.pairs[p].prompt->semantic) continue;
     const Program::Levels* levels = &levels_[part.pairs[p].image];
     if (wanted.empty() || wanted.back().image != levels) wanted.push_back({levels, {}});
     wanted.back().prompts.push_back(p);

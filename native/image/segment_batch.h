@@ -40,14 +40,15 @@ class SegmentBatch {
     const Pair* pairs = nullptr;
     int64_t count = 0;
     Detector::Found found;
-    HostCopy answer;  // presence, scores and boxes
+    HostCopy answer;      // presence, scores and boxes
+    at::Tensor by_score;  // Detector::best_first()
   };
   enum class Masks { are_awaited, are_sent };
 
   void encode();
   Part find(int64_t first, int64_t count);
   void decode(const Part& part, Masks masks);
-  std::vector<std::vector<int64_t>> choose(const Part& part);
+  std::vector<at::Tensor> choose(const Part& part);
   void send(PendingMasks masks);
 
   ImageModel& model_;

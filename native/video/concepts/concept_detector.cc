@@ -34,7 +34,7 @@ void detect_batch(ImageModel& model, const Program::Levels& levels, const std::v
     if (!above[p].empty()) wanted.push_back(p);
   }
   std::vector<at::Tensor> masks;  // of the wanted prompts
-  model.detector().masks(found, {{&levels, wanted}}, above, cancel,
+  model.detector().masks(found, {{&levels, wanted}}, Detector::features_of(found, above), cancel,
                          [&](int64_t, const at::Tensor& logits, const at::Tensor&) { masks.push_back(logits); });
   if (masks.empty()) return;
   const auto all = (masks.size() == 1 ? masks[0] : at::cat(masks)).to(at::kFloat);
