@@ -59,7 +59,7 @@ async function runStandin(context, { words, without, standin }, scratch) {
   // How many those are only vitest knows.
   if (without.includes('native')) return { code: 0, counts: { passed: 0, failed: 0, skipped: 1 } }
   await buildStandinEngine(context)
-  const env = standin ? { SAM3_LONG_STANDIN: '1' } : {}
+  const env = { SAM3_TEST_WITHOUT: without.join(','), ...(standin && { SAM3_LONG_STANDIN: '1' }) }
   return vitest('test/standin.config.ts', words, env, path.join(scratch, 'standin.xml'))
 }
 
