@@ -39,7 +39,7 @@ export async function buildSam3ImageModel(options: ImageModelOptions = {}): Prom
  */
 export async function loadRuntime(options: ImageModelOptions, forVideo = false): Promise<Runtime> {
   const engineOptions = checkModelOptions(options)
-  const { tokenizer, words, ...files } = await findModel(options.model, options)
+  const { tokenizer, words, config, ...files } = await findModel(options.model, options)
   checkSignal(options.signal) // it may have fired while the model was looked for
   const engine = await loadEngine(options.libtorch)
   const { onLoadProgress } = options
@@ -52,7 +52,7 @@ export async function loadRuntime(options: ImageModelOptions, forVideo = false):
     throw fromNativeError(error)
   })
   try {
-    return new Runtime(engine.CancelToken, native, await readTokenizer(native, { ...files, tokenizer, words }))
+    return new Runtime(engine.CancelToken, native, await readTokenizer(native, { ...files, tokenizer, words }), config)
   } catch (error) {
     await native.dispose()
     throw error

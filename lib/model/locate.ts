@@ -17,6 +17,8 @@ export interface ModelFiles {
   program?: string
   names?: string
   tokenizer?: string
+  /** config.json of its folder. */
+  config?: string
   /** The words that the model was trained on, where its folder lists them. */
   words?: string
 }
@@ -50,11 +52,12 @@ function notFound(message: string, fix: string): Sam3ModelError {
 function complete(weights: string, folder: string): ModelFiles {
   const files: ModelFiles = { weights }
   const own = existsSync(join(folder, PROGRAM)) && existsSync(join(folder, NAMES)) && join(folder, PROGRAM) !== weights
+  const config = ifThere(join(folder, CONFIG))
+  if (config) files.config = config
   const programFolder = own ? folder : packagedProgram(kindOfWeights(weights))
   if (existsSync(join(programFolder, PROGRAM))) {
     files.program = join(programFolder, PROGRAM)
     files.names = join(programFolder, NAMES)
-    const config = ifThere(join(folder, CONFIG))
     if (!own && config) checkConfig(config, files.names)
   }
   const tokenizer = ifThere(join(folder, TOKENIZER)) ?? ifThere(join(packagedProgram('sam3'), TOKENIZER))

@@ -9,13 +9,21 @@ import type { TextTokenizer } from '../tokenizer/tokenizer.js'
 export class Runtime {
   readonly native: NativeModel
   readonly tokenizer: TextTokenizer
+  /** config.json of the model's folder, where there is one. */
+  readonly configFile: string | undefined
   readonly #CancelToken: NativeEngine['CancelToken']
   #disposing: Promise<void> | undefined
 
-  constructor(CancelToken: NativeEngine['CancelToken'], native: NativeModel, tokenizer: TextTokenizer) {
+  constructor(
+    CancelToken: NativeEngine['CancelToken'],
+    native: NativeModel,
+    tokenizer: TextTokenizer,
+    configFile: string | undefined,
+  ) {
     this.#CancelToken = CancelToken
     this.native = native
     this.tokenizer = tokenizer
+    this.configFile = configFile
   }
 
   /** @throws Sam3RuntimeError `ERR_DISPOSED` after `dispose()`. */

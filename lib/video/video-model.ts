@@ -6,7 +6,8 @@ import { Sam3ImageModel } from '../model/image-model.js'
 import type { ImageModelOptions } from '../model/options.js'
 import type { Runtime } from '../model/runtime.js'
 import { checkSignal } from '../base/checks.js'
-import { checkSessionOptions, type SessionOptions } from './session/options.js'
+import { readHeuristics } from './session/config-heuristics.js'
+import { checkSessionOptions, type HeuristicOptions, type SessionOptions } from './session/options.js'
 import { VideoSession } from './session/session.js'
 import { isLive, SessionState } from './session/session-state.js'
 import { openSource } from './source/open.js'
@@ -27,7 +28,18 @@ export type VideoModelOptions = ImageModelOptions
  * ```
  */
 export async function buildSam3VideoModel(options: VideoModelOptions = {}): Promise<Sam3VideoModel> {
-  return new Sam3VideoModel(await loadRuntime(options, true))
+  const runtime = await loadRuntime(options, true)
+  try {
+    return new Sam3VideoModel(runtime, await heuristicsOf(runtime))
+  } catch (error) {
+    await runtime.dispose()
+    throw error
+  }
+}
+
+/** The defaults of its config.json; that of facebook/sam3.1 is out of date, and what its reference sets is the engine's own. */
+async function heuristicsOf({ configFile, native }: Runtime): Promise<HeuristicOptions> {
+  return configFile && native.info.slots === 0 ? await readHeuristics(configFile) : {}
 }
 
 /**
@@ -36,12 +48,14 @@ export async function buildSam3VideoModel(options: VideoModelOptions = {}): Prom
  */
 export class Sam3VideoModel extends Sam3ImageModel {
   readonly #runtime: Runtime
+  readonly #heuristics: HeuristicOptions
   readonly #sessions = new Set<SessionState>()
 
   /** @internal */
-  constructor(runtime: Runtime) {
+  constructor(runtime: Runtime, heuristics: HeuristicOptions) {
     super(runtime)
     this.#runtime = runtime
+    this.#heuristics = heuristics
   }
 
   /**
@@ -55,7 +69,7 @@ export class Sam3VideoModel extends Sam3ImageModel {
    * Sam3EnvironmentError `ERR_FFMPEG_NOT_FOUND`, Sam3RuntimeError (`ERR_FFMPEG_FAILED`, `ERR_DISPOSED`), Sam3AbortError
    */
   async startSession(video: VideoInput, options: SessionOptions = {}): Promise<VideoSession> {
-    const settings = checkSessionOptions(options, this.info.slots > 0)
+    const settings = checkSessionOptions(options, this.info.slots > 0, this.#heuristics)
     this.#runtime.checkAlive()
     checkSignal(options.signal)
     const source = await openSource(video, settings.source)

@@ -90,7 +90,7 @@ export function trackCommand(): Command {
     .optionsGroup('How to follow:')
     .option(
       '--threshold <score>',
-      'follow what is detected with a score of at least this (newDetThresh, and scoreThresholdDetection where that is higher; default: 0.7)',
+      'follow what is detected with a score of at least this (newDetThresh, and scoreThresholdDetection where that is higher; default: that of the model, 0.7)',
       parseNumber(0, 1),
     )
     .option(

@@ -9,7 +9,8 @@ import { withoutUndefined } from '../../base/without-undefined.js'
 /**
  * The rules by which detections become followed objects, each under the reference's name with the reference's default.
  * They hold for every text or exemplar prompt of a session by itself; a session of clicks only uses none of them but
- * those of the tracker, from `maxCondFramesInAttn` on. Where SAM 3.1 has another default, it is in brackets.
+ * those of the tracker, from `maxCondFramesInAttn` on. Where SAM 3.1 has another default, it is in brackets. The model folder
+ * of a SAM 3 may set other defaults: those in its config.json, by the reference's names (`new_det_thresh`).
  */
 export interface HeuristicOptions {
   /** A detection counts with a score above this, 0..1. Default 0.5 (0.4). */
@@ -237,21 +238,36 @@ export interface SessionSettings {
 }
 
 /**
+ * Checks the range of each, and that they go together with the defaults of those that are not given.
  * @param multiplex for a model of SAM 3.1
  * @throws Sam3InputError `ERR_INVALID_ARGUMENT`
  */
-export function checkSessionOptions(options: SessionOptions, multiplex = false): SessionSettings {
+export function checkHeuristics(given: HeuristicOptions, defaults: HeuristicOptions = {}, multiplex = false): void {
+  for (const name of HEURISTIC_NAMES) HEURISTICS[name](given[name], name)
+  const bounds = { ...BOUNDING_DEFAULTS, ...(multiplex ? MULTIPLEX_KEEP_ALIVE : undefined), ...defaults }
+  checkKeepAlive({ ...bounds, ...withoutUndefined(given) })
+  checkHotstart(given, bounds.hotstartDelay)
+}
+
+/**
+ * @param multiplex for a model of SAM 3.1
+ * @param defaults what the model's own config says, where it differs from the reference
+ * @throws Sam3InputError `ERR_INVALID_ARGUMENT`
+ */
+export function checkSessionOptions(
+  options: SessionOptions,
+  multiplex = false,
+  defaults: HeuristicOptions = {},
+): SessionSettings {
   checkKeys(options, [...SESSION_KEYS, ...SOURCE_KEYS, ...HEURISTIC_NAMES], 'The options of a session')
   const history = checkChoice(options.history, ['bounded', 'full'], 'history')
   const onBadFrame = checkChoice(options.onBadFrame, ['fail', 'skip'], 'onBadFrame')
   const resample = checkChoice(options.resample, ['bilinear', 'bicubic'], 'resample')
   const logits = checkBoolean(options.logits, 'logits')
   const memoryLimit = checkWholeNumber(options.memoryLimit, 'memoryLimit', 1)
-  for (const name of HEURISTIC_NAMES) HEURISTICS[name](options[name], name)
-  checkKeepAlive({ ...(multiplex ? MULTIPLEX_KEEP_ALIVE : BOUNDING_DEFAULTS), ...withoutUndefined(options) })
-  checkHotstart(options)
+  checkHeuristics(options, defaults, multiplex)
   const { frameRate, ffmpeg, ffprobe, signal } = options
-  const heuristics = Object.fromEntries(HEURISTIC_NAMES.map((name) => [name, options[name]]))
+  const heuristics = Object.fromEntries(HEURISTIC_NAMES.map((name) => [name, options[name] ?? defaults[name]]))
 
   return {
     history,
@@ -260,7 +276,7 @@ export function checkSessionOptions(options: SessionOptions, multiplex = false):
     native({ width, height, frameCount }, isLive) {
       return withoutUndefined({
         ...heuristics,
-        ...hotstart(options.hotstartDelay ?? (isLive ? 0 : undefined), options),
+        ...hotstart(options.hotstartDelay ?? (isLive ? 0 : defaults.hotstartDelay), options, defaults),
         width,
         height,
         numFrames: frameCount ?? -1,
@@ -294,8 +310,8 @@ function checkKeepAlive({
 }
 
 /** An object cannot fail on more frames than are held back. */
-function checkHotstart(options: HeuristicOptions): void {
-  const { hotstartDelay: delay = BOUNDING_DEFAULTS.hotstartDelay } = options
+function checkHotstart(options: HeuristicOptions, usual: number | undefined): void {
+  const { hotstartDelay: delay = usual ?? BOUNDING_DEFAULTS.hotstartDelay } = options
   if (delay === 0) return
   for (const name of ['hotstartUnmatchThresh', 'hotstartDupThresh'] as const) {
     if ((options[name] ?? 0) <= delay) continue
@@ -306,10 +322,14 @@ function checkHotstart(options: HeuristicOptions): void {
 }
 
 /** The delay, and thresholds within it where a short one was given without them. */
-function hotstart(delay: number | undefined, options: HeuristicOptions): Record<string, number> {
+function hotstart(
+  delay: number | undefined,
+  options: HeuristicOptions,
+  defaults: HeuristicOptions,
+): Record<string, number> {
   if (delay === undefined) return {}
   const within = (name: 'hotstartUnmatchThresh' | 'hotstartDupThresh') =>
-    options[name] ?? Math.min(BOUNDING_DEFAULTS[name], delay)
+    options[name] ?? Math.min(defaults[name] ?? BOUNDING_DEFAULTS[name], delay)
   return {
     hotstartDelay: delay,
     hotstartUnmatchThresh: within('hotstartUnmatchThresh'),
