@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 import torch
 
 from scripts.tiny.evaluation.clips import FollowTally
+from scripts.tiny.evaluation.confusion import absent_colours, absent_shapes
 from scripts.tiny.evaluation.images import deepest, question
 from scripts.tiny.evaluation.photographs import box_iou
 from scripts.tiny.evaluation.rle import decode, encode
 from scripts.tiny.prompts import NO_TEXT, Prompts
 from scripts.tiny.sprites import photograph_archive
+from scripts.tiny.vocabulary import Vocabulary
 
 SIDE = 20
 
@@ -54,6 +58,28 @@ def test_questions_are_those_of_segment():
     assert asked["boxes"][0]["box"] == pytest.approx([0.4, 0.3, 0.6, 0.7])
     words.texts = [NO_TEXT]
     assert "text" not in question(words, 0)
+
+
+def test_what_is_asked_for_though_it_is_not_there():
+    vocabulary = Vocabulary.read()
+
+    def numbers(*things: str) -> list[int]:
+        """Items by colour and noun; one that is not seen in between."""
+        named = {
+            f"{item.colour} {item.noun}" if item.colour else item.noun: i for i, item in enumerate(vocabulary.items)
+        }
+        return [-1, *(named[thing] for thing in things)]
+
+    assert absent_shapes(vocabulary, numbers("red circle", "blue star", "dog")) == ["square", "triangle", "heart"]
+    assert absent_shapes(vocabulary, numbers("dog", "red car")) == [], "no shape that could be taken for one"
+    every = [f"{colour} car" for colour in vocabulary.data["colours"]]
+    for seed in range(20):
+        rng = random.Random(seed)
+        asked = absent_colours(vocabulary, numbers("dog", "red circle", "blue circle", "red book"), rng)
+        assert [text.split()[1] for text in asked] == ["book", "circle"]
+        assert not {"red circle", "blue circle", "red book"} & set(asked)
+        assert set(asked) <= set(vocabulary.index), "books are not made in every colour"
+        assert absent_colours(vocabulary, numbers(*every), rng) == []
 
 
 def follow(found: list[dict[int, torch.Tensor]], truth: list[list[torch.Tensor | None]]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from ..sprites import photograph_archive
 from ..world import World
 from .asking import Library
 from .clips import FRAMES, clip_numbers
+from .confusion import confusion_numbers
 from .images import click_numbers, held_out, pictures, prompt_numbers
 from .photographs import photograph_lines
 
@@ -42,8 +43,8 @@ ROWS = (
     Row(("words", "f1"), "words: F1 at 0.5"),
     Row(("words", "absent_silent"), "absent words answered by nothing", "≥ 0.95"),
     Row(("words", "sibling_confused"), "absent, and something like it is shown: confused"),
-    Row(("words", "colour_confused"), "absent, and shown in another colour: confused", "≤ 0.05"),
-    Row(("words", "shape_confused"), "absent shape, and another one is shown: confused", "≤ 0.05"),
+    Row(("confusion", "colour"), "absent, and shown in another colour: confused", "≤ 0.05"),
+    Row(("confusion", "shape"), "absent shape, and another one is shown: confused", "≤ 0.05"),
     Row(("exemplars", "mask_ap50"), "exemplar box alone: mask AP50", "≥ 0.7"),
     Row(("clicks", "one_click_iou"), "one click: mean IoU", "≥ 0.85"),
     Row(("clicks", "second_click_iou"), "and a second click: mean IoU", "more"),
@@ -63,6 +64,7 @@ def measure(library: Library, side: int, scenes: int, clips: int, seed: int, who
     """All numbers of one dtype; without `whole` those of words and of speed only."""
     world = World.open_held_out()
     found = {"words": prompt_numbers(library, world, side, scenes, seed, WORDS_ONLY)}
+    found["confusion"] = confusion_numbers(library, world, side, scenes, seed)
     batch, _ = next(held_out(world, side, 1, seed))
     found["speed"] = {"ms": library.milliseconds(pictures(batch)[0], TIMED)}
     if whole:
@@ -81,6 +83,7 @@ def report(model: str, side: int, scenes: int, clips: int, seed: int) -> str:
     first = columns[0]
     lines = [
         f"Seed {seed}: {scenes} scenes of {side} x {side} pixels with {first['words']['objects']} objects asked for by words, "
+        f"{first['confusion']['colour_asked']} colours and {first['confusion']['shape_asked']} shapes that are not shown, "
         f"{first['clicks']['objects']} clicked ones, {clips} clips of {FRAMES} frames with {first['followed words']['objects']} "
         f"objects, {first['followed words']['returns']} times gone and back; {os.cpu_count()} cores.",
         "",
