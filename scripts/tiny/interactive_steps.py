@@ -16,7 +16,7 @@ from .clicks import Chosen, answer_losses, choose_objects, correction, decode_pr
 from .learner import Learner
 from .phases import Phase
 from .scenes import seed_of
-from .tracking import MOST_POINTERS, Memory, encode_memory, follow, given_mask
+from .tracking import Memory, encode_memory, follow, given_mask
 from .world import World
 
 Levels = tuple[Tensor, Tensor, Tensor]
@@ -24,9 +24,6 @@ Levels = tuple[Tensor, Tensor, Tensor]
 CLICKED = 0.4
 # Clips, as a share, that go on as if up to so many frames had passed after the first: pointers from long ago are seen otherwise never.
 LATE, LONGEST_SKIP = 0.5, 24
-# Frames, as a share, in which only the first memory and up to so many recent ones are looked at: beside six recent ones the first is hardly
-# needed, and where those have gone over to something else it is all that is left.
-FORGETFUL, FEW = 0.5, 2
 
 
 def click_step(world: World, learner: Learner, phase: Phase, seed: int) -> dict[str, Tensor]:
@@ -102,9 +99,6 @@ def tracker_step(world: World, learner: Learner, phase: Phase, seed: int) -> dic
         memory.frames[-1], memory.pointers[-1] = memory.frames[-1].detach(), memory.pointers[-1].detach()
     parts, decoder_layers = [], program.sam_mask_decoder.transformer.layers
     for t in range(blind + 1, frames):
-        memory.recent = MOST_POINTERS
-        if torch.rand(1, generator=draw) < FORGETFUL:
-            memory.recent = int(torch.randint(FEW + 1, (1,), generator=draw))
         with watched(decoder_layers) as seen, watched(program.memory_attention.layers) as recalled:
             decoded = follow(program, memory, tuple(of_frame(t)))
         now = frame[t]

@@ -22,7 +22,6 @@ class SceneSettings:
     same_noun: float = 0.3
     sibling: float = 0.25
     distractors: float = 0.08
-    shapes: float = 0.0  # of all objects so many more are plain shapes
 
 
 @dataclass
@@ -99,8 +98,6 @@ class Planner:
         share *= (1 - named) / share.sum()
         if "" in nouns:
             share[nouns.index("")] = named
-        plain = torch.tensor([noun in vocabulary.data["shapes"] for noun in nouns])
-        share = share * (1 - settings.shapes) + settings.shapes * plain / plain.sum().clamp(min=1)
         self.any_look = share @ of_noun
         hues, drawn = vocabulary.data["colours"], torch.full((len(item_of_look),), -1.0)
         for look, i in enumerate(item_of_look):

@@ -38,7 +38,7 @@ def _dense_losses(
 
 
 def detector_step(world: World, learner: Learner, phase: Phase, seed: int) -> dict[str, Tensor]:
-    """Boxes, scores and masks of prompts, beside the dense losses where the trunk learns."""
+    """Boxes, scores and masks of prompts, beside the dense losses."""
     program, heads, config = learner.program, learner.detector, learner.config
     scenes = world.scenes(phase.scenes, phase.batch, config.image_size, seed)
     prompts = world.prompts(phase.prompts, scenes, seed)
@@ -46,11 +46,9 @@ def detector_step(world: World, learner: Learner, phase: Phase, seed: int) -> di
     rng = torch.Generator().manual_seed(seed_of(seed, 1))
     asked = asked_of(scenes, prompts)
 
-    learns = phase.trunk_rate > 0
-    with torch.set_grad_enabled(torch.is_grad_enabled() and learns):
-        vit = program.vision_encoder(scenes.pixels)
+    vit = program.vision_encoder(scenes.pixels)
     fine, middle, coarse = program.neck_detect(vit)
-    losses = _dense_losses(world, learner, vit, coarse, targets, seed) if learns else {}
+    losses = _dense_losses(world, learner, vit, coarse, targets, seed)
     prompt, valid = encode_prompts(world, learner, prompts, coarse)
     encoded = program.detr_encoder(coarse, prompts.scene, prompt, valid)
     losses |= heads.token_losses(encoded, asked, targets, prompts.scene)

@@ -23,7 +23,6 @@ class Memory:
     frames: list[Tensor] = field(default_factory=list)  # [n,g*g,memory]
     pointers: list[Tensor] = field(default_factory=list)  # [n,C]
     skipped: int = 0  # frames between the first and the second that are as if they had been followed and forgotten
-    recent: int = MOST_POINTERS  # at most so many frames after the first are looked at, the last ones
 
 
 def encode_memory(program: Sam3Program, image: Tensor, mask: Tensor, logit: Tensor) -> Tensor:
@@ -39,9 +38,9 @@ def recall(program: Sam3Program, memory: Memory, image: Tensor) -> Tensor:
     space, times, _, _ = program.tracker_constants(grid)
     space, now = space.flatten(2).transpose(1, 2)[0], len(memory.frames)
     # The first frame has the last place in time, whatever its distance; of the others the six before this one.
-    tracked = range(max(1, now - min(memory.recent, len(times) - 1)), now)
+    tracked = range(max(1, now - len(times) + 1), now)
     frames = [(memory.frames[0], len(times) - 1), *((memory.frames[t], now - t - 1) for t in tracked)]
-    recent = [0, *range(max(1, now - min(memory.recent, MOST_POINTERS - 1)), now)]
+    recent = [0, *range(max(1, now - MOST_POINTERS + 1), now)]
     ago = [float(now + memory.skipped), *(float(now - t) for t in recent[1:])]
     offsets = torch.tensor(ago, device=image.device) / (MOST_POINTERS - 1)
     depth = space.shape[-1]

@@ -7,7 +7,7 @@ import random
 import pytest
 import torch
 
-from scripts.tiny.evaluation.clips import FollowTally
+from scripts.tiny.evaluation.clips import FollowTally, absent_nouns
 from scripts.tiny.evaluation.confusion import absent_colours, absent_shapes
 from scripts.tiny.evaluation.images import deepest, question
 from scripts.tiny.evaluation.photographs import box_iou
@@ -80,6 +80,17 @@ def test_what_is_asked_for_though_it_is_not_there():
         assert not {"red circle", "blue circle", "red book"} & set(asked)
         assert set(asked) <= set(vocabulary.index), "books are not made in every colour"
         assert absent_colours(vocabulary, numbers(*every), rng) == []
+
+
+def test_what_no_frame_of_a_clip_shows():
+    vocabulary = Vocabulary.read()
+    dog = next(i for i, item in enumerate(vocabulary.items) if item.noun == "dog")
+    animals = set(vocabulary.data["groups"]["animal"]) - {"dog"}
+    for seed in range(20):
+        items = torch.tensor([[dog, -1], [-1, -1]])
+        any_noun, like = absent_nouns(vocabulary, items, random.Random(seed))
+        assert any_noun in vocabulary.data["nouns"] or any_noun in vocabulary.data["shapes"]
+        assert any_noun != "dog" and like in animals
 
 
 def follow(found: list[dict[int, torch.Tensor]], truth: list[list[torch.Tensor | None]]) -> dict[str, float]:

@@ -184,9 +184,3 @@ def test_memory_grows_and_keeps_the_latest_frames(world):
     assert [(n - p) // cells for n, _, p in seen] == [1, 2, 3, 4, 5, 6, 7, 7, 7]
     assert [p for _, _, p in seen] == list(range(1, 10)) and all(shape[1] == n for n, shape, _ in seen)
     assert recall(program, memory, coarse).shape == coarse.shape
-    # In training recent frames are sometimes left out; the first never is.
-    for recent in (0, 2):
-        memory.recent = recent
-        seen.clear()
-        recall(program, memory, coarse)
-        assert [((n - p) // cells, p) for n, _, p in seen] == [(1 + recent, 1 + recent)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from ..clips import ClipSettings
 from ..measure import mask_iou, share
 from ..plan import SceneSettings
 from ..scenes import Scenes, seed_of
+from ..vocabulary import Vocabulary
 from ..world import World
 from .asking import ClipQuestions, Library
 from .images import deepest, pictures
@@ -106,6 +108,15 @@ def _questions(world: World, clips: Scenes, clip: int) -> tuple[list[str], list[
     return texts, meant
 
 
+def absent_nouns(vocabulary: Vocabulary, items: Tensor, rng: random.Random) -> list[str]:
+    """Two nouns of none of `items`: any, and one that is like something that is shown."""
+    shown = vocabulary.truth[items.unique()].any(0)
+    absent = [vocabulary.index[noun] for noun in sorted({i.noun for i in vocabulary.items if i.noun})]
+    absent = [concept for concept in absent if not shown[concept]]
+    like = [s for c in torch.nonzero(shown).flatten().tolist() for s in vocabulary.siblings[c] if s in absent]
+    return [vocabulary.concepts[rng.choice(some)].name for some in (absent, like or absent)]
+
+
 def _masks(clips: Scenes, clip: int) -> Tensor:
     """bool [K,T,S,S] of one clip; all clear where an object counts as not seen."""
     part = slice(clip * FRAMES, (clip + 1) * FRAMES)
@@ -118,20 +129,26 @@ def clip_numbers(library: Library, world: World, side: int, count: int, seed: in
     """Numbers of words that are followed, and of objects that are clicked on the first frame."""
     words, clicks = FollowTally(), FollowTally()
     gone: list[bool] = []
+    silent: list[bool] = []
     for clip in range(count):
-        clips = world.clips(SCENES, ClipSettings(frames=FRAMES), 1, side, seed_of(seed, -1 - clip))
+        number = seed_of(seed, -1 - clip)
+        clips = world.clips(SCENES, ClipSettings(frames=FRAMES), 1, side, number)
         frames, masks = pictures(clips), _masks(clips, 0)
         texts, meant = _questions(world, clips, 0)
+        absent = absent_nouns(world.vocabulary, clips.items, random.Random(number))
         shown = torch.nonzero(masks[:, 0].any((1, 2))).flatten().tolist()[:CLICKED]
         points = [{"points": [deepest(masks[k, 0])], "labels": [1]} for k in shown]
-        asked = [ClipQuestions(frames, texts=texts), ClipQuestions(frames, clicks=points)]
+        asked = [ClipQuestions(frames, texts=texts + absent), ClipQuestions(frames, clicks=points)]
         by_words, by_clicks = library.ask_clips(asked)
         for prompt, objects in enumerate(meant):
             found = [{o["id"]: decode(o["mask"]) for o in f if o["promptIndex"] == prompt} for f in by_words]
             words.add(found, masks[objects])
+        for prompt in range(len(texts), len(texts) + len(absent)):
+            silent.append(not any(o["promptIndex"] == prompt for frame in by_words for o in frame))
         followed = [{o["id"]: decode(o["mask"]) for o in frame} for frame in by_clicks]
         clicks.add(followed, masks[shown])
         for i, k in enumerate(shown):
             away = [t for t in range(FRAMES) if not masks[k, t].any()]
             gone += [not followed[t][i].any() for t in away if i in followed[t]]
-    return {"words": words.numbers(), "clicks": clicks.numbers() | {"gone_empty": share(gone), "gone": len(gone)}}
+    found = words.numbers() | {"absent_silent": share(silent), "absent": len(silent)}
+    return {"words": found, "clicks": clicks.numbers() | {"gone_empty": share(gone), "gone": len(gone)}}

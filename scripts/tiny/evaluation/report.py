@@ -54,6 +54,7 @@ ROWS = (
     Row(("followed words", "switches"), "clips, words: changes of id per object", "≤ 0.1"),
     Row(("followed words", "returned"), "clips, words: objects that return with their id", "≥ 0.8"),
     Row(("followed words", "invented"), "clips, words: invented objects per object"),
+    Row(("followed words", "absent_silent"), "clips, absent words: nothing is followed"),
     Row(("followed clicks", "j"), "clips, one click on the first frame: J"),
     Row(("followed clicks", "gone_empty"), "clips, one click: nothing shown while the object is gone"),
     Row(("speed", "ms"), "an image and a word, ms", "< 150", 0),
@@ -85,7 +86,7 @@ def report(model: str, side: int, scenes: int, clips: int, seed: int) -> str:
         f"Seed {seed}: {scenes} scenes of {side} x {side} pixels with {first['words']['objects']} objects asked for by words, "
         f"{first['confusion']['colour_asked']} colours and {first['confusion']['shape_asked']} shapes that are not shown, "
         f"{first['clicks']['objects']} clicked ones, {clips} clips of {FRAMES} frames with {first['followed words']['objects']} "
-        f"objects, {first['followed words']['returns']} times gone and back; {os.cpu_count()} cores.",
+        f"objects, {first['followed words']['returns']} times gone and back, {first['followed words']['absent']} words that no frame shows; {os.cpu_count()} cores.",
         "",
         f"| | wanted | {' | '.join(DTYPES)} |",
         f"|---|---:|{'---:|' * len(DTYPES)}",
