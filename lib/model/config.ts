@@ -23,7 +23,11 @@ function valueAt(config: unknown, path: string): unknown {
   return path.split('.').reduce<unknown>((value, key) => (value as Config | null | undefined)?.[key], config)
 }
 
-function readJson(path: string): Config {
+/**
+ * The object that a file of a model holds.
+ * @throws Sam3ModelError `ERR_MODEL_FORMAT`
+ */
+export function readJson(path: string): Config {
   try {
     const value: unknown = JSON.parse(readFileSync(path, 'utf8'))
     if (typeof value === 'object' && value !== null) return value as Config

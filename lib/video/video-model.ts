@@ -30,7 +30,7 @@ export type VideoModelOptions = ImageModelOptions
 export async function buildSam3VideoModel(options: VideoModelOptions = {}): Promise<Sam3VideoModel> {
   const runtime = await loadRuntime(options, true)
   try {
-    return new Sam3VideoModel(runtime, await heuristicsOf(runtime))
+    return new Sam3VideoModel(runtime, heuristicsOf(runtime))
   } catch (error) {
     await runtime.dispose()
     throw error
@@ -38,8 +38,8 @@ export async function buildSam3VideoModel(options: VideoModelOptions = {}): Prom
 }
 
 /** The defaults of its config.json; that of facebook/sam3.1 is out of date, and what its reference sets is the engine's own. */
-async function heuristicsOf({ configFile, native }: Runtime): Promise<HeuristicOptions> {
-  return configFile && native.info.slots === 0 ? await readHeuristics(configFile) : {}
+function heuristicsOf({ configFile, native }: Runtime): HeuristicOptions {
+  return configFile && native.info.slots === 0 ? readHeuristics(configFile) : {}
 }
 
 /**

@@ -245,8 +245,9 @@ export interface SessionSettings {
 export function checkHeuristics(given: HeuristicOptions, defaults: HeuristicOptions = {}, multiplex = false): void {
   for (const name of HEURISTIC_NAMES) HEURISTICS[name](given[name], name)
   const bounds = { ...BOUNDING_DEFAULTS, ...(multiplex ? MULTIPLEX_KEEP_ALIVE : undefined), ...defaults }
-  checkKeepAlive({ ...bounds, ...withoutUndefined(given) })
-  checkHotstart(given, bounds.hotstartDelay)
+  const whole = { ...bounds, ...withoutUndefined(given) }
+  checkKeepAlive(whole)
+  checkHotstart(given, whole.hotstartDelay)
 }
 
 /**
@@ -310,8 +311,7 @@ function checkKeepAlive({
 }
 
 /** An object cannot fail on more frames than are held back. */
-function checkHotstart(options: HeuristicOptions, usual: number | undefined): void {
-  const { hotstartDelay: delay = usual ?? BOUNDING_DEFAULTS.hotstartDelay } = options
+function checkHotstart(options: HeuristicOptions, delay: number): void {
   if (delay === 0) return
   for (const name of ['hotstartUnmatchThresh', 'hotstartDupThresh'] as const) {
     if ((options[name] ?? 0) <= delay) continue

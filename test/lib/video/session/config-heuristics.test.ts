@@ -33,7 +33,7 @@ function configOf(folder: string): Record<string, object> {
 const demo = path.join(repositoryRoot, 'models/demo')
 
 describe('what a config says of sessions', () => {
-  const read = (config: string | object) => readHeuristics(path.join(modelWith(demo, config), 'config.json'))
+  const read = async (config: string | object) => readHeuristics(path.join(modelWith(demo, config), 'config.json'))
 
   it('is taken under the names of the reference, from the top or from the tracker; the rest is none of ours', async () => {
     const config = {
@@ -58,7 +58,7 @@ describe('what a config says of sessions', () => {
 
   it('of facebook/sam3 is what the engine does anyway', async () => {
     // The golden model's config was written by transformers, with the values of facebook/sam3.
-    const said = await readHeuristics(path.join(goldenModels.safetensors, 'config.json'))
+    const said = readHeuristics(path.join(goldenModels.safetensors, 'config.json'))
     const { videoOptions } = await loadEngine()
     const usual = Object.fromEntries(videoOptions.map(({ name, default: value }) => [name, value]))
     expect(Object.keys(said).length).toBeGreaterThan(12)
