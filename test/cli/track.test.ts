@@ -20,6 +20,7 @@ import { formatSpeed } from '../../lib/cli/track/progress.js'
 import { buildSam3VideoModel, type CocoVideoJson, Mask } from '../../lib/index.js'
 import { ffmpeg, probeClip } from '../support/clips.js'
 import { type Outcome, runHere } from '../support/command-line.js'
+import { configOf, modelWithConfig } from '../support/model-folder.js'
 import { without } from '../support/without.js'
 import { goldenModels, goldenRoot, repositoryRoot } from '../support/paths.js'
 
@@ -103,6 +104,26 @@ describe('sam3-node track', () => {
     expect({ code, stdout }).toEqual({ code: exitCode, stdout: '' })
     expect(stderr).not.toMatch(/ {4}at |report it/)
     expect(readdirSync(folder).filter((name) => name !== 'taken')).toEqual([])
+  })
+
+  it('takes settings that go together with what the config of the model says, and refuses those that do not', async () => {
+    const [patient, hasty] = [20, 2].map((hotstart_delay) =>
+      modelWithConfig(folder, goldenModels.safetensors, {
+        ...configOf(goldenModels.safetensors),
+        hotstart_delay,
+        hotstart_unmatch_thresh: 2,
+        hotstart_dup_thresh: 2,
+      }),
+    )
+    const args = ['--text', 'cat', '--max-frames', '3', '--json', 'own.json', '--set', 'hotstartUnmatchThresh=18']
+    const track = (own: string) => sam3('track', clip, ...args, '--model', own, '--device', 'cpu', '--dtype', 'float32')
+    expect(await track(patient!)).toMatchObject({ code: 0, stderr: '' })
+    rmSync(file('own.json'))
+    const refused = await track(hasty!)
+    expect(refused.code).toBe(2)
+    expect(refused.stderr).toContain('hotstartUnmatchThresh 18 is above hotstartDelay 2')
+    expect(existsSync(file('own.json'))).toBe(false)
+    for (const made of [patient!, hasty!]) rmSync(made, { recursive: true })
   })
 
   it('a folder of frames to pictures, COCO JSON and MOT text, which say the same', async () => {

@@ -6,7 +6,7 @@ import { Sam3InputError } from '../../base/errors.js'
 import { loadNamedFonts } from '../../label/fonts.js'
 import { UNNAMED } from '../../result/categories.js'
 import { recipeFor, VIDEO_ENDINGS } from '../../video/encode/formats.js'
-import { checkSessionOptions, type SessionOptions } from '../../video/session/options.js'
+import { checkEachSessionOption, type SessionOptions } from '../../video/session/options.js'
 import type { FrameResult } from '../../video/session/results.js'
 import type { VideoSession } from '../../video/session/session.js'
 import { frameFiles } from '../../video/source/list.js'
@@ -155,7 +155,7 @@ async function run(name: string, options: TrackOptions): Promise<void> {
   const out = options.out ?? (json || mot || motGt ? undefined : DEFAULT_VIDEO)
   const outputs: TrackOutputs = { out, json, mot, motGt }
   checkOutputs(name, outputs)
-  checkSessionOptions(chosenSession(options))
+  checkEachSessionOption(chosenSession(options))
   await loadNamedFonts(options.font) // a font that is none is told now, not after the work
   await interruptible(
     (signal) => trackVideo(name, outputs, options, signal),

@@ -243,11 +243,33 @@ export interface SessionSettings {
  * @throws Sam3InputError `ERR_INVALID_ARGUMENT`
  */
 export function checkHeuristics(given: HeuristicOptions, defaults: HeuristicOptions = {}, multiplex = false): void {
+  checkRanges(given)
+  checkTogether(given, defaults, multiplex)
+}
+
+function checkRanges(given: HeuristicOptions): void {
   for (const name of HEURISTIC_NAMES) HEURISTICS[name](given[name], name)
+}
+
+function checkTogether(given: HeuristicOptions, defaults: HeuristicOptions, multiplex: boolean): void {
   const bounds = { ...BOUNDING_DEFAULTS, ...(multiplex ? MULTIPLEX_KEEP_ALIVE : undefined), ...defaults }
   const whole = { ...bounds, ...withoutUndefined(given) }
   checkKeepAlive(whole)
   checkHotstart(given, whole.hotstartDelay)
+}
+
+/**
+ * Checks each option by itself: what can be told before the model is there, whose defaults decide which go together.
+ * @throws Sam3InputError `ERR_INVALID_ARGUMENT`
+ */
+export function checkEachSessionOption(options: SessionOptions): void {
+  checkKeys(options, [...SESSION_KEYS, ...SOURCE_KEYS, ...HEURISTIC_NAMES], 'The options of a session')
+  checkChoice(options.history, ['bounded', 'full'], 'history')
+  checkChoice(options.onBadFrame, ['fail', 'skip'], 'onBadFrame')
+  checkChoice(options.resample, ['bilinear', 'bicubic'], 'resample')
+  checkBoolean(options.logits, 'logits')
+  checkWholeNumber(options.memoryLimit, 'memoryLimit', 1)
+  checkRanges(options)
 }
 
 /**
@@ -260,13 +282,9 @@ export function checkSessionOptions(
   multiplex = false,
   defaults: HeuristicOptions = {},
 ): SessionSettings {
-  checkKeys(options, [...SESSION_KEYS, ...SOURCE_KEYS, ...HEURISTIC_NAMES], 'The options of a session')
-  const history = checkChoice(options.history, ['bounded', 'full'], 'history')
-  const onBadFrame = checkChoice(options.onBadFrame, ['fail', 'skip'], 'onBadFrame')
-  const resample = checkChoice(options.resample, ['bilinear', 'bicubic'], 'resample')
-  const logits = checkBoolean(options.logits, 'logits')
-  const memoryLimit = checkWholeNumber(options.memoryLimit, 'memoryLimit', 1)
-  checkHeuristics(options, defaults, multiplex)
+  checkEachSessionOption(options)
+  checkTogether(options, defaults, multiplex)
+  const { history = 'bounded', onBadFrame = 'fail', resample, logits = false, memoryLimit } = options
   const { frameRate, ffmpeg, ffprobe, signal } = options
   const heuristics = Object.fromEntries(HEURISTIC_NAMES.map((name) => [name, options[name] ?? defaults[name]]))
 

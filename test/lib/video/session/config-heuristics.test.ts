@@ -1,5 +1,5 @@
 /** The rules of a session that a model's own config.json sets. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -9,27 +9,14 @@ import { readHeuristics } from '../../../../lib/video/session/config-heuristics.
 import { checkSessionOptions, type SessionOptions } from '../../../../lib/video/session/options.js'
 import { buildDemoModel, clip } from '../../../support/demo.js'
 import { rejection } from '../../../support/model.js'
+import { configOf, modelWithConfig } from '../../../support/model-folder.js'
 import { goldenModels, multiplexModel, repositoryRoot } from '../../../support/paths.js'
 import { buildTestVideoModel } from '../../../support/video.js'
 
 const box = mkdtempSync(path.join(tmpdir(), 'sam3-config-'))
 afterAll(() => rmSync(box, { recursive: true, force: true }))
 
-let made = 0
-/** A model folder whose config.json is another one. */
-function modelWith(folder: string, config: string | object): string {
-  const own = mkdtempSync(path.join(box, `${made++}-`))
-  for (const file of readdirSync(folder)) {
-    if (file !== 'config.json') symlinkSync(path.join(folder, file), path.join(own, file))
-  }
-  writeFileSync(path.join(own, 'config.json'), typeof config === 'string' ? config : JSON.stringify(config))
-  return own
-}
-
-function configOf(folder: string): Record<string, object> {
-  return JSON.parse(readFileSync(path.join(folder, 'config.json'), 'utf8')) as Record<string, object>
-}
-
+const modelWith = (model: string, config: string | object) => modelWithConfig(box, model, config)
 const demo = path.join(repositoryRoot, 'models/demo')
 
 describe('what a config says of sessions', () => {
