@@ -13,6 +13,7 @@ import torch
 from scripts.export.config import Sam3Config
 
 from . import sprites
+from .calibrate import calibrate
 from .curves import draw_curves
 from .export import WEIGHTS, mean_of, program_of, write_model
 from .measure import BOXES_ONLY, evaluate
@@ -70,6 +71,12 @@ def parser() -> argparse.ArgumentParser:
     average = commands.add_parser("average", help="the mean of the weights of finished models, as a model")
     average.add_argument("models", type=Path, nargs="+", help="folders that `export` wrote")
     average.add_argument("--out", type=Path, required=True)
+
+    calibrate = commands.add_parser("calibrate", help="a finished model whose scores keep absent shapes below 0.5")
+    calibrate.add_argument("model", type=Path, help="a folder that `export` wrote")
+    calibrate.add_argument("--out", type=Path, required=True)
+    calibrate.add_argument("--scenes", type=int, default=400)
+    calibrate.add_argument("--seed", type=int, default=11)
 
     commands.add_parser("examples", help="the pictures of examples/")
     commands.add_parser("fixtures", help="what the tests need: held-out scenes, and what is true of them")
@@ -145,6 +152,12 @@ def main() -> int:
             return 0
         if options.command == "average":
             program, config = mean_of(options.models)
+            write_model(program, config, Vocabulary.read(), options.out)
+            return 0
+        if options.command == "calibrate":
+            program, config = mean_of([options.model])
+            world = World.open_held_out()
+            print(json.dumps(calibrate(world, program, config, options.scenes, options.seed)))
             write_model(program, config, Vocabulary.read(), options.out)
             return 0
         if options.command in ("examples", "fixtures", "evaluate"):

@@ -22,6 +22,8 @@ class SceneSettings:
     same_noun: float = 0.3
     sibling: float = 0.25
     distractors: float = 0.08
+    shapes: float = 0.0  # of all objects so many more are plain shapes
+    heedless: float = 0.25  # of all objects so many are put anywhere, the others where they overlap least
 
 
 @dataclass
@@ -98,6 +100,8 @@ class Planner:
         share *= (1 - named) / share.sum()
         if "" in nouns:
             share[nouns.index("")] = named
+        plain = torch.tensor([noun in vocabulary.data["shapes"] for noun in nouns])
+        share = share * (1 - settings.shapes) + settings.shapes * plain / plain.sum().clamp(min=1)
         self.any_look = share @ of_noun
         hues, drawn = vocabulary.data["colours"], torch.full((len(item_of_look),), -1.0)
         for look, i in enumerate(item_of_look):
@@ -163,7 +167,7 @@ class Planner:
         return look
 
     def _centres(self, present: Tensor, size: Tensor, rng: torch.Generator) -> Tensor:
-        """Centres [B,K,2]: of five tries the one that overlaps least, or, for one object in four, just the first."""
+        """Centres [B,K,2]: of five tries the one that overlaps least, or, for the heedless, just the first."""
         count, most, tries = *size.shape, 5
         centre = torch.zeros(count, most, 2)
         for k in range(most):
@@ -174,7 +178,7 @@ class Planner:
                 apart = (candidates - centre[:, None, j]).norm(dim=-1)
                 reach = (0.42 * (size[:, k] + size[:, j])).unsqueeze(1)
                 overlap += (reach - apart).clamp(min=0) * present[:, j, None] / size[:, j, None]
-            overlap[torch.rand(count, generator=rng) < 0.25] = 0
+            overlap[torch.rand(count, generator=rng) < self.settings.heedless] = 0
             centre[:, k] = candidates[torch.arange(count), overlap.argmin(1)]
         return centre
 

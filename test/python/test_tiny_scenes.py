@@ -30,6 +30,29 @@ def test_equal_seeds_give_equal_scenes(world):
     assert not torch.equal(first.pixels, other.pixels)
 
 
+def test_plain_shapes_may_be_more_than_others(world):
+    """A share of all objects, on top of those that are shapes anyway."""
+
+    def shapes(share: float) -> float:
+        settings = SceneSettings(objects=(5, 8), same_noun=0, sibling=0, shapes=share)
+        items = world.scenes(settings, 60, 112, 4).items
+        nouns = [world.vocabulary.items[i].noun for i in items[items >= 0].tolist()]
+        return sum(noun in world.vocabulary.data["shapes"] for noun in nouns) / len(nouns)
+
+    usual = shapes(0)
+    assert 0.2 < usual < 0.45 and abs(shapes(0.5) - (0.5 + usual / 2)) < 0.1 and shapes(1) == 1
+
+
+def test_heedless_objects_hide_each_other(world):
+    """Of the same number of objects less is seen where they are put anywhere."""
+
+    def seen(share: float) -> float:
+        scenes = world.scenes(SceneSettings(objects=(6, 6), largest_in_crowd=0.5, heedless=share), 24, 112, 6)
+        return float((scenes.owner > 0).float().mean())
+
+    assert seen(1) < seen(0.25) < seen(0)
+
+
 def test_a_scene_does_not_depend_on_its_batch_of_rows(world):
     planner = world._planner(CROWD)
     plan = planner.draw(4, torch.Generator().manual_seed(3))
