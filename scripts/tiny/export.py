@@ -16,8 +16,8 @@ from scripts.export.weights import load
 from .tokenizer import TinyTokenizer
 from .vocabulary import ARTICLES, Vocabulary
 
-# Rules of video sessions for this model, which is less sure than Meta's: something is followed from the score from which it counts in an
-# image. By trial on held-out clips (README.md).
+# Rules of video sessions for this model, which is less sure than Meta's: something is followed from a score a little below the one from
+# which it counts in an image. By trial on held-out clips (README.md).
 SESSIONS = {"score_threshold_detection": 0.2, "new_det_thresh": 0.45}
 
 # What the repository keeps. `npm run setup demo-model` makes models/demo of it.
