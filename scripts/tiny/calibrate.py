@@ -13,10 +13,10 @@ from scripts.export.config import Sam3Config
 from scripts.export.program import Sam3Program
 
 from .evaluation.confusion import THRESHOLD, absent_shapes
+from .evaluation.images import held_out
 from .measure import ask
-from .plan import SceneSettings
 from .prompts import Prompts
-from .scenes import Scenes, seed_of
+from .scenes import Scenes
 from .world import World
 
 # No more of the absent shapes, as a share, may get an answer. The wanted figure is 0.05; other scenes are not these.
@@ -29,10 +29,7 @@ BATCH = 25
 def confused(world: World, program: Sam3Program, config: Sam3Config, count: int, seed: int) -> float:
     """Of the shapes that `count` scenes lack where they show others: how many, as a share, get an answer."""
     wrong, asked = 0, 0
-    for first in range(0, count, BATCH):
-        # Negative numbers of steps: no seed of a training.
-        number = seed_of(seed, -1 - first)
-        scenes = world.scenes(SceneSettings(), min(BATCH, count - first), config.image_size, number)
+    for scenes, _ in held_out(world, config.image_size, count, seed, BATCH):
         questions = _absent(world, scenes)
         if questions.texts:
             answers = ask(world, program, config, scenes, questions)

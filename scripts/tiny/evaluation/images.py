@@ -30,12 +30,12 @@ def pictures(scenes: Scenes) -> Tensor:
     return ((scenes.pixels + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu()
 
 
-def held_out(world: World, side: int, count: int, seed: int):
-    """Batches of scenes with the seeds of their prompts."""
-    for first in range(0, count, BATCH):
+def held_out(world: World, side: int, count: int, seed: int, batch: int = BATCH):
+    """Batches of scenes with the seeds of their prompts; another size of batches gives other scenes."""
+    for first in range(0, count, batch):
         # Negative numbers of steps: no seed of a training.
         number = seed_of(seed, -1 - first)
-        yield world.scenes(SceneSettings(), min(BATCH, count - first), side, number), number
+        yield world.scenes(SceneSettings(), min(batch, count - first), side, number), number
 
 
 def question(prompts: Prompts, p: int) -> dict:
