@@ -7,14 +7,16 @@ what is found for one prompt keeps its order.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
+from torch import Tensor
 
 from scripts.export.config import Sam3Config
 from scripts.export.program import Sam3Program
 
 from .evaluation.confusion import THRESHOLD, absent_shapes
-from .evaluation.images import held_out
-from .measure import ask
+from .measure import detect, held_out
 from .prompts import Prompts
 from .scenes import Scenes
 from .world import World
@@ -26,27 +28,39 @@ STEP, LONGEST = 0.125, 4.0
 BATCH = 25
 
 
-def confused(world: World, program: Sam3Program, config: Sam3Config, count: int, seed: int) -> float:
-    """Of the shapes that `count` scenes lack where they show others: how many, as a share, get an answer."""
-    wrong, asked = 0, 0
+@dataclass
+class Answers:
+    """What the network says to each shape that a scene lacks where it shows others."""
+
+    query: Tensor  # fp32 [n], 0..1: its surest query
+    presence: Tensor  # fp32 [n]: its presence logit
+
+    def confused(self, moved: float = 0.0) -> float:
+        """How many, as a share, get an answer where presence logits are moved by so much."""
+        return float((self.query * (self.presence + moved).sigmoid() > THRESHOLD).float().mean())
+
+
+def asked(world: World, program: Sam3Program, config: Sam3Config, count: int, seed: int) -> Answers:
+    """All such questions about `count` scenes. Raises ValueError where there is none."""
+    query, presence = [], []
     for scenes, _ in held_out(world, config.image_size, count, seed, BATCH):
         questions = _absent(world, scenes)
         if questions.texts:
-            answers = ask(world, program, config, scenes, questions)
-            wrong += sum(bool((answer.scores > THRESHOLD).any()) for answer in answers)
-            asked += len(answers)
-    if not asked:
+            seen = detect(world, program, config, scenes, questions)
+            query.append(seen.logits.sigmoid().amax(1))
+            presence.append(seen.presence.flatten())
+    if not query:
         raise ValueError(f"{count} scenes show no plain shape: ask for more")
-    return wrong / asked
+    return Answers(torch.cat(query), torch.cat(presence))
 
 
 def _absent(world: World, scenes: Scenes) -> Prompts:
-    asked = [(s, t) for s, items in enumerate(scenes.items.tolist()) for t in absent_shapes(world.vocabulary, items)]
-    rows, objects = len(asked), scenes.items.shape[1]
+    pairs = [(s, t) for s, items in enumerate(scenes.items.tolist()) for t in absent_shapes(world.vocabulary, items)]
+    rows, objects = len(pairs), scenes.items.shape[1]
     return Prompts(
-        torch.tensor([scene for scene, _ in asked], dtype=torch.long, device=scenes.pixels.device),
-        [text for _, text in asked],
-        [world.vocabulary.index[text] for _, text in asked],
+        torch.tensor([scene for scene, _ in pairs], dtype=torch.long, device=scenes.pixels.device),
+        [text for _, text in pairs],
+        [world.vocabulary.index[text] for _, text in pairs],
         torch.zeros(rows, objects, dtype=torch.bool),
         torch.zeros(rows, 0, 4),
         torch.zeros(rows, 0, dtype=torch.long),
@@ -59,14 +73,14 @@ def calibrate(world: World, program: Sam3Program, config: Sam3Config, count: int
 
     `world` should have held-out grounds. Raises ValueError where LONGEST is not enough: then the scores do not tell shapes apart.
     """
-    bias = program.detr_decoder.presence_head.layers[-1].bias
-    before = after = confused(world, program, config, count, seed)
+    answers = asked(world, program, config, count, seed)
+    before = after = answers.confused()
     moved = 0.0
     while after > CONFUSED:
         if moved <= -LONGEST:
             raise ValueError(f"{after:.2f} of the absent shapes get an answer with presence logits less by {LONGEST}")
         moved -= STEP
-        with torch.no_grad():
-            bias.sub_(STEP)
-        after = confused(world, program, config, count, seed)
+        after = answers.confused(moved)
+    with torch.no_grad():
+        program.detr_decoder.presence_head.layers[-1].bias.add_(moved)
     return {"moved": moved, "before": before, "after": after}

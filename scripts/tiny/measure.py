@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -34,9 +35,31 @@ class Answer:
     boxes: Tensor  # fp32 [n,4] xyxy in 0..1
 
 
+def held_out(world: World, side: int, count: int, seed: int, batch: int) -> Iterator[tuple[Scenes, int]]:
+    """Batches of scenes with the seeds of their prompts; another size of batches gives other scenes."""
+    for first in range(0, count, batch):
+        # Negative numbers of steps: no seed of a training.
+        number = seed_of(seed, -1 - first)
+        yield world.scenes(SceneSettings(), min(batch, count - first), side, number), number
+
+
+@dataclass
+class Detected:
+    """What the network says to P prompts, before scores are made of it: N queries each."""
+
+    levels: tuple[Tensor, Tensor]  # the finer maps of all scenes
+    prompt: Tensor  # [P,L,C]
+    valid: Tensor  # bool [P,L]
+    logits: Tensor  # fp32 [P,N], of the queries
+    boxes: Tensor  # [P,N,4] xyxy in 0..1
+    presence: Tensor  # fp32 [P,1], the logits of the prompts
+    queries: Tensor  # [P,N,C]
+    encoded: Tensor  # the coarsest map as the prompts see it, for `pixel_embed`
+
+
 @torch.no_grad()
-def ask(world: World, program: Sam3Program, config: Sam3Config, scenes: Scenes, prompts: Prompts) -> list[Answer]:
-    """Asks all prompts at once, as the library does: score = sigmoid * sigmoid, logits enlarged to the picture, above 0."""
+def detect(world: World, program: Sam3Program, config: Sam3Config, scenes: Scenes, prompts: Prompts) -> Detected:
+    """Asks all prompts at once, up to the detector."""
     ids, valid = world.tokenizer.rows(prompts.texts, config.text_context)
     ids, valid = ids.to(world.device), valid.to(world.device)
     fine, middle, coarse = program.neck_detect(program.vision_encoder(scenes.pixels))
@@ -44,17 +67,24 @@ def ask(world: World, program: Sam3Program, config: Sam3Config, scenes: Scenes, 
     boxes, boxes_valid = program.encode_geometry(prompts.boxes, prompts.labels, prompts.valid, coarse, prompts.scene)
     prompt, valid = torch.cat((text, boxes.to(text.dtype)), 1), torch.cat((valid, boxes_valid), 1)
     logits, found, presence, queries, encoded = program.detect(coarse, prompts.scene, prompt, valid)
-    scores = logits.float().sigmoid() * presence.float().sigmoid()
-    pixels, _ = program.pixel_embed(fine, middle, prompts.scene, encoded, prompt, valid)
+    return Detected((fine, middle), prompt, valid, logits.float(), found, presence.float(), queries, encoded)
+
+
+@torch.no_grad()
+def ask(world: World, program: Sam3Program, config: Sam3Config, scenes: Scenes, prompts: Prompts) -> list[Answer]:
+    """Asks all prompts at once, as the library does: score = sigmoid * sigmoid, logits enlarged to the picture, above 0."""
+    seen = detect(world, program, config, scenes, prompts)
+    scores = seen.logits.sigmoid() * seen.presence.sigmoid()
+    pixels, _ = program.pixel_embed(*seen.levels, prompts.scene, seen.encoded, seen.prompt, seen.valid)
     side, answers = config.image_size, []
     for p, score in enumerate(scores):
         order = score.argsort(descending=True)
         order = order[score[order] > LOWEST_SCORE]
         masks = torch.zeros(0, side, side, dtype=torch.bool, device=score.device)
         if len(order):
-            logits = program.masks(pixels[p : p + 1], queries[p : p + 1, order]).float()
+            logits = program.masks(pixels[p : p + 1], seen.queries[p : p + 1, order]).float()
             masks = F.interpolate(logits, size=(side, side), mode="bilinear", align_corners=False)[0] > 0
-        answers.append(Answer(score[order], masks, found[p, order]))
+        answers.append(Answer(score[order], masks, seen.boxes[p, order]))
     return answers
 
 
@@ -158,10 +188,8 @@ def evaluate(
     """Numbers over `count` scenes of a seed; `world` should have held-out grounds."""
     settings = settings or WORDS_ONLY
     tally = Tally(threshold)
-    for first in range(0, count, batch):
-        # Negative numbers of steps: no seed of a training.
-        scenes = world.scenes(SceneSettings(), min(batch, count - first), config.image_size, seed_of(seed, -1 - first))
-        prompts = world.prompts(settings, scenes, seed_of(seed, -1 - first))
+    for scenes, number in held_out(world, config.image_size, count, seed, batch):
+        prompts = world.prompts(settings, scenes, number)
         masks = scenes.masks()
         shown = world.vocabulary.truth[scenes.items].any(1)
         for p, answer in enumerate(ask(world, program, config, scenes, prompts)):

@@ -7,7 +7,7 @@ import torch
 from tiny_world import CONFIG, make_world
 
 from scripts.tiny import calibrate as module
-from scripts.tiny.calibrate import CONFUSED, STEP, calibrate, confused
+from scripts.tiny.calibrate import CONFUSED, STEP, asked, calibrate
 from scripts.tiny.learner import Learner
 
 SCENES, SEED = 30, 5
@@ -27,16 +27,16 @@ def untrained(monkeypatch):
 
 def test_presence_is_moved_as_far_as_it_takes(untrained):
     world, program, bias = untrained
-    assert confused(world, program, CONFIG, SCENES, SEED) == 1
+    assert asked(world, program, CONFIG, SCENES, SEED).confused() == 1
     kept = {name: value.clone() for name, value in program.named_parameters() if value is not bias}
     told = calibrate(world, program, CONFIG, SCENES, SEED)
     assert told["before"] == 1 and told["after"] <= CONFUSED
     assert told["moved"] % STEP == 0 and float(bias) == 1 + told["moved"]
-    assert confused(world, program, CONFIG, SCENES, SEED) == told["after"]
+    assert asked(world, program, CONFIG, SCENES, SEED).confused() == told["after"]
     assert all(torch.equal(value, kept[name]) for name, value in program.named_parameters() if value is not bias)
     with torch.no_grad():
         bias.add_(STEP)
-    assert confused(world, program, CONFIG, SCENES, SEED) > CONFUSED, "one step less is not enough"
+    assert asked(world, program, CONFIG, SCENES, SEED).confused() > CONFUSED, "one step less is not enough"
 
 
 def test_what_is_below_already_stays(untrained):

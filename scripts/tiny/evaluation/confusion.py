@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 
-from ..measure import share
+from ..measure import held_out, share
 from ..scenes import Scenes
 from ..vocabulary import Vocabulary
 from ..world import World
 from .asking import ImageQuestions, Library
-from .images import held_out, pictures
+from .images import BATCH, pictures
 
 # Scores above this are an answer, as by default in the library.
 THRESHOLD = 0.5
@@ -35,7 +35,7 @@ def absent_colours(vocabulary: Vocabulary, items: list[int], rng: random.Random)
 def confusion_numbers(library: Library, world: World, side: int, count: int, seed: int) -> dict[str, float]:
     """How many of the questions about `count` scenes, as a share, are answered by something, and how many there are."""
     wrong: dict[str, list[bool]] = {"shape": [], "colour": []}
-    for scenes, number in held_out(world, side, count, seed):
+    for scenes, number in held_out(world, side, count, seed, BATCH):
         asked = _questions(world.vocabulary, scenes, random.Random(number))
         images = [
             ImageQuestions(pixels, [{"text": text, "threshold": THRESHOLD} for _, text in questions])

@@ -9,10 +9,9 @@ from torch import Tensor
 from scripts.export.positions import cxcywh_to_xyxy
 
 from ..clicks import choose_objects
-from ..measure import LOWEST_SCORE, Answer, Tally, mask_iou, traps_of
-from ..plan import SceneSettings
+from ..measure import LOWEST_SCORE, Answer, Tally, held_out, mask_iou, traps_of
 from ..prompts import NO_TEXT, Prompts, PromptSettings
-from ..scenes import Scenes, seed_of
+from ..scenes import Scenes
 from ..world import World
 from .asking import ImageQuestions, Library
 from .rle import decode
@@ -28,14 +27,6 @@ POOR = 0.75
 def pictures(scenes: Scenes) -> Tensor:
     """u8 [B,S,S,3]."""
     return ((scenes.pixels + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu()
-
-
-def held_out(world: World, side: int, count: int, seed: int, batch: int = BATCH):
-    """Batches of scenes with the seeds of their prompts; another size of batches gives other scenes."""
-    for first in range(0, count, batch):
-        # Negative numbers of steps: no seed of a training.
-        number = seed_of(seed, -1 - first)
-        yield world.scenes(SceneSettings(), min(batch, count - first), side, number), number
 
 
 def question(prompts: Prompts, p: int) -> dict:
@@ -60,7 +51,7 @@ def prompt_numbers(
 ) -> dict[str, float]:
     """Numbers of words or of exemplars over `count` scenes, at the library's own threshold."""
     tally = Tally(threshold=0.5)
-    for scenes, number in held_out(world, side, count, seed):
+    for scenes, number in held_out(world, side, count, seed, BATCH):
         prompts = world.prompts(settings, scenes, number)
         images = [ImageQuestions(pixels) for pixels in pictures(scenes)]
         for p, scene in enumerate(prompts.scene.tolist()):
@@ -87,7 +78,7 @@ def deepest(mask: Tensor) -> list[float]:
 def click_numbers(library: Library, world: World, side: int, count: int, seed: int) -> dict[str, float]:
     """One click into the middle of an object, and a second one into the middle of what is wrong then."""
     first, second = [], []
-    for scenes, number in held_out(world, side, count, seed):
+    for scenes, number in held_out(world, side, count, seed, BATCH):
         chosen = choose_objects(scenes, CLICKED, torch.Generator().manual_seed(number))
         images = [ImageQuestions(pixels) for pixels in pictures(scenes)]
         clicks = [{"points": [deepest(mask)], "labels": [1]} for mask in chosen.mask]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from ..measure import BOXES_ONLY, WORDS_ONLY
+from ..measure import BOXES_ONLY, WORDS_ONLY, held_out
 from ..sprites import photograph_archive
 from ..world import World
 from .asking import Library
 from .clips import FRAMES, clip_numbers
 from .confusion import confusion_numbers
-from .images import click_numbers, held_out, pictures, prompt_numbers
+from .images import click_numbers, pictures, prompt_numbers
 from .photographs import photograph_lines
 
 DTYPES = ("float32", "bfloat16")
@@ -66,7 +66,7 @@ def measure(library: Library, side: int, scenes: int, clips: int, seed: int, who
     world = World.open_held_out()
     found = {"words": prompt_numbers(library, world, side, scenes, seed, WORDS_ONLY)}
     found["confusion"] = confusion_numbers(library, world, side, scenes, seed)
-    batch, _ = next(held_out(world, side, 1, seed))
+    batch, _ = next(held_out(world, side, 1, seed, 1))
     found["speed"] = {"ms": library.milliseconds(pictures(batch)[0], TIMED)}
     if whole:
         found["exemplars"] = prompt_numbers(library, world, side, scenes, seed, BOXES_ONLY)
