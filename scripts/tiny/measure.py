@@ -15,6 +15,7 @@ from scripts.export.program import Sam3Program
 from .plan import SceneSettings
 from .prompts import Prompts, PromptSettings
 from .scenes import Scenes, seed_of
+from .steps import encode_prompts
 from .vocabulary import Vocabulary
 from .world import World
 
@@ -54,18 +55,14 @@ class Detected:
     boxes: Tensor  # [P,N,4] xyxy in 0..1
     presence: Tensor  # fp32 [P,1], the logits of the prompts
     queries: Tensor  # [P,N,C]
-    encoded: Tensor  # the coarsest map as the prompts see it, for `pixel_embed`
+    encoded: Tensor  # [P,g*g,C], of the DETR encoder
 
 
 @torch.no_grad()
 def detect(world: World, program: Sam3Program, config: Sam3Config, scenes: Scenes, prompts: Prompts) -> Detected:
     """Asks all prompts at once, up to the detector."""
-    ids, valid = world.tokenizer.rows(prompts.texts, config.text_context)
-    ids, valid = ids.to(world.device), valid.to(world.device)
     fine, middle, coarse = program.neck_detect(program.vision_encoder(scenes.pixels))
-    text = program.encode_text(ids, valid)
-    boxes, boxes_valid = program.encode_geometry(prompts.boxes, prompts.labels, prompts.valid, coarse, prompts.scene)
-    prompt, valid = torch.cat((text, boxes.to(text.dtype)), 1), torch.cat((valid, boxes_valid), 1)
+    prompt, valid = encode_prompts(world, program, prompts, coarse, config.text_context)
     logits, found, presence, queries, encoded = program.detect(coarse, prompts.scene, prompt, valid)
     return Detected((fine, middle), prompt, valid, logits.float(), found, presence.float(), queries, encoded)
 

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from scripts.export.program import Sam3Program
+
 from .detector import REPEATS, Asked, Decoded, decode, group_losses, matched, shaken
 from .interactive_steps import click_step, tracker_step
 from .learner import Learner
@@ -49,7 +51,7 @@ def detector_step(world: World, learner: Learner, phase: Phase, seed: int) -> di
     vit = program.vision_encoder(scenes.pixels)
     fine, middle, coarse = program.neck_detect(vit)
     losses = _dense_losses(world, learner, vit, coarse, targets, seed)
-    prompt, valid = encode_prompts(world, learner, prompts, coarse)
+    prompt, valid = encode_prompts(world, program, prompts, coarse)
     encoded = program.detr_encoder(coarse, prompts.scene, prompt, valid)
     losses |= heads.token_losses(encoded, asked, targets, prompts.scene)
 
@@ -92,13 +94,13 @@ def asked_of(scenes: Scenes, prompts: Prompts) -> Asked:
     return Asked(prompts.answer, scenes.boxes[prompts.scene], exists[prompts.scene])
 
 
-def encode_prompts(world: World, learner: Learner, prompts: Prompts, coarse: Tensor) -> tuple[Tensor, Tensor]:
+def encode_prompts(
+    world: World, program: Sam3Program, prompts: Prompts, coarse: Tensor, context: int = CONTEXT
+) -> tuple[Tensor, Tensor]:
     """Text and exemplars as the detector takes them: tokens [P,L,C] and their validity."""
-    ids, valid = world.tokens(prompts.texts, CONTEXT)
-    text = learner.program.encode_text(ids, valid)
-    boxes, boxes_valid = learner.program.encode_geometry(
-        prompts.boxes, prompts.labels, prompts.valid, coarse, prompts.scene
-    )
+    ids, valid = world.tokens(prompts.texts, context)
+    text = program.encode_text(ids, valid)
+    boxes, boxes_valid = program.encode_geometry(prompts.boxes, prompts.labels, prompts.valid, coarse, prompts.scene)
     return torch.cat((text, boxes.to(text.dtype)), 1), torch.cat((valid, boxes_valid), 1)
 
 

@@ -125,7 +125,7 @@ def test_training_decodes_as_the_program_does(world):
         scenes = world.scenes(phase("dense").scenes, 2, CONFIG.image_size, 1)
         prompts = world.prompts(phase("dense").prompts, scenes, 1)
         fine, middle, coarse = program.neck_detect(program.vision_encoder(scenes.pixels))
-        prompt, valid = encode_prompts(world, learner, prompts, coarse)
+        prompt, valid = encode_prompts(world, learner.program, prompts, coarse)
         logits, boxes, presence, queries, encoded = program.detect(coarse, prompts.scene, prompt, valid)
         decoder = program.detr_decoder
         groups = [(decoder.query_embed.weight, decoder.reference_points.weight.sigmoid().unsqueeze(0))]
