@@ -87,20 +87,24 @@ async function writeResults(asked, found, out) {
   for (const [index, { mask }] of instances.entries()) await write(`mask-${index + 1}.png`, await mask.toPng())
 }
 
-/** What the model of the package is, the words that it knows, and how to get Meta's. */
-async function about() {
-  const { words } = JSON.parse(await readFile(path.join(root, 'models/demo/words.json'), 'utf8'))
+/** The names of a words.json, apart: nouns, and nouns with a colour. */
+export function knownNames({ words }) {
   const names = words.map(([name]) => name)
   const first = (name) => name.split(' ')[0]
-  // A colour begins several names.
-  const isColoured = (name) => names.filter((other) => first(other) === first(name)).length > 1
-  const [coloured, plain] = [names.filter(isColoured), names.filter((name) => !isColoured(name))]
+  // A colour begins several names; orange is also a fruit.
+  const isColoured = (name) => name !== first(name) && names.filter((other) => first(other) === first(name)).length > 1
+  return { coloured: names.filter(isColoured), plain: names.filter((name) => !isColoured(name)) }
+}
+
+/** What the model of the package is, the words that it knows, and how to get Meta's. */
+async function about() {
+  const { coloured, plain } = knownNames(JSON.parse(await readFile(path.join(root, 'models/demo/words.json'), 'utf8')))
   return `This model is small: the network of SAM 3 in 12 MB, trained by this project on composed drawings. It knows these
 words, their plurals and some synonyms, and finds them in drawings, hardly in photographs:
 
 ${wrapped(plain)}
 
-and ${coloured.length} with a colour, such as ${coloured.slice(2, 6).join(', ')}. models/demo/words.json has them all.
+and ${coloured.length} with a colour, such as ${coloured.slice(1, 5).join(', ')}. models/demo/words.json has them all.
 
 Meta's model knows most of what has a name. For its weights ask for access to facebook/sam3 on Hugging Face, then:
 

@@ -1,6 +1,6 @@
 /** The scripts of package.json, as they are in a clone where nothing is installed. */
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
@@ -130,4 +130,18 @@ describe('a clone where nothing is installed', () => {
     expect(code, stdout + stderr).toBe(0)
     expect(stdout).toContain('Node packages: installed')
   }, 300_000)
+})
+
+describe('the words that the demo says it knows', async () => {
+  const { knownNames } = await support('demo')
+  const words = JSON.parse(readFileSync(path.join(repositoryRoot, 'scripts/tiny/weights/words.json'), 'utf8'))
+  const { plain, coloured } = knownNames(words) as Record<'plain' | 'coloured', string[]>
+
+  it('are its nouns, orange among them, which is also a colour, and nouns with a colour', () => {
+    expect(plain).toContain('orange')
+    expect(plain).toContain('light bulb')
+    expect(plain.filter((name) => /^(red|orange|yellow|green|blue|purple) /.test(name))).toEqual([])
+    expect(coloured.filter((name) => !/^(red|orange|yellow|green|blue|purple) /.test(name))).toEqual([])
+    expect(plain.length + coloured.length).toBe(words.words.length)
+  })
 })
