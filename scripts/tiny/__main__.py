@@ -21,7 +21,7 @@ from .model import CONFIG
 from .phases import FILE as PHASES
 from .phases import read_phases
 from .pictures import sheet
-from .team import join
+from .team import together
 from .trainer import CHECKPOINT, LOG, Trainer
 from .vocabulary import Vocabulary
 from .world import World
@@ -87,9 +87,9 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
+@together()
 def train(options: argparse.Namespace) -> None:
     """Trains to the end of the phases, with an evaluation every half hour."""
-    join()
     device = torch.device(options.device)
     phases, world = read_phases(options.phases), World.open(device)
     trainer = Trainer(world, CONFIG, phases, options.out, options.seed, not options.fp32, options.model)

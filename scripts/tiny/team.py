@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
 
-def join() -> None:
-    """Joins the processes that torchrun started; alone there is nothing to join."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        dist.init_process_group("gloo")
+@contextlib.contextmanager
+def together() -> Iterator[None]:
+    """Joins the processes that torchrun started, and leaves them at the end; alone there is nothing to join.
+
+    A process that ends without leaving may abort: its threads still listen to the others.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    dist.init_process_group("gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
 
 
 def rank() -> int:

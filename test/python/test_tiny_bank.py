@@ -87,14 +87,15 @@ def test_a_frozen_trunk_stays_as_it_is(world, tmp_path):
 def member(rank: int, port: int, out: str) -> None:
     """One of two processes."""
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    team.join()
-    parameters = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(1))]
-    parameters[0].grad = torch.tensor([1.0, 2.0]) * (rank + 1)
-    if rank:
-        parameters[1].grad = torch.ones(3)
-    team.mean_gradients(parameters)
-    grads = [p.grad for p in parameters]
-    torch.save([grads, team.agree(float(rank), 5.0 - rank), team.rank()], f"{out}/{rank}.pt")
+    with team.together():
+        parameters = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(3)), nn.Parameter(torch.zeros(1))]
+        parameters[0].grad = torch.tensor([1.0, 2.0]) * (rank + 1)
+        if rank:
+            parameters[1].grad = torch.ones(3)
+        team.mean_gradients(parameters)
+        grads = [p.grad for p in parameters]
+        torch.save([grads, team.agree(float(rank), 5.0 - rank), team.rank()], f"{out}/{rank}.pt")
+    assert not torch.distributed.is_initialized(), "it has left: else it may abort when it ends"
 
 
 def test_two_processes_step_down_the_mean_of_their_gradients(tmp_path):
