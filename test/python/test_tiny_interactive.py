@@ -94,6 +94,24 @@ def test_a_right_answer_costs_little():
     assert hidden["click_mask"] == 0 and hidden["click_presence"] < 0.01
 
 
+def test_the_mask_that_is_answered_learns_although_another_is_right():
+    truth = torch.zeros(1, 56, 56)
+    truth[:, 10:30, 20:40] = 1
+    right = torch.nn.functional.avg_pool2d(truth.unsqueeze(1) * 40 - 20, 2)
+    logits = torch.cat((right, right, -right, right), 1).requires_grad_()
+    seen, logit = torch.tensor([True]), torch.full((1, 1), 9.0)
+
+    def pull(answered: int) -> list[float]:
+        iou = torch.full((1, 4), 0.5)
+        iou[0, answered] = 0.9
+        with torch.enable_grad():
+            loss = answer_losses(Decoded(logits, iou, torch.zeros(1, 4, 8), logit), truth, seen, "click")["click_mask"]
+        return torch.autograd.grad(loss, logits)[0].abs().sum((0, 2, 3)).tolist()
+
+    assert pull(2)[2] > 10 * pull(1)[2] > 0
+    assert pull(2)[1] < 0.01 * pull(2)[2]
+
+
 def test_clips_move_the_same_objects(world):
     motion = ClipSettings(frames=9)
     clips = world.clips(SCENES, motion, 12, 112, 5)
