@@ -115,9 +115,13 @@ class Decoded:
     tokens: Tensor  # [n,4,C]
     object_logits: Tensor  # [n,1]
 
+    def choice(self) -> Tensor:
+        """Which of the four is answered: the one of the best estimate among the three of an ambiguous prompt, i64 [n]."""
+        return self.iou[:, 1:].argmax(1) + 1
+
     def best(self) -> tuple[Tensor, Tensor]:
-        """The mask of the best estimate among the three of an ambiguous prompt, and its token: [n,4g,4g], [n,C]."""
-        choice = self.iou[:, 1:].argmax(1) + 1
+        """The mask that is answered, and its token: [n,4g,4g], [n,C]."""
+        choice = self.choice()
         rows = torch.arange(len(choice), device=choice.device)
         return self.masks[rows, choice], self.tokens[rows, choice]
 
@@ -174,16 +178,16 @@ def answer_losses(decoded: Decoded, truth: Tensor, visible: Tensor, name: str) -
     entropy = balanced_entropy(logits.flatten(0, 1), four).view(-1, 4)
     overlap = dice(logits.flatten(0, 1), four).view(-1, 4)
     each = 5 * entropy + 2 * overlap
-    picked = decoded.iou[:, 1:].argmax(1, keepdim=True) + 1
+    answered = decoded.choice().unsqueeze(1)
     # Mask 0 answers an unambiguous prompt, one of the others an ambiguous one: the best one learns, and the one that is answered, since
     # the estimate is often wrong about which is best; the rest learns a little, so that none is lost.
-    mask = each[:, 0] + 0.5 * each[:, 1:].min(1).values + each.gather(1, picked)[:, 0] + 0.05 * each[:, 1:].mean(1)
+    mask = each[:, 0] + 0.5 * each[:, 1:].min(1).values + each.gather(1, answered)[:, 0] + 0.05 * each[:, 1:].mean(1)
     with torch.no_grad():
         shown, solid = logits > 0, four.view_as(logits) > 0.5
         iou = (shown & solid).sum((2, 3)) / (shown | solid).sum((2, 3)).clamp(min=1)
     estimate = (decoded.iou.float() - iou).square().mean(1)
     presence = F.binary_cross_entropy_with_logits(decoded.object_logits.float().squeeze(1), visible.float())
-    chosen = iou.gather(1, picked).squeeze(1)
+    chosen = iou.gather(1, answered).squeeze(1)
     return {
         f"{name}_mask": (mask * visible).sum() / count,
         f"{name}_iou": (estimate * visible).sum() / count,
