@@ -52,7 +52,8 @@ class Learner(nn.Module):
 
     def trained(self, phase: Phase) -> list[tuple[str, nn.Parameter]]:
         """The parameters that a phase trains, by name; nothing of the trunk where its rate is 0."""
-        parts = [part for part in PARTS[phase.kind] if phase.trunk_rate or not f"program.{part}.".startswith(TRUNK)]
+        program = () if phase.heads_only else PARTS[phase.kind]
+        parts = [part for part in program if phase.trunk_rate or not f"program.{part}.".startswith(TRUNK)]
         names = [f"program.{part}" for part in parts] + list(HEADS[phase.kind])
         starts = tuple(f"{name}." for name in names)
         return [(n, p) for n, p in self.named_parameters() if n in names or n.startswith(starts)]

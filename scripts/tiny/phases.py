@@ -23,6 +23,7 @@ class Phase:
     `trunk_rate`: the learning rate of what was trained before, as a share of that of the rest.
     `bank`: so many clips are painted once and kept with what the trunk sees in them; each step follows `window` frames of some (`bank.py`).
     `blind`: up to so many more, after the first, are only followed: what is learned then starts from memories as imperfect as they become.
+    `heads_only`: the heads of training learn, and the network that is exported stays as it is: before it is trained again with new heads.
     `prepare`: what is done with the weights before it (`Trainer.begin`). `per_scene`: objects of a scene that are clicked on. The learning rate rises over `warmup` steps and falls along a cosine to `floor` of its height.
     """
 
@@ -39,6 +40,7 @@ class Phase:
     optimizer: str = "adamw"
     weight_decay: float = 0.05
     trunk_rate: float = 1.0
+    heads_only: bool = False
     ema: float = 0.998
     score_alpha: float = 0.35
     masked_prompts: int = 1

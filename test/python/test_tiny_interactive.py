@@ -160,6 +160,22 @@ def test_steps_learn_one_batch(world, kind):
     }
 
 
+def test_new_heads_learn_before_the_network(world, tmp_path):
+    losses = {**TRACKER, "click_cell": 1, "track_recalled": 1}
+    heads = phase("tracker", name="heads", heads_only=True, losses=losses, warmup=1)
+    run = Trainer(world, CONFIG, [heads, phase("tracker", losses=losses)], tmp_path, bf16=False)
+    before = {n: p.clone() for n, p in run.learner.named_parameters()}
+
+    def changed() -> set[str]:
+        return {n.split(".")[0] for n, p in run.learner.named_parameters() if not torch.equal(p, before[n])}
+
+    with torch.enable_grad():
+        run.run(stop_after=4)
+        assert changed() == {"clicks", "memory"}
+        run.run(stop_after=2)
+    assert run.phase.name == "tracker" and changed() == {"clicks", "memory", "program"}
+
+
 def test_phases_begin_from_the_average(world, tmp_path):
     phases = [phase("clicks", prepare=["average", "copy_neck", "unit_tracker_neck"])]
     run = Trainer(world, CONFIG, phases, tmp_path, bf16=False)
