@@ -152,13 +152,13 @@ describe(`${device} in ${dtype} against the CPU in float32`, () => {
     const prompts = [clicked, twice, boxed, { ...boxed, maskInput }]
     let same = 0
     for (const prompt of prompts) {
-      const answers = [subject, reference].map(async (model) => {
+      const answer = async (model: Sam3ImageModel) => {
         const single = await model.predict(image, { ...prompt, multimask: false })
         const isBest = single.scores[0] === (await model.predict(image, prompt)).best.score
         if (!isBest) expect(stability(single)).toBeGreaterThanOrEqual(0.98)
         return { single, isBest }
-      })
-      const [ours, expected] = [await answers[0]!, await answers[1]!]
+      }
+      const [ours, expected] = [await answer(subject), await answer(reference)]
       if (ours.isBest !== expected.isBest) continue
       same++
       comparePoints(ours.single, expected.single)
