@@ -116,6 +116,10 @@ describe(`${device} in ${dtype} against the CPU in float32`, () => {
     })
   })
 
+  const image = `${goldenRoot}/images/shapes_641x427.png`
+  const clicked: PointPrompt = { points: [[256.4, 213.5]], labels: [1] }
+  const boxed: PointPrompt = { box: [180, 200, 420, 380] }
+
   function comparePoints(ours: Prediction, expected: Prediction): void {
     expect(largestDifference(ours.scores, expected.scores)).toBeLessThan(limits.iou)
     const pixels = ours.width * ours.height
@@ -124,9 +128,7 @@ describe(`${device} in ${dtype} against the CPU in float32`, () => {
   }
 
   it('clicks, boxes and mask inputs', async () => {
-    const image = `${goldenRoot}/images/shapes_641x427.png`
-    const prompts: PointPrompt[] = [{ points: [[256.4, 213.5]], labels: [1] }, { box: [180, 200, 420, 380] }]
-    for (const prompt of prompts) {
+    for (const prompt of [clicked, boxed]) {
       const first = await reference.predict(image, prompt)
       comparePoints(await subject.predict(image, prompt), first)
       const again = { ...prompt, maskInput: first.best.mask.logits! }
@@ -138,10 +140,7 @@ describe(`${device} in ${dtype} against the CPU in float32`, () => {
   // first is stable by a hair or not, so a rounding decides: not that both models choose the same is asked, but that each
   // follows the rule.
   it('a single mask', async () => {
-    const image = `${goldenRoot}/images/shapes_641x427.png`
-    const boxed: PointPrompt = { box: [180, 200, 420, 380] }
     const maskInput = (await reference.predict(image, boxed)).best.mask.logits!
-    const clicked: PointPrompt = { points: [[256.4, 213.5]], labels: [1] }
     const twice: PointPrompt = {
       points: [
         [256.4, 213.5],
